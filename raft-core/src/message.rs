@@ -1,0 +1,142 @@
+//! What members say to each other: a `Message` from one member to another, in a term, with a
+//! `Body`. Requests are judged by term and log whoever sends them; answers count only from current
+//! members (see `Raft::handle`).
+
+use crate::configuration::Configuration;
+use crate::entry::Entry;
+use crate::types::{Boot, EntryId, Index, LogTime, MemberId, RequestNumber, Term};
+use alloc::vec::Vec;
+use bytes::Bytes;
+
+/// A message between two members.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Message {
+    /// Who says it, in which incarnation.
+    pub from: MemberId,
+    /// To whom, in which incarnation.
+    pub to: MemberId,
+    /// The sender's term; in a pre-vote and a granted answer to it, the term to be campaigned in.
+    pub term: Term,
+    /// What it says.
+    pub body: Body,
+}
+
+/// What a message says.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Body {
+    /// "Would you vote for me?" (thesis §9.6). Changes nothing at the receiver.
+    PreVote {
+        /// The end of the asker's log.
+        last: EntryId,
+    },
+    /// The answer to a pre-vote.
+    PreVoted(Ballot),
+    /// `RequestVote` (paper §5.2).
+    Vote {
+        /// The end of the candidate's log.
+        last: EntryId,
+    },
+    /// The answer to a vote request.
+    Voted(Ballot),
+    /// `AppendEntries` (paper §5.3).
+    Append {
+        /// The entry that the receiver must hold for these to follow.
+        prev: EntryId,
+        /// The entries, in order, the first right after `prev`. May be none.
+        entries: Vec<Entry>,
+        /// The leader's commit index.
+        commit: Index,
+    },
+    /// The receiver's log is durable and equal to the leader's up to this index.
+    Appended {
+        /// The highest index known to match and durable at the sender.
+        matched: Index,
+    },
+    /// The receiver does not hold `prev`.
+    Rejected {
+        /// The index of the `prev` that was refused.
+        prev: Index,
+        /// A position at or before which the logs may agree: the end of the receiver's entries
+        /// whose terms are not above `prev`'s (paper §5.3, the optimisation at its end).
+        hint: EntryId,
+    },
+    /// "I lead." Also the round that confirms reads (thesis §6.4).
+    Heartbeat {
+        /// Numbers the leader's rounds within its term, from 1.
+        round: u64,
+        /// The leader's commit index, clipped to what it knows the receiver holds.
+        commit: Index,
+    },
+    /// The answer to a heartbeat.
+    HeartbeatAck {
+        /// The round that is answered.
+        round: u64,
+    },
+    /// `InstallSnapshot` (paper §7), whole.
+    Snapshot(Snapshot),
+    /// A follower passes a caller's proposal on to the leader of this term.
+    Propose {
+        /// The sender's boot.
+        boot: Boot,
+        /// The sender's number for it.
+        number: RequestNumber,
+        /// The command.
+        data: Bytes,
+    },
+    /// What became of a proposal that was passed on.
+    Proposed {
+        /// The asker's boot.
+        boot: Boot,
+        /// The asker's number for it.
+        number: RequestNumber,
+        /// Its place in the log, or nothing when it was refused and never will be appended.
+        appended: Option<EntryId>,
+    },
+    /// A follower asks for the index at which it may serve a linearizable read (thesis §6.4).
+    Read {
+        /// The sender's boot.
+        boot: Boot,
+        /// The sender's number for it.
+        number: RequestNumber,
+    },
+    /// The index from which on a read that was asked for is linearizable.
+    ReadAt {
+        /// The asker's boot.
+        boot: Boot,
+        /// The asker's number for it.
+        number: RequestNumber,
+        /// The index, or nothing when the read was refused.
+        index: Option<Index>,
+    },
+}
+
+/// The answer to a (pre-)vote request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Ballot {
+    /// The vote is the candidate's.
+    Granted,
+    /// It is not.
+    Refused,
+}
+
+/// A state machine's state up to an entry, and what the log needs to go on from there.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Snapshot {
+    /// What the snapshot stands for.
+    pub meta: SnapshotMeta,
+    /// The state machine's bytes, which the core never reads.
+    pub data: Bytes,
+}
+
+/// What a snapshot stands for.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub struct SnapshotMeta {
+    /// The last entry whose effect it includes.
+    pub last: EntryId,
+    /// That entry's log time.
+    pub time: LogTime,
+    /// The configuration in force at `last`.
+    pub configuration: Configuration,
+    /// The entry that set that configuration.
+    pub configuration_index: Index,
+}
