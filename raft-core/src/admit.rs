@@ -1,0 +1,128 @@
+//! What a message must be before anybody looks at it: addressed to this member, possible at all,
+//! and, if it is an answer, from a current member in its current incarnation.
+
+use crate::configuration::Configuration;
+use crate::entry::{Entry, EntryKind};
+use crate::message::{Ballot, Body, Message};
+use crate::raft::Core;
+use crate::status::Reason;
+use crate::types::{EntryId, Index, Term};
+
+/// No term and no index comes near this; a message that says so is damaged or hostile. It keeps
+/// every sum below far from an overflow.
+const NUMBER_MAX: u64 = 1 << 62;
+
+impl Core {
+    pub(crate) fn admit(&self, message: &Message) -> Result<(), Reason> {
+        if message.to != self.config.me || message.from.node == self.config.me.node {
+            return Err(Reason::Misdirected);
+        }
+        if !is_possible(message) {
+            return Err(Reason::Impossible);
+        }
+        if message.body.is_answer() && !self.membership.current().is_voter(message.from) {
+            return Err(Reason::Stranger);
+        }
+        Ok(())
+    }
+
+    /// A message of an earlier term: whoever leads or campaigns there has to learn of this term.
+    pub(crate) fn answer_stale(&mut self, message: &Message) {
+        let body = match message.body {
+            Body::PreVote { .. } => Body::PreVoted(Ballot::Refused),
+            Body::Vote { .. } => Body::Voted(Ballot::Refused),
+            Body::Heartbeat { round, .. } => Body::HeartbeatAck { round },
+            Body::Append { .. } | Body::Snapshot(_) => Body::HeartbeatAck { round: 0 },
+            Body::Propose { boot, number, .. } => Body::Proposed { boot, number, appended: None },
+            Body::Read { boot, number } => Body::ReadAt { boot, number, index: None },
+            _ => {
+                self.dropped.outdated += 1;
+                return;
+            }
+        };
+        self.answer(message.from, body);
+    }
+}
+
+impl Body {
+    /// A refusal says nothing about terms unless its own is higher: it counts whatever its term.
+    pub(crate) const fn is_refused_pre_vote(&self) -> bool {
+        matches!(self, Self::PreVoted(Ballot::Refused))
+    }
+
+    /// Whether it answers something that this member asked, and so must come from a member.
+    pub(crate) const fn is_answer(&self) -> bool {
+        match self {
+            Self::PreVoted(_)
+            | Self::Voted(_)
+            | Self::Appended { .. }
+            | Self::Rejected { .. }
+            | Self::HeartbeatAck { .. }
+            | Self::Proposed { .. }
+            | Self::ReadAt { .. } => true,
+            // What a caller asks through a member is a member's affair as well.
+            Self::Propose { .. } | Self::Read { .. } => true,
+            Self::PreVote { .. }
+            | Self::Vote { .. }
+            | Self::Append { .. }
+            | Self::Heartbeat { .. }
+            | Self::Snapshot(_) => false,
+        }
+    }
+}
+
+fn is_possible(message: &Message) -> bool {
+    let term = message.term;
+    if term == Term(0) || term.0 > NUMBER_MAX {
+        return false;
+    }
+    let index = |index: Index| index.0 <= NUMBER_MAX;
+    let before = |id: EntryId| index(id.index) && id.term < term;
+    let within = |id: EntryId| index(id.index) && id.term <= term;
+    match &message.body {
+        Body::PreVote { last } | Body::Vote { last } => before(*last),
+        Body::Append { prev, entries, commit } => {
+            within(*prev) && index(*commit) && entries_follow(*prev, entries, term)
+        }
+        Body::Appended { matched } => index(*matched),
+        Body::Rejected { prev, hint } => index(*prev) && index(hint.index) && hint.index <= *prev,
+        Body::Heartbeat { round, commit } => *round > 0 && *round <= NUMBER_MAX && index(*commit),
+        Body::HeartbeatAck { round } => *round <= NUMBER_MAX,
+        Body::Snapshot(snapshot) => {
+            let meta = &snapshot.meta;
+            within(meta.last)
+                && meta.last.index > Index(0)
+                && meta.configuration_index <= meta.last.index
+                && !meta.configuration.is_empty()
+        }
+        Body::Proposed { appended, .. } => appended.is_none_or(within),
+        Body::ReadAt { index: at, .. } => at.is_none_or(index),
+        Body::PreVoted(_) | Body::Voted(_) | Body::Propose { .. } | Body::Read { .. } => true,
+    }
+}
+
+/// Whether `entries` could stand right behind `prev` in the log of a leader of `term`.
+fn entries_follow(prev: EntryId, entries: &[Entry], term: Term) -> bool {
+    let mut last = prev;
+    let mut time = None;
+    entries.iter().all(|entry| {
+        let follows = entry.id.index == last.index.next()
+            && entry.id.index.0 <= NUMBER_MAX
+            && entry.id.term >= last.term
+            && entry.id.term > Term(0)
+            && entry.id.term <= term
+            && time.is_none_or(|before| entry.time >= before);
+        last = entry.id;
+        time = Some(entry.time);
+        follows && is_readable(entry)
+    })
+}
+
+fn is_readable(entry: &Entry) -> bool {
+    match entry.kind {
+        EntryKind::Noop => entry.data.is_empty(),
+        EntryKind::Command => true,
+        EntryKind::Configuration => Configuration::decode(entry.data.clone())
+            .is_ok_and(|configuration| !configuration.is_empty()),
+    }
+}

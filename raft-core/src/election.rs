@@ -1,0 +1,142 @@
+//! Elections (paper §5.2, §5.4.1; thesis §4.2.3, §9.6): pre-votes, votes, and how they are counted.
+
+use crate::message::{Ballot, Body, Message};
+use crate::quorum::{self, Tally};
+use crate::raft::{Core, Raft};
+use crate::ready::Outbound;
+use crate::role::{Candidate, PreCandidate, Role};
+use crate::types::{EntryId, MemberId, NodeId, Term, WriteNumber};
+use alloc::collections::BTreeMap;
+use alloc::vec::Vec;
+
+impl Raft {
+    /// Asks whether an election could be won. Changes no term, so it disturbs nobody.
+    pub(crate) fn pre_campaign(&mut self) {
+        let me = self.core.config.me;
+        if !self.core.membership.current().is_voter(me) {
+            return;
+        }
+        let votes = BTreeMap::from([(me.node, true)]);
+        self.become_role(Role::PreCandidate(PreCandidate { votes }));
+        let (term, last) = (self.core.term.next(), self.core.log.last());
+        for to in self.core.other_voters() {
+            let message = Message { from: me, to, term, body: Body::PreVote { last } };
+            self.core.out.send.push(Outbound::Message(message));
+        }
+        self.count_pre_votes();
+    }
+
+    fn campaign(&mut self) {
+        let me = self.core.config.me;
+        self.core.elections += 1;
+        self.core.advance_term(self.core.term.next());
+        self.core.vote = Some(me);
+        self.core.writes.hard_state(self.core.hard_state());
+        let own_vote = self.core.writes.upcoming();
+        self.become_role(Role::Candidate(Candidate { own_vote, votes: BTreeMap::new() }));
+        let last = self.core.log.last();
+        for to in self.core.other_voters() {
+            self.core.answer_durably(to, Body::Vote { last });
+        }
+    }
+
+    pub(crate) fn on_pre_vote(&mut self, from: MemberId, term: Term, last: EntryId) {
+        let granted = term > self.core.term
+            && !self.keeps_its_leader()
+            && !self.core.membership.current().is_empty()
+            && last >= self.core.log.last();
+        let (term, ballot) =
+            if granted { (term, Ballot::Granted) } else { (self.core.term, Ballot::Refused) };
+        let body = Body::PreVoted(ballot);
+        let message = Message { from: self.core.config.me, to: from, term, body };
+        self.core.out.send.push(Outbound::Message(message));
+    }
+
+    /// `RequestVote` in this very term.
+    pub(crate) fn on_vote(&mut self, from: MemberId, last: EntryId) {
+        let free = match self.core.vote {
+            None => self.leader().is_none(),
+            Some(vote) => vote == from,
+        };
+        let core = &mut self.core;
+        // A member without a configuration has an empty disk, and an empty disk never votes.
+        let formed = !core.membership.current().is_empty();
+        if !(free && formed && last >= core.log.last()) {
+            core.answer(from, Body::Voted(Ballot::Refused));
+            return;
+        }
+        if core.vote.is_none() {
+            core.vote = Some(from);
+            core.writes.hard_state(core.hard_state());
+        }
+        core.elapsed = 0;
+        core.answer_durably(from, Body::Voted(Ballot::Granted));
+        // Whoever was about to campaign itself lets this candidate try first.
+        if matches!(self.role, Role::PreCandidate(_)) {
+            self.follow(self.core.term, None);
+        }
+    }
+
+    pub(crate) fn on_pre_voted(&mut self, from: MemberId, term: Term, ballot: Ballot) {
+        let Role::PreCandidate(candidate) = &mut self.role else {
+            return;
+        };
+        // A grant is for the term that was asked about; one from an earlier campaign is void.
+        let granted = ballot == Ballot::Granted;
+        if granted && term != self.core.term.next() {
+            self.core.dropped.outdated += 1;
+            return;
+        }
+        candidate.votes.insert(from.node, granted);
+        self.count_pre_votes();
+    }
+
+    fn count_pre_votes(&mut self) {
+        let Role::PreCandidate(candidate) = &self.role else {
+            return;
+        };
+        match quorum::tally(self.core.membership.current(), &candidate.votes) {
+            Tally::Won => self.campaign(),
+            Tally::Lost => self.follow(self.core.term, None),
+            Tally::Open => {}
+        }
+    }
+
+    pub(crate) fn on_voted(&mut self, from: MemberId, ballot: Ballot) {
+        self.count_vote(from.node, ballot == Ballot::Granted);
+    }
+
+    /// A candidate's own vote counts like any other: once it is durable.
+    pub(crate) fn count_own_vote(&mut self, persisted: WriteNumber) {
+        if let Role::Candidate(candidate) = &self.role
+            && candidate.own_vote <= persisted
+        {
+            self.count_vote(self.core.config.me.node, true);
+        }
+    }
+
+    fn count_vote(&mut self, from: NodeId, granted: bool) {
+        let Role::Candidate(candidate) = &mut self.role else {
+            return;
+        };
+        candidate.votes.insert(from, granted);
+        match quorum::tally(self.core.membership.current(), &candidate.votes) {
+            Tally::Won => self.lead(),
+            Tally::Lost => self.follow(self.core.term, None),
+            Tally::Open => {}
+        }
+    }
+
+    /// Whether this member believes in a leader (or, just started, may have promised one its
+    /// loyalty), so that it takes no part in replacing it (paper §6, thesis §4.2.3).
+    pub(crate) fn keeps_its_leader(&self) -> bool {
+        matches!(self.role, Role::Leader(_)) || self.core.unheard < self.core.config.election_ticks
+    }
+}
+
+impl Core {
+    pub(crate) fn other_voters(&self) -> Vec<MemberId> {
+        let voters = self.membership.current().voters().map(|member| member.id);
+        voters.filter(|id| id.node != self.config.me.node).collect()
+    }
+}

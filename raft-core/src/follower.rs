@@ -1,0 +1,110 @@
+//! What a follower does with its leader's messages (paper §5.3, §7), and how a member without a
+//! configuration becomes one of a newly formed cluster.
+
+use crate::configuration::Configuration;
+use crate::entry::{Entry, EntryKind};
+use crate::membership::Membership;
+use crate::message::{Body, Snapshot};
+use crate::raft::Core;
+use crate::ready::LogStart;
+use crate::types::{EntryId, Index, LogTime, MemberId, Term};
+use alloc::vec::Vec;
+
+impl Core {
+    pub(crate) fn on_append(
+        &mut self,
+        leader: MemberId,
+        prev: EntryId,
+        entries: Vec<Entry>,
+        commit: Index,
+    ) {
+        let end = entries.last().map_or(prev, |entry| entry.id).index;
+        // Up to the commit index the logs agree whatever `prev` says (Leader Completeness, §5.4.3).
+        if prev.index > self.log.committed() && !self.log.contains(prev) {
+            let hint = self.log.at_or_below(prev);
+            self.answer(leader, Body::Rejected { prev: prev.index, hint });
+            return;
+        }
+        let contradicts = |entry: &Entry| {
+            let held = self.log.term(entry.id.index);
+            entry.id.index <= self.log.committed() && held.is_some_and(|term| term != entry.id.term)
+        };
+        if entries.iter().any(contradicts) {
+            self.dropped.impossible += 1;
+            return;
+        }
+        self.append_new(entries);
+        let matched = end.max(self.log.committed());
+        self.log.commit(commit.min(matched).min(self.log.last().index));
+        self.answer_durably(leader, Body::Appended { matched });
+    }
+
+    /// Appends what is not there yet. Only a conflict truncates: an old message, reordered behind
+    /// a newer one, must not cut off what the newer one brought (paper, figure 2, receiver rule 3).
+    fn append_new(&mut self, entries: Vec<Entry>) {
+        for entry in entries {
+            if entry.id.index <= self.log.committed() || self.log.contains(entry.id) {
+                continue;
+            }
+            if entry.id.index <= self.log.last().index {
+                self.log.truncate(entry.id.index);
+                self.membership.truncate(entry.id.index);
+                self.writes.truncate(entry.id.index);
+            }
+            self.append_entry(entry);
+        }
+    }
+
+    /// Appends one entry behind the last. A configuration is in force from now on.
+    pub(crate) fn append_entry(&mut self, entry: Entry) {
+        if entry.kind == EntryKind::Configuration {
+            let configuration = Configuration::decode(entry.data.clone())
+                .expect("looked at before it was admitted");
+            self.membership.append(entry.id.index, configuration);
+        }
+        self.log.append(entry.id, entry.time);
+        self.writes.entry(entry);
+    }
+
+    pub(crate) fn on_heartbeat(&mut self, leader: MemberId, round: u64, commit: Index) {
+        // A leader clips the commit index to what this member has acknowledged as durable.
+        if commit > self.log.last().index {
+            self.dropped.impossible += 1;
+            return;
+        }
+        self.log.commit(commit);
+        self.answer(leader, Body::HeartbeatAck { round });
+    }
+
+    pub(crate) fn on_snapshot(&mut self, leader: MemberId, snapshot: Snapshot) {
+        let last = snapshot.meta.last;
+        if last.index > self.log.committed() {
+            if self.log.contains(last) {
+                self.log.commit(last.index);
+            } else {
+                self.install(snapshot);
+            }
+        }
+        let matched = self.log.committed();
+        self.answer_durably(leader, Body::Appended { matched });
+    }
+
+    fn install(&mut self, snapshot: Snapshot) {
+        let start = LogStart { id: snapshot.meta.last, time: snapshot.meta.time };
+        self.log.reset(start.id, start.time);
+        self.membership = Membership::restore(&snapshot.meta, Vec::new());
+        self.writes.install(start, Some(snapshot));
+    }
+
+    /// The first entry of the cluster's log: the same on every member that forms it.
+    pub(crate) fn form(&mut self, configuration: Configuration) {
+        let empty = self.log.last() == EntryId::ZERO && self.membership.current().is_empty();
+        if !empty || configuration.is_empty() {
+            return;
+        }
+        let id = EntryId::new(Term(1), Index(1));
+        self.advance_term(self.term.max(id.term));
+        let data = configuration.encode();
+        self.append_entry(Entry { id, time: LogTime(0), kind: EntryKind::Configuration, data });
+    }
+}

@@ -1,0 +1,404 @@
+//! A cluster of cores in memory: `Cluster`, with a network that loses, repeats and reorders, disks
+//! that lose what was not acknowledged, and the safety properties.
+
+use super::disk::Disk;
+use crate::{
+    Body, Boot, Config, Configuration, Entry, EntryId, Event, Fate, Incarnation, Index, LogStart,
+    Member, MemberId, Message, NodeId, Outbound, Persist, Raft, RequestNumber, Snapshot,
+    SnapshotMeta, Term,
+};
+use bytes::Bytes;
+use std::collections::{BTreeMap, VecDeque};
+use std::ops::AddAssign;
+use std::vec::Vec;
+
+/// What happened in a run.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Outcome {
+    /// Entries that were committed.
+    pub committed: u64,
+    /// Terms that had a leader.
+    pub leaders: u64,
+    /// Members that crashed and came back.
+    pub crashes: u64,
+    /// Linearizable reads that were served.
+    pub reads: u64,
+    /// Snapshots that were installed.
+    pub installed: u64,
+    /// Suffixes that were dropped.
+    pub truncated: u64,
+}
+
+impl AddAssign for Outcome {
+    fn add_assign(&mut self, other: Self) {
+        self.committed += other.committed;
+        self.leaders += other.leaders;
+        self.crashes += other.crashes;
+        self.reads += other.reads;
+        self.installed += other.installed;
+        self.truncated += other.truncated;
+    }
+}
+
+/// Some cores, what is between them, and what was ever committed.
+pub(crate) struct Cluster {
+    nodes: Vec<Node>,
+    network: Vec<Message>,
+    /// Who is cut off: what is sent to or by it is lost.
+    cut: Option<MemberId>,
+    /// Everything that was ever applied anywhere: state-machine safety is one value an index.
+    ledger: BTreeMap<Index, Entry>,
+    leaders: BTreeMap<Term, MemberId>,
+    /// The highest index committed when each read was asked for.
+    asked: BTreeMap<RequestNumber, Index>,
+    now: u64,
+    requests: u64,
+    outcome: Outcome,
+}
+
+struct Node {
+    me: MemberId,
+    boots: u64,
+    raft: Raft,
+    durable: Disk,
+    written: Disk,
+    pending: VecDeque<Persist>,
+    applied: Index,
+    last_seen_term: Term,
+}
+
+const MESSAGES_MAX: usize = 200;
+
+impl Cluster {
+    /// The first byte of a step in which a healthy cluster's things happen.
+    #[cfg(test)]
+    pub(crate) const CALM_STEP: u8 = 255;
+
+    /// `count` members that have just formed a cluster.
+    #[must_use]
+    pub(crate) fn new(count: u64, seed: u64) -> Self {
+        let id = |node| MemberId::new(NodeId(node), Incarnation(node * 11));
+        let members = (1..=count).map(|node| Member { id: id(node), info: Bytes::new() });
+        let configuration = Configuration::new(members);
+        let nodes = (1..=count).map(|node| {
+            let durable = Disk::default();
+            let raft = start(id(node), 1, seed, &durable);
+            let (me, written, pending) = (id(node), durable.clone(), VecDeque::new());
+            let applied = Index(0);
+            let last_seen_term = Term(0);
+            Node { me, boots: 1, raft, durable, written, pending, applied, last_seen_term }
+        });
+        let mut cluster = Self {
+            nodes: nodes.collect(),
+            network: Vec::new(),
+            cut: None,
+            ledger: BTreeMap::new(),
+            leaders: BTreeMap::new(),
+            asked: BTreeMap::new(),
+            now: 0,
+            requests: 0,
+            outcome: Outcome::default(),
+        };
+        for at in 0..cluster.nodes.len() {
+            cluster.handle(at, Event::Form(configuration.clone()));
+            cluster.acknowledge(at);
+        }
+        cluster
+    }
+
+    /// What happened so far.
+    #[must_use]
+    pub(crate) fn outcome(&self) -> Outcome {
+        let committed = self.ledger.len() as u64;
+        Outcome { committed, leaders: self.leaders.len() as u64, ..self.outcome }
+    }
+
+    /// One step: `what` happens to the member or message that `whom` picks.
+    pub(crate) fn step(&mut self, what: u8, whom: u8) {
+        let whom = usize::from(whom);
+        let at = whom % self.nodes.len();
+        match what {
+            0..40 => self.tick(at),
+            40..80 => self.deliver(whom, Keep::No),
+            80..90 => self.deliver(whom, Keep::Yes),
+            90..105 => self.lose(whom),
+            105..150 => self.acknowledge(at),
+            150..175 => self.propose(at),
+            175..185 => self.read(at),
+            185..190 => self.crash(at, whom),
+            190..200 => self.snapshot(at),
+            200..203 => self.cut = Some(self.nodes[at].me),
+            203..206 => self.cut_leader(),
+            206..208 => self.cut = None,
+            208.. => self.calm(at),
+        }
+    }
+
+    /// Nobody is cut off any more, and everything that is on its way arrives, for `ticks` ticks.
+    #[cfg(test)]
+    pub(crate) fn settle(&mut self, ticks: u32) {
+        self.cut = None;
+        for _ in 0..ticks {
+            self.now += 10;
+            for at in 0..self.nodes.len() {
+                self.handle(at, Event::Tick { now: self.now });
+            }
+            while self.any_work() {}
+        }
+    }
+
+    /// One proposal at each member.
+    #[cfg(test)]
+    pub(crate) fn propose_everywhere(&mut self) {
+        for at in 0..self.nodes.len() {
+            self.propose(at);
+        }
+    }
+
+    /// Whether all have applied the same, which is all there is.
+    #[must_use]
+    #[cfg(test)]
+    pub(crate) fn agrees(&self) -> bool {
+        let last = self.ledger.last_key_value().map_or(Index(0), |(index, _)| *index);
+        self.nodes.iter().all(|node| node.applied == last)
+    }
+
+    /// The leader is cut off with entries of its own that nobody else will hear of.
+    fn cut_leader(&mut self) {
+        let leads = |node: &Node| node.raft.status().role == "leader";
+        if let Some(at) = self.nodes.iter().position(leads) {
+            self.cut = Some(self.nodes[at].me);
+            self.propose(at);
+            self.propose(at);
+        }
+    }
+
+    fn calm(&mut self, at: usize) {
+        self.now += 1;
+        self.tick(at);
+        for _ in 0..6 {
+            self.any_work();
+        }
+    }
+
+    fn any_work(&mut self) -> bool {
+        for at in 0..self.nodes.len() {
+            self.acknowledge(at);
+        }
+        if self.network.is_empty() {
+            return false;
+        }
+        self.deliver(0, Keep::No);
+        true
+    }
+
+    fn tick(&mut self, at: usize) {
+        self.now += 3;
+        self.handle(at, Event::Tick { now: self.now });
+    }
+
+    fn deliver(&mut self, which: usize, keep: Keep) {
+        if self.network.is_empty() {
+            return;
+        }
+        let which = which % self.network.len();
+        let message = match keep {
+            Keep::Yes => self.network[which].clone(),
+            Keep::No => self.network.remove(which),
+        };
+        if self.cut.is_some_and(|cut| message.from == cut || message.to == cut) {
+            return;
+        }
+        if let Some(at) = self.nodes.iter().position(|node| node.me == message.to) {
+            self.handle(at, Event::Message(message));
+        }
+    }
+
+    fn lose(&mut self, which: usize) {
+        if !self.network.is_empty() {
+            let which = which % self.network.len();
+            self.network.remove(which);
+        }
+    }
+
+    fn propose(&mut self, at: usize) {
+        let number = self.next_request();
+        let data = Bytes::copy_from_slice(&number.0.to_le_bytes());
+        self.handle(at, Event::Propose { number, data });
+    }
+
+    fn read(&mut self, at: usize) {
+        let number = self.next_request();
+        let committed = self.ledger.last_key_value().map_or(Index(0), |(index, _)| *index);
+        self.asked.insert(number, committed);
+        self.handle(at, Event::Read { number });
+    }
+
+    fn next_request(&mut self) -> RequestNumber {
+        self.requests += 1;
+        RequestNumber(self.requests)
+    }
+
+    /// The oldest writes become durable, and only now their messages leave.
+    fn acknowledge(&mut self, at: usize) {
+        let node = &mut self.nodes[at];
+        let Some(number) = node.pending.back().map(|persist| persist.number) else {
+            return;
+        };
+        for persist in core::mem::take(&mut node.pending) {
+            node.durable.write(&persist);
+            self.network.extend(persist.then);
+        }
+        self.handle(at, Event::Persisted(number));
+    }
+
+    /// Power is cut: some of the unacknowledged writes made it, in order, but nothing was said.
+    fn crash(&mut self, at: usize, luck: usize) {
+        self.outcome.crashes += 1;
+        let node = &mut self.nodes[at];
+        let survive = luck % (node.pending.len() + 1);
+        for persist in core::mem::take(&mut node.pending).into_iter().take(survive) {
+            node.durable.write(&persist);
+        }
+        node.boots += 1;
+        node.written = node.durable.clone();
+        node.raft = start(node.me, node.boots, node.boots * 7, &node.durable);
+        node.applied = node.durable.snapshot.as_ref().map_or(Index(0), |s| s.meta.last.index);
+        self.act(at);
+    }
+
+    /// The member compacts its log behind a snapshot of all it has applied.
+    fn snapshot(&mut self, at: usize) {
+        let node = &mut self.nodes[at];
+        let Some(entry) = self.ledger.get(&node.applied) else {
+            return;
+        };
+        let (set_at, configuration) = node.raft.configuration_at(node.applied);
+        let meta = SnapshotMeta {
+            last: entry.id,
+            time: entry.time,
+            configuration: configuration.clone(),
+            configuration_index: set_at,
+        };
+        let start = LogStart { id: meta.last, time: meta.time };
+        let snapshot = Snapshot { data: meta.last.index.0.to_le_bytes().to_vec().into(), meta };
+        node.durable.snapshot = Some(snapshot.clone());
+        node.written.snapshot = Some(snapshot);
+        self.handle(at, Event::Compact(start));
+    }
+
+    fn handle(&mut self, at: usize, event: Event) {
+        self.nodes[at].raft.handle(event);
+        self.act(at);
+    }
+
+    fn act(&mut self, at: usize) {
+        let node = &mut self.nodes[at];
+        let ready = node.raft.ready();
+        if let Some(persist) = ready.persist {
+            self.outcome.truncated += u64::from(persist.truncate.is_some());
+            node.written.write(&persist);
+            if let Some(snapshot) = &persist.snapshot {
+                self.outcome.installed += 1;
+                node.applied = snapshot.meta.last.index;
+                node.durable.snapshot = Some(snapshot.clone());
+            }
+            node.pending.push_back(persist);
+        }
+        let sent: Vec<Message> =
+            ready.send.into_iter().filter_map(|outbound| node.fill(outbound)).collect();
+        for index in ready.committed.into_iter().flat_map(|range| range.start().0..=range.end().0) {
+            let entry = node.durable.entry(Index(index)).expect("applied entries are durable here");
+            assert_eq!(Index(index), node.applied.next(), "applied in order, each once");
+            node.applied = Index(index);
+            let before = self.ledger.entry(Index(index)).or_insert_with(|| entry.clone());
+            assert_eq!(before, entry, "state-machine safety (figure 3)");
+        }
+        for (number, index) in ready.reads {
+            if let (Some(asked), Some(index)) = (self.asked.remove(&number), index) {
+                self.outcome.reads += 1;
+                assert!(index >= asked, "a read misses what was committed before it was asked for");
+            }
+        }
+        for (_, fate) in ready.proposals {
+            assert!(!matches!(fate, Fate::Appended(id) if id.term == Term(0)));
+        }
+        self.network.extend(sent);
+        self.network.truncate(MESSAGES_MAX);
+        self.check(at);
+    }
+
+    fn check(&mut self, at: usize) {
+        let node = &mut self.nodes[at];
+        node.raft.check();
+        let status = node.raft.status();
+        assert!(status.term >= node.last_seen_term || node.boots > 1, "terms never fall");
+        node.last_seen_term = status.term;
+        if status.role == "leader" {
+            let me = *self.leaders.entry(status.term).or_insert(status.me);
+            assert_eq!(me, status.me, "election safety (figure 3)");
+            self.check_completeness(at);
+        }
+    }
+
+    /// Leader completeness (figure 3), and log matching on the way: a leader holds everything that
+    /// was committed in the terms before its own.
+    fn check_completeness(&self, at: usize) {
+        let node = &self.nodes[at];
+        let term = node.raft.status().term;
+        for (index, entry) in self.ledger.iter().rev().take(20) {
+            if entry.id.term < term && *index > node.written.start.id.index {
+                let held = node.written.entry(*index);
+                assert_eq!(held, Some(entry), "leader completeness (figure 3)");
+            }
+        }
+    }
+}
+
+enum Keep {
+    Yes,
+    No,
+}
+
+impl Node {
+    fn fill(&self, outbound: Outbound) -> Option<Message> {
+        match outbound {
+            Outbound::Message(message) => Some(message),
+            Outbound::Entries { to, term, prev, last, commit } => {
+                let indexes = prev.index.0 + 1..=last.index.0;
+                let entry = |index| self.written.entry(Index(index)).cloned().expect("in the log");
+                let entries: Vec<Entry> = indexes.map(entry).collect();
+                assert_eq!(entries.last().map_or(prev, |entry| entry.id), last, "as named");
+                Some(self.message(to, term, Body::Append { prev, entries, commit }))
+            }
+            Outbound::Snapshot { to, term } => {
+                let snapshot = self.durable.snapshot.clone().expect("compacted behind a snapshot");
+                Some(self.message(to, term, Body::Snapshot(snapshot)))
+            }
+        }
+    }
+
+    fn message(&self, to: MemberId, term: Term, body: Body) -> Message {
+        Message { from: self.me, to, term, body }
+    }
+}
+
+fn start(me: MemberId, boot: u64, seed: u64, disk: &Disk) -> Raft {
+    let config = Config {
+        append_entries_max: 3,
+        inflight_appends_max: 3,
+        ..Config::new(me, Boot(boot), seed ^ me.node.0)
+    };
+    assert!(disk.start.id.index <= disk.last().index || disk.entries.is_empty());
+    Raft::new(config, disk.restored()).expect("a good configuration")
+}
+
+impl core::fmt::Debug for Cluster {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        for node in &self.nodes {
+            writeln!(f, "{}", node.raft.status())?;
+        }
+        let last = self.ledger.last_key_value().map_or(EntryId::ZERO, |(_, entry)| entry.id);
+        write!(f, "committed up to {last}, {} messages in flight", self.network.len())
+    }
+}

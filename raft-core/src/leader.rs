@@ -1,0 +1,226 @@
+//! What a leader does (paper §5.3, §5.4.2; thesis §6.2, §6.4): it appends, replicates, counts,
+//! confirms reads, and steps down when it no longer hears a majority.
+
+use crate::entry::{Entry, EntryKind};
+use crate::message::Body;
+use crate::progress::Progress;
+use crate::quorum;
+use crate::raft::{Core, Raft};
+use crate::reads::{ReadQueue, Reader};
+use crate::ready::Outbound;
+use crate::role::{Leader, Role};
+use crate::types::{EntryId, Index, LogTime, MemberId};
+use alloc::collections::BTreeMap;
+use bytes::Bytes;
+
+impl Raft {
+    /// Becomes the leader of this term. An empty entry of its own term lets it commit what it
+    /// found (§8); until then it serves no read.
+    pub(crate) fn lead(&mut self) {
+        let next = self.core.log.last().index.next();
+        let follower = |id: MemberId| (id.node, Progress::new(id, next));
+        let leader = Leader {
+            followers: self.core.other_voters().into_iter().map(follower).collect(),
+            reads: ReadQueue::default(),
+            round: 0,
+            seen: BTreeMap::new(),
+            time_base: self.core.log.last_time(),
+            since: self.core.now,
+        };
+        self.become_role(Role::Leader(leader));
+        self.append(EntryKind::Noop, Bytes::new());
+        self.heartbeat();
+    }
+
+    /// Appends an entry of this term. Only for a leader.
+    pub(crate) fn append(&mut self, kind: EntryKind, data: Bytes) -> EntryId {
+        let Role::Leader(leader) = &self.role else { unreachable!("only a leader appends") };
+        let led = self.core.now - leader.since;
+        let time = LogTime(leader.time_base.0 + led).max(self.core.log.last_time());
+        let id = EntryId::new(self.core.term, self.core.log.last().index.next());
+        self.core.append_entry(Entry { id, time, kind, data });
+        id
+    }
+
+    pub(crate) fn tick_leader(&mut self) {
+        let Role::Leader(leader) = &mut self.role else {
+            return;
+        };
+        let election_ticks = self.core.config.election_ticks;
+        for progress in leader.followers.values_mut() {
+            progress.tick(election_ticks.saturating_mul(10));
+        }
+        if self.core.elapsed >= election_ticks {
+            self.core.elapsed = 0;
+            if !self.hears_a_majority() {
+                self.follow(self.core.term, None);
+                return;
+            }
+        }
+        if self.core.elapsed.is_multiple_of(self.core.config.heartbeat_ticks) {
+            self.heartbeat();
+        }
+    }
+
+    /// Whether a majority answered within the last election time-out (thesis §6.2). Whoever leads
+    /// without one only keeps callers waiting.
+    fn hears_a_majority(&mut self) -> bool {
+        let Role::Leader(leader) = &mut self.role else {
+            return false;
+        };
+        let active = quorum::reached(self.core.membership.current(), |node| {
+            leader.followers.get(&node).map_or(1, |progress| u64::from(progress.active))
+        });
+        for progress in leader.followers.values_mut() {
+            progress.active = false;
+        }
+        active == 1
+    }
+
+    /// Begins a heartbeat round; it serves the reads that wait, once this term has committed.
+    pub(crate) fn heartbeat(&mut self) {
+        let Role::Leader(leader) = &mut self.role else {
+            return;
+        };
+        leader.round += 1;
+        let committed = self.core.log.committed();
+        if self.core.log.term(committed) == Some(self.core.term) {
+            leader.reads.begin(leader.round, committed);
+        }
+        for progress in leader.followers.values() {
+            let commit = committed.min(progress.matched);
+            self.core.answer(progress.member, Body::Heartbeat { round: leader.round, commit });
+        }
+        self.confirm_reads();
+    }
+
+    /// Serves the reads of every round that a majority has answered.
+    fn confirm_reads(&mut self) {
+        let Role::Leader(leader) = &mut self.role else {
+            return;
+        };
+        let own = leader.round;
+        let confirmed = quorum::reached(self.core.membership.current(), |node| {
+            leader.followers.get(&node).map_or(own, |progress| progress.round)
+        });
+        for (reader, index) in leader.reads.confirmed(confirmed) {
+            self.core.serve_read(reader, Some(index));
+        }
+    }
+
+    /// Commits what a majority holds durably, if it is of this term: older entries commit only
+    /// with one of this term behind them (§5.4.2, figure 8).
+    pub(crate) fn commit(&mut self) {
+        let Role::Leader(leader) = &self.role else {
+            return;
+        };
+        let core = &mut self.core;
+        let durable = core.log.durable();
+        let held = quorum::committed(core.membership.current(), |node| {
+            leader.followers.get(&node).map_or(durable, |progress| progress.matched)
+        });
+        if held > core.log.committed() && core.log.term(held) == Some(core.term) {
+            core.log.commit(held);
+        }
+    }
+
+    pub(crate) fn on_appended(&mut self, from: MemberId, matched: Index) {
+        let end = self.core.log.last().index;
+        let start = self.core.log.start().index;
+        let Some(progress) = self.progress(from) else {
+            return;
+        };
+        progress.active = true;
+        if matched > end {
+            self.core.dropped.impossible += 1;
+        } else if progress.appended(matched, start) {
+            self.commit();
+        }
+    }
+
+    pub(crate) fn on_rejected(&mut self, from: MemberId, prev: Index, hint: EntryId) {
+        let agree = self.core.log.at_or_below(hint).index;
+        // The log may begin behind the hint: then only a snapshot helps.
+        let agree = if hint.index < self.core.log.start().index { hint.index } else { agree };
+        if let Some(progress) = self.progress(from) {
+            progress.active = true;
+            progress.rejected(prev, agree);
+        }
+    }
+
+    pub(crate) fn on_heartbeat_ack(&mut self, from: MemberId, round: u64) {
+        let Role::Leader(leader) = &self.role else {
+            return;
+        };
+        if round > leader.round {
+            self.core.dropped.impossible += 1;
+            return;
+        }
+        let Some(progress) = self.progress(from) else {
+            return;
+        };
+        progress.active = true;
+        progress.round = progress.round.max(round);
+        progress.ask_again();
+        self.confirm_reads();
+    }
+
+    fn progress(&mut self, from: MemberId) -> Option<&mut Progress> {
+        let Role::Leader(leader) = &mut self.role else {
+            return None;
+        };
+        leader.followers.get_mut(&from.node).filter(|progress| progress.member == from)
+    }
+
+    /// Sends to each follower whatever it lacks and may be sent; called once a turn, so that what
+    /// was proposed in one turn travels together.
+    pub(crate) fn send_appends(&mut self) {
+        if let Role::Leader(leader) = &self.role
+            && leader.reads.wants_round()
+            && self.core.log.term(self.core.log.committed()) == Some(self.core.term)
+        {
+            self.heartbeat();
+        }
+        let Role::Leader(leader) = &mut self.role else {
+            return;
+        };
+        for progress in leader.followers.values_mut() {
+            while self.core.send_append(progress) {}
+        }
+    }
+}
+
+impl Core {
+    /// Sends one append, or a snapshot, if it is due. Returns whether there may be more to send.
+    fn send_append(&mut self, progress: &mut Progress) -> bool {
+        if !progress.may_send(self.config.inflight_appends_max) {
+            return false;
+        }
+        let prev = progress.next.prev();
+        let (to, term, commit) = (progress.member, self.term, self.log.committed());
+        let Some(prev) = self.log.id(prev) else {
+            self.out.send.push(Outbound::Snapshot { to, term });
+            progress.snapshot_sent();
+            return false;
+        };
+        let end = progress.window_end(self.log.last().index, self.config.append_entries_max);
+        let news = progress.commit_sent < commit.min(end);
+        let asks = progress.must_ask();
+        if end == prev.index && !news && !asks {
+            return false;
+        }
+        let last = self.log.id(end).expect("within the log");
+        self.out.send.push(Outbound::Entries { to, term, prev, last, commit });
+        progress.sent(end, commit.min(end));
+        end > prev.index && !asks
+    }
+
+    pub(crate) fn serve_read(&mut self, reader: Reader, index: Option<Index>) {
+        match reader {
+            Reader::Own(number) => self.out.reads.push((number, index)),
+            Reader::Member { member, boot, number } => {
+                self.answer(member, Body::ReadAt { boot, number, index });
+            }
+        }
+    }
+}

@@ -1,0 +1,61 @@
+//! The configurations that the log holds: `Membership`. The latest one *appended* is in force
+//! (paper §6); a truncation brings the one before it back.
+
+use crate::configuration::Configuration;
+use crate::message::SnapshotMeta;
+use crate::types::Index;
+use alloc::vec;
+use alloc::vec::Vec;
+
+/// Invariant: never empty, indexes ascend; the first is in force at the log's start.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Membership {
+    configurations: Vec<(Index, Configuration)>,
+}
+
+impl Membership {
+    pub(crate) fn restore(snapshot: &SnapshotMeta, later: Vec<(Index, Configuration)>) -> Self {
+        let base = (snapshot.configuration_index, snapshot.configuration.clone());
+        let mut configurations = vec![base];
+        configurations
+            .extend(later.into_iter().filter(|(index, _)| *index > snapshot.configuration_index));
+        Self { configurations }
+    }
+
+    /// The configuration in force.
+    pub(crate) fn current(&self) -> &Configuration {
+        &self.latest().1
+    }
+
+    /// The configuration in force at `index`, and the entry that set it.
+    pub(crate) fn at(&self, index: Index) -> &(Index, Configuration) {
+        let after = self.configurations.partition_point(|(set_at, _)| *set_at <= index);
+        &self.configurations[after.max(1) - 1]
+    }
+
+    pub(crate) fn append(&mut self, index: Index, configuration: Configuration) {
+        self.configurations.push((index, configuration));
+    }
+
+    pub(crate) fn truncate(&mut self, from: Index) {
+        let kept = self.configurations.partition_point(|(index, _)| *index < from);
+        self.configurations.truncate(kept.max(1));
+    }
+
+    /// The log begins after `to`: of the configurations up to there only the last is needed.
+    pub(crate) fn compact(&mut self, to: Index) {
+        let after = self.configurations.partition_point(|(index, _)| *index <= to);
+        self.configurations.drain(..after.saturating_sub(1));
+    }
+
+    fn latest(&self) -> &(Index, Configuration) {
+        self.configurations.last().expect("never empty")
+    }
+
+    pub(crate) fn check(&self, last: Index) {
+        assert!(self.latest().0 <= last, "a configuration is an entry of the log");
+        for pair in self.configurations.windows(2) {
+            assert!(pair[0].0 < pair[1].0, "configurations ascend");
+        }
+    }
+}

@@ -1,0 +1,217 @@
+//! What a leader knows of one follower: `Progress`, with every transition a method.
+//!
+//! A follower is *probed* (one append at a time) until it answers, then *replicated* to (a window
+//! of appends in flight, `next` ahead of `matched`), or sent a *snapshot* when the log no longer
+//! reaches back to it.
+
+use crate::types::{Index, MemberId};
+use alloc::collections::VecDeque;
+
+/// Invariant, asserted by [`Progress::check`]: `matched < next`.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Progress {
+    pub(crate) member: MemberId,
+    /// The highest index known to be durable there and equal to the leader's.
+    pub(crate) matched: Index,
+    /// The next index to send.
+    pub(crate) next: Index,
+    /// The highest commit index sent.
+    pub(crate) commit_sent: Index,
+    /// The latest heartbeat round it answered.
+    pub(crate) round: u64,
+    /// Whether it answered anything since the last check of the quorum.
+    pub(crate) active: bool,
+    state: State,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+enum State {
+    /// Where the logs agree is not known; `asked` while an append is unanswered.
+    Probe { asked: bool },
+    /// The last index of each append in flight.
+    /// `nudge`: the last of them may have been lost, with nothing behind it to show that.
+    Replicate { inflight: VecDeque<Index>, nudge: bool },
+    /// A snapshot is on its way since `ticks`.
+    Snapshot { ticks: u32 },
+}
+
+impl Progress {
+    /// A follower about which nothing is known, asked first whether it holds all before `next`.
+    pub(crate) const fn new(member: MemberId, next: Index) -> Self {
+        Self {
+            member,
+            matched: Index(0),
+            next,
+            commit_sent: Index(0),
+            round: 0,
+            active: true,
+            state: State::Probe { asked: false },
+        }
+    }
+
+    /// Whether one more append may be sent.
+    pub(crate) fn may_send(&self, inflight_appends_max: usize) -> bool {
+        match &self.state {
+            State::Probe { asked } => !asked,
+            State::Replicate { inflight, nudge } => *nudge || inflight.len() < inflight_appends_max,
+            State::Snapshot { .. } => false,
+        }
+    }
+
+    /// Whether an append is wanted for its answer, even if it carries nothing.
+    pub(crate) const fn must_ask(&self) -> bool {
+        matches!(self.state, State::Probe { .. } | State::Replicate { nudge: true, .. })
+    }
+
+    /// The highest index the next append may carry: none where the window is full already.
+    pub(crate) fn window_end(&self, log_end: Index, entries_max: u64) -> Index {
+        match &self.state {
+            State::Replicate { nudge: true, .. } => self.next.prev(),
+            _ => log_end.min(Index(self.next.prev().0 + entries_max)),
+        }
+    }
+
+    /// The state's name in the status.
+    pub(crate) const fn name(&self) -> &'static str {
+        match self.state {
+            State::Probe { .. } => "probe",
+            State::Replicate { .. } => "replicate",
+            State::Snapshot { .. } => "snapshot",
+        }
+    }
+
+    /// An append up to `last` was sent; none of its entries if `last` is below `next`.
+    pub(crate) fn sent(&mut self, last: Index, commit: Index) {
+        self.commit_sent = self.commit_sent.max(commit);
+        match &mut self.state {
+            State::Probe { asked } => *asked = true,
+            State::Replicate { inflight, nudge } => {
+                *nudge = false;
+                if last >= self.next {
+                    inflight.push_back(last);
+                    self.next = last.next();
+                }
+            }
+            State::Snapshot { .. } => unreachable!("nothing is sent beside a snapshot"),
+        }
+    }
+
+    /// The follower holds all up to `matched`. Returns whether that is news.
+    pub(crate) fn appended(&mut self, matched: Index, log_start: Index) -> bool {
+        let news = matched > self.matched;
+        self.matched = self.matched.max(matched);
+        self.next = self.next.max(self.matched.next());
+        match &mut self.state {
+            State::Replicate { inflight, .. } => {
+                while inflight.front().is_some_and(|last| *last <= matched) {
+                    inflight.pop_front();
+                }
+            }
+            // An answer from before the snapshot does not show that it arrived.
+            State::Snapshot { .. } if self.matched < log_start => {}
+            State::Probe { .. } | State::Snapshot { .. } => {
+                self.next = self.matched.next();
+                self.state = State::Replicate { inflight: VecDeque::new(), nudge: false };
+            }
+        }
+        news
+    }
+
+    /// The follower refused an append behind `prev`; the logs may agree at `agree`. Returns
+    /// whether to ask again (an answer to an older question changes nothing).
+    pub(crate) fn rejected(&mut self, prev: Index, agree: Index) -> bool {
+        let stale = match self.state {
+            State::Probe { .. } => prev != self.next.prev(),
+            State::Replicate { .. } => prev <= self.matched,
+            State::Snapshot { .. } => true,
+        };
+        if stale {
+            return false;
+        }
+        self.next = agree.next().min(prev).max(self.matched.next());
+        self.state = State::Probe { asked: false };
+        true
+    }
+
+    /// A heartbeat was answered: whatever was asked before may have been lost, so ask again.
+    pub(crate) fn ask_again(&mut self) {
+        match &mut self.state {
+            State::Probe { asked } => *asked = false,
+            State::Replicate { inflight, nudge } => *nudge = !inflight.is_empty(),
+            State::Snapshot { .. } => {}
+        }
+    }
+
+    /// A snapshot was sent.
+    pub(crate) fn snapshot_sent(&mut self) {
+        self.state = State::Snapshot { ticks: 0 };
+    }
+
+    /// A tick passed. A snapshot that is not answered within `ticks_max` counts as lost.
+    pub(crate) fn tick(&mut self, ticks_max: u32) {
+        if let State::Snapshot { ticks } = &mut self.state {
+            *ticks += 1;
+            if *ticks >= ticks_max {
+                self.state = State::Probe { asked: false };
+            }
+        }
+    }
+
+    pub(crate) fn check(&self) {
+        assert!(self.matched < self.next, "what is known to match is not sent again");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::types::{Incarnation, NodeId};
+
+    fn progress(next: u64) -> Progress {
+        Progress::new(MemberId::new(NodeId(2), Incarnation(2)), Index(next))
+    }
+
+    #[test]
+    fn a_probe_waits_for_its_answer_and_then_pipelines() {
+        let mut follower = progress(5);
+        assert!(follower.may_send(2));
+        follower.sent(Index(6), Index(0));
+        assert!(!follower.may_send(2), "one question at a time");
+        assert!(follower.appended(Index(6), Index(0)));
+        assert_eq!((follower.matched, follower.next), (Index(6), Index(7)));
+        follower.sent(Index(8), Index(0));
+        follower.sent(Index(9), Index(0));
+        assert!(!follower.may_send(2), "the window is full");
+        assert!(follower.appended(Index(8), Index(0)));
+        assert!(follower.may_send(2));
+    }
+
+    #[test]
+    fn a_refusal_steps_back_to_the_hint_but_never_below_what_matches() {
+        let mut follower = progress(9);
+        follower.sent(Index(9), Index(0));
+        assert!(!follower.rejected(Index(5), Index(2)), "an answer to another question");
+        assert!(follower.rejected(Index(8), Index(4)));
+        assert_eq!(follower.next, Index(5));
+        follower.sent(Index(9), Index(0));
+        follower.appended(Index(9), Index(0));
+        assert!(!follower.rejected(Index(8), Index(0)), "it is known to match");
+        follower.sent(Index(12), Index(0));
+        assert!(follower.rejected(Index(12), Index(3)));
+        assert_eq!(follower.next, Index(10));
+    }
+
+    #[test]
+    fn a_snapshot_ends_with_an_answer_that_shows_it_or_counts_as_lost() {
+        let mut follower = progress(3);
+        follower.snapshot_sent();
+        follower.appended(Index(1), Index(8));
+        assert_eq!(follower.name(), "snapshot");
+        follower.appended(Index(8), Index(8));
+        assert_eq!((follower.name(), follower.next), ("replicate", Index(9)));
+        follower.snapshot_sent();
+        follower.tick(2);
+        follower.tick(2);
+        assert_eq!(follower.name(), "probe");
+    }
+}

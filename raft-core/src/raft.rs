@@ -1,0 +1,383 @@
+//! The core: `Raft` takes events and says what to do. This file holds what is common to all roles:
+//! construction, the one place that compares terms, the one place that changes roles, and the
+//! table that sends each message to its handler. What the roles do is in `election`, `follower`,
+//! `leader` and `requests`.
+
+use crate::config::{Config, ConfigError, Restored};
+use crate::configuration::Configuration;
+use crate::log::Log;
+use crate::membership::Membership;
+use crate::message::{Body, Message, SnapshotMeta};
+use crate::proposals::Forwarded;
+use crate::ready::{Fate, LogStart, Outbound, Ready};
+use crate::rng::Rng;
+use crate::role::{Follower, Role};
+use crate::status::Dropped;
+use crate::types::{HardState, Index, MemberId, RequestNumber, Term, WriteNumber};
+use crate::writes::Writes;
+use alloc::vec::Vec;
+use bytes::Bytes;
+
+/// One member's view of the protocol: a deterministic state machine over [`Event`]s.
+///
+/// Call [`handle`](Self::handle) for each event, then [`ready`](Self::ready) once, then do what it
+/// says, then start over. Equal cores that are given equal events do equal things.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Raft {
+    pub(crate) core: Core,
+    pub(crate) role: Role,
+}
+
+/// What is there in every role.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Core {
+    pub(crate) config: Config,
+    pub(crate) term: Term,
+    pub(crate) vote: Option<MemberId>,
+    pub(crate) log: Log,
+    pub(crate) membership: Membership,
+    pub(crate) writes: Writes,
+    pub(crate) out: Out,
+    pub(crate) forwarded: Forwarded,
+    pub(crate) rng: Rng,
+    /// The clock, in milliseconds, as of the last tick.
+    pub(crate) now: u64,
+    /// Ticks since the role's timer was reset.
+    pub(crate) elapsed: u32,
+    /// At how many ticks an election begins.
+    pub(crate) timeout: u32,
+    /// Ticks since a leader was heard, or since the start: a restarted voter may have promised
+    /// its leader not to help another, so it stays out of elections for one time-out.
+    pub(crate) unheard: u32,
+    pub(crate) elections: u64,
+    pub(crate) dropped: Dropped,
+}
+
+/// What the next `Ready` will say, beside the write.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub(crate) struct Out {
+    pub(crate) send: Vec<Outbound>,
+    pub(crate) proposals: Vec<(RequestNumber, Fate)>,
+    pub(crate) reads: Vec<(RequestNumber, Option<Index>)>,
+}
+
+/// Something that happens to a core.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Event {
+    /// Time passes. `now` is a clock in milliseconds that counts suspended time and never falls.
+    Tick {
+        /// The clock.
+        now: u64,
+    },
+    /// A message arrived.
+    Message(Message),
+    /// A write is durable, and with it all before it.
+    Persisted(WriteNumber),
+    /// A caller proposes a command. Its fate is told in [`Ready::proposals`].
+    Propose {
+        /// The caller's number for it, used once in a boot.
+        number: RequestNumber,
+        /// The command.
+        data: Bytes,
+    },
+    /// A caller asks from which index on a read is linearizable; told in [`Ready::reads`].
+    Read {
+        /// The caller's number for it, used once in a boot.
+        number: RequestNumber,
+    },
+    /// The caller of a proposal or read no longer waits.
+    Forget {
+        /// Its number.
+        number: RequestNumber,
+    },
+    /// The cluster is formed of these members. Only for an empty log without a configuration, and
+    /// with the same configuration on every member.
+    Form(Configuration),
+    /// A snapshot of all up to here is durable: the log may begin after it. Ignored beyond what
+    /// was handed out to be applied.
+    Compact(LogStart),
+}
+
+impl Raft {
+    /// A follower with what its disk held.
+    ///
+    /// # Errors
+    /// When the settings can't work together.
+    ///
+    /// # Panics
+    /// When `restored` contradicts itself: then the log is not what was written.
+    pub fn new(config: Config, restored: Restored) -> Result<Self, ConfigError> {
+        config.check()?;
+        let snapshot = restored.snapshot.unwrap_or_default();
+        let applied = snapshot.last.index.max(restored.start.index).min(restored.last);
+        let log = Log::restore(
+            restored.start,
+            restored.terms,
+            restored.last,
+            restored.last_time,
+            applied,
+        );
+        let mut core = Core {
+            term: restored.hard_state.term,
+            vote: restored.hard_state.vote,
+            membership: Membership::restore(&snapshot, restored.configurations),
+            writes: Writes::restore(log.last().index),
+            log,
+            out: Out::default(),
+            forwarded: Forwarded::default(),
+            rng: Rng::new(config.seed),
+            now: 0,
+            elapsed: 0,
+            timeout: 0,
+            unheard: 0,
+            elections: 0,
+            dropped: Dropped::default(),
+            config,
+        };
+        core.restore_snapshot(&snapshot);
+        core.reset_timer();
+        let raft = Self { core, role: Role::Follower(Follower::default()) };
+        raft.check();
+        Ok(raft)
+    }
+
+    /// Takes one event. What follows from it is told by the next [`ready`](Self::ready).
+    ///
+    /// No message makes this panic: what no correct member can send is dropped and counted.
+    ///
+    /// # Panics
+    /// When an own invariant is broken, or the driver breaks the contract.
+    pub fn handle(&mut self, event: Event) {
+        match event {
+            Event::Tick { now } => self.tick(now),
+            Event::Message(message) => self.message(message),
+            Event::Persisted(number) => self.persisted(number),
+            Event::Propose { number, data } => self.propose(number, data),
+            Event::Read { number } => self.read(number),
+            Event::Forget { number } => self.core.forget(number),
+            Event::Form(configuration) => self.core.form(configuration),
+            Event::Compact(start) => self.core.compact(start),
+        }
+        if cfg!(any(debug_assertions, feature = "fuzzing")) {
+            self.check();
+        }
+    }
+
+    /// What to do now. Empty when nothing happened since the last call.
+    pub fn ready(&mut self) -> Ready {
+        self.send_appends();
+        let out = core::mem::take(&mut self.core.out);
+        Ready {
+            persist: self.core.writes.take(self.core.log.last().index),
+            send: out.send,
+            committed: self.core.log.hand_out(),
+            proposals: out.proposals,
+            reads: out.reads,
+        }
+    }
+
+    fn tick(&mut self, now: u64) {
+        self.core.now = self.core.now.max(now);
+        self.core.elapsed = self.core.elapsed.saturating_add(1);
+        self.core.unheard = self.core.unheard.saturating_add(1);
+        if matches!(self.role, Role::Leader(_)) {
+            self.tick_leader();
+        } else if self.core.elapsed >= self.core.timeout {
+            self.core.reset_timer();
+            self.pre_campaign();
+        }
+    }
+
+    fn persisted(&mut self, number: WriteNumber) {
+        if let Some(end) = self.core.writes.persisted(number) {
+            self.core.log.persisted(end);
+        }
+        self.count_own_vote(number);
+        self.commit();
+    }
+
+    /// The one place that compares terms (paper §5.1).
+    fn message(&mut self, message: Message) {
+        if let Err(reason) = self.core.admit(&message) {
+            self.core.dropped.count(reason);
+            return;
+        }
+        if message.term > self.core.term {
+            match message.body {
+                // Neither asking nor a promise for later moves anybody's term.
+                Body::PreVote { .. } | Body::PreVoted(crate::Ballot::Granted) => {}
+                Body::Vote { .. } if self.keeps_its_leader() => return,
+                _ => self.follow(message.term, None),
+            }
+        } else if message.term < self.core.term && !message.body.is_refused_pre_vote() {
+            self.core.answer_stale(&message);
+            return;
+        }
+        self.dispatch(message);
+    }
+
+    /// What each role does with each message of its own term, or with a pre-vote of any.
+    fn dispatch(&mut self, message: Message) {
+        let Message { from, term, body, .. } = message;
+        match (&mut self.role, body) {
+            (_, Body::PreVote { last }) => self.on_pre_vote(from, term, last),
+            (_, Body::Vote { last }) => self.on_vote(from, last),
+            (Role::PreCandidate(_), Body::PreVoted(ballot)) => {
+                self.on_pre_voted(from, term, ballot)
+            }
+            (Role::Candidate(_), Body::Voted(ballot)) => self.on_voted(from, ballot),
+
+            (Role::Leader(_), Body::Append { .. } | Body::Heartbeat { .. } | Body::Snapshot(_)) => {
+                self.core.dropped.impossible += 1;
+            }
+            (_, Body::Append { prev, entries, commit }) => {
+                self.heard(from);
+                self.core.on_append(from, prev, entries, commit);
+            }
+            (_, Body::Heartbeat { round, commit }) => {
+                self.heard(from);
+                self.core.on_heartbeat(from, round, commit);
+            }
+            (_, Body::Snapshot(snapshot)) => {
+                self.heard(from);
+                self.core.on_snapshot(from, snapshot);
+            }
+
+            (Role::Leader(_), Body::Appended { matched }) => self.on_appended(from, matched),
+            (Role::Leader(_), Body::Rejected { prev, hint }) => self.on_rejected(from, prev, hint),
+            (Role::Leader(_), Body::HeartbeatAck { round }) => self.on_heartbeat_ack(from, round),
+
+            (Role::Leader(_), Body::Propose { boot, number, data }) => {
+                self.on_propose(from, boot, number, data);
+            }
+            (Role::Leader(_), Body::Read { boot, number }) => self.on_read(from, boot, number),
+            (_, Body::Propose { boot, number, .. }) => {
+                self.core.answer(from, Body::Proposed { boot, number, appended: None });
+            }
+            (_, Body::Read { boot, number }) => {
+                self.core.answer(from, Body::ReadAt { boot, number, index: None });
+            }
+            (_, Body::Proposed { boot, number, appended }) => {
+                self.core.on_proposed(boot, number, appended);
+            }
+            (_, Body::ReadAt { boot, number, index }) => self.core.on_read_at(boot, number, index),
+
+            // Answers to what an earlier role asked.
+            (_, Body::PreVoted(_) | Body::Voted(_) | Body::Appended { .. })
+            | (_, Body::Rejected { .. } | Body::HeartbeatAck { .. }) => {
+                self.core.dropped.outdated += 1;
+            }
+        }
+    }
+
+    /// A message of the leader of this term arrived: it leads, whoever else was a candidate.
+    fn heard(&mut self, leader: MemberId) {
+        match &mut self.role {
+            Role::Follower(follower) if follower.leader == Some(leader) => {}
+            _ => self.follow(self.core.term, Some(leader)),
+        }
+        self.core.elapsed = 0;
+        self.core.unheard = 0;
+    }
+
+    /// Becomes a follower in `term`.
+    pub(crate) fn follow(&mut self, term: Term, leader: Option<MemberId>) {
+        self.core.advance_term(term);
+        self.become_role(Role::Follower(Follower { leader }));
+    }
+
+    /// The one place that changes roles: what the old one promised to callers is settled here.
+    pub(crate) fn become_role(&mut self, role: Role) {
+        let old = core::mem::replace(&mut self.role, role);
+        if let Role::Leader(leader) = old {
+            self.core.refuse_reads(leader.reads);
+        }
+        self.core.settle_forwarded();
+        self.core.reset_timer();
+    }
+
+    /// The leader of this term, if it is known.
+    #[must_use]
+    pub fn leader(&self) -> Option<MemberId> {
+        match &self.role {
+            Role::Follower(follower) => follower.leader,
+            Role::Leader(_) => Some(self.core.config.me),
+            Role::PreCandidate(_) | Role::Candidate(_) => None,
+        }
+    }
+
+    /// Asserts the invariants that hold between events. Called after each in debug builds.
+    ///
+    /// # Panics
+    /// When one does not hold.
+    pub fn check(&self) {
+        self.core.log.check();
+        self.core.membership.check(self.core.log.last().index);
+        assert!(self.core.log.last().term <= self.core.term, "no entry is from a later term");
+        if let Role::Leader(leader) = &self.role {
+            for progress in leader.followers.values() {
+                progress.check();
+                assert!(progress.matched <= self.core.log.last().index, "nobody is ahead");
+            }
+        }
+    }
+}
+
+impl Core {
+    pub(crate) const fn hard_state(&self) -> HardState {
+        HardState { term: self.term, vote: self.vote }
+    }
+
+    /// Moves to `term`, where nobody has this member's vote yet. Staying in a term keeps the vote.
+    pub(crate) fn advance_term(&mut self, term: Term) {
+        assert!(term >= self.term, "terms never fall");
+        if term > self.term {
+            self.term = term;
+            self.vote = None;
+            self.writes.hard_state(self.hard_state());
+        }
+    }
+
+    pub(crate) fn reset_timer(&mut self) {
+        self.elapsed = 0;
+        self.timeout = self.rng.up_to_twice(self.config.election_ticks);
+    }
+
+    pub(crate) const fn message(&self, to: MemberId, body: Body) -> Message {
+        Message { from: self.config.me, to, term: self.term, body }
+    }
+
+    /// Sends at once: for what does not speak for the disk.
+    pub(crate) fn answer(&mut self, to: MemberId, body: Body) {
+        let message = self.message(to, body);
+        self.out.send.push(Outbound::Message(message));
+    }
+
+    /// Sends once all that happened so far is durable.
+    pub(crate) fn answer_durably(&mut self, to: MemberId, body: Body) {
+        let message = self.message(to, body);
+        self.writes.then(message);
+    }
+
+    /// A snapshot was on the disk before its entries were, or beside others: it wins.
+    fn restore_snapshot(&mut self, snapshot: &SnapshotMeta) {
+        if self.log.contains(snapshot.last) || snapshot.last.index <= self.log.start().index {
+            return;
+        }
+        let start = LogStart { id: snapshot.last, time: snapshot.time };
+        self.log = Log::default();
+        self.log.reset(start.id, start.time);
+        self.membership = Membership::restore(snapshot, Vec::new());
+        self.writes.install(start, None);
+        self.advance_term(self.term.max(snapshot.last.term));
+    }
+
+    fn compact(&mut self, start: LogStart) {
+        let within = start.id.index > self.log.start().index && start.id.index <= self.log.handed();
+        if within && self.log.contains(start.id) {
+            self.log.compact(start.id);
+            self.membership.compact(start.id.index);
+            self.writes.compact(start);
+        }
+    }
+}

@@ -1,0 +1,128 @@
+//! What is on its way to the disk: `Writes` gathers the next `Persist` and remembers what each
+//! unacknowledged write may claim to have made durable.
+
+use crate::entry::Entry;
+use crate::message::{Message, Snapshot};
+use crate::ready::{LogStart, Persist};
+use crate::types::{HardState, Index, WriteNumber};
+use alloc::collections::VecDeque;
+
+/// Invariants: the numbers in flight ascend without a gap, and so do their ends; a truncation
+/// clips every end, since an index that was overwritten proves nothing (the append ABA race).
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub(crate) struct Writes {
+    next: Persist,
+    /// Whether `next` has anything in it. An answer alone is enough: it waits for those before.
+    dirty: Dirty,
+    /// The end of the log in the writes handed out so far.
+    written: Index,
+    inflight: VecDeque<Inflight>,
+    last_number: WriteNumber,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+enum Dirty {
+    #[default]
+    No,
+    Yes,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+struct Inflight {
+    number: WriteNumber,
+    /// The end of the log that this write makes durable.
+    end: Index,
+}
+
+impl Writes {
+    pub(crate) fn restore(written: Index) -> Self {
+        Self { written, ..Self::default() }
+    }
+
+    /// The number that the next write will have.
+    pub(crate) const fn upcoming(&self) -> WriteNumber {
+        WriteNumber(self.last_number.0 + 1)
+    }
+
+    pub(crate) fn hard_state(&mut self, hard_state: HardState) {
+        self.next.hard_state = Some(hard_state);
+        self.dirty = Dirty::Yes;
+    }
+
+    pub(crate) fn entry(&mut self, entry: Entry) {
+        self.next.entries.push(entry);
+        self.dirty = Dirty::Yes;
+    }
+
+    /// Sends `message` once all before it is durable.
+    pub(crate) fn then(&mut self, message: Message) {
+        self.next.then.push(message);
+        self.dirty = Dirty::Yes;
+    }
+
+    /// The entries from `from` on are dropped: those not handed out yet silently, the others by a
+    /// record; and no write in flight may claim them.
+    pub(crate) fn truncate(&mut self, from: Index) {
+        self.next.entries.retain(|entry| entry.id.index < from);
+        if from <= self.written {
+            let earlier = self.next.truncate.unwrap_or(from);
+            self.next.truncate = Some(earlier.min(from));
+            self.dirty = Dirty::Yes;
+        }
+        for write in &mut self.inflight {
+            write.end = write.end.min(from.prev());
+        }
+    }
+
+    /// The log begins after `start`; all of it is there.
+    pub(crate) fn compact(&mut self, start: LogStart) {
+        self.next.compact = Some(start);
+        self.dirty = Dirty::Yes;
+    }
+
+    /// The log is replaced by `snapshot`, which was received, or found on the disk already.
+    pub(crate) fn install(&mut self, start: LogStart, snapshot: Option<Snapshot>) {
+        self.next.compact = Some(start);
+        self.next.snapshot = snapshot;
+        self.next.truncate = None;
+        self.next.entries.clear();
+        self.written = start.id.index;
+        for write in &mut self.inflight {
+            write.end = Index(0);
+        }
+        self.dirty = Dirty::Yes;
+    }
+
+    /// The next write, if there is anything to write or to say.
+    pub(crate) fn take(&mut self, log_end: Index) -> Option<Persist> {
+        if self.dirty == Dirty::No {
+            return None;
+        }
+        self.dirty = Dirty::No;
+        let mut persist = core::mem::take(&mut self.next);
+        self.last_number.0 += 1;
+        persist.number = self.last_number;
+        self.written = log_end;
+        self.inflight.push_back(Inflight { number: persist.number, end: log_end });
+        Some(persist)
+    }
+
+    /// All writes up to `number` are durable. Returns up to which index that covers the log, or
+    /// nothing if the acknowledgement is an old one.
+    ///
+    /// # Panics
+    /// When `number` was never handed out: a driver that acknowledges what it was not asked to
+    /// write would lose data.
+    pub(crate) fn persisted(&mut self, number: WriteNumber) -> Option<Index> {
+        assert!(number <= self.last_number, "write {number} was never asked for");
+        let mut end = None;
+        while let Some(write) = self.inflight.front().copied() {
+            if write.number > number {
+                break;
+            }
+            end = Some(write.end);
+            self.inflight.pop_front();
+        }
+        end
+    }
+}
