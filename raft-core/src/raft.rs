@@ -85,6 +85,12 @@ pub enum Event {
         /// The caller's number for it, used once in a boot.
         number: RequestNumber,
     },
+    /// A proposal or read that was to be passed on to the leader never left this member: it can be
+    /// made again without a second one being possible.
+    Unsent {
+        /// Its number.
+        number: RequestNumber,
+    },
     /// The caller of a proposal or read no longer waits.
     Forget {
         /// Its number.
@@ -154,6 +160,7 @@ impl Raft {
             Event::Persisted(number) => self.persisted(number),
             Event::Propose { number, data } => self.propose(number, data),
             Event::Read { number } => self.read(number),
+            Event::Unsent { number } => self.core.unsent(number),
             Event::Forget { number } => self.core.forget(number),
             Event::Form(configuration) => self.core.form(configuration),
             Event::Compact(start) => self.core.compact(start),

@@ -100,6 +100,15 @@ impl Core {
         }
     }
 
+    pub(crate) fn unsent(&mut self, number: RequestNumber) {
+        if self.forwarded.proposals.remove(&number) {
+            self.out.proposals.push((number, Fate::Refused));
+        }
+        if self.forwarded.reads.remove(&number) {
+            self.out.reads.push((number, None));
+        }
+    }
+
     pub(crate) fn forget(&mut self, number: RequestNumber) {
         self.forwarded.proposals.remove(&number);
         self.forwarded.reads.remove(&number);

@@ -1,0 +1,154 @@
+//! How many records a second the log takes, next to two floors: the same bytes copied into a
+//! mapped, allocated file, and the same bytes written by `pwrite` into an allocated file that was
+//! written before. By record size, and by how often all is made durable. The three run in turn, in
+//! several rounds; the table gives medians. One thread; a sync is waited for.
+//!
+//! `cargo bench -p holm-benches --bench wal_append [-- DIRECTORY]`: which disk is measured is the
+//! directory's, by default one in the target folder.
+#![forbid(unsafe_code)]
+
+use holm_raft_core::{Entry, EntryId, EntryKind, Index, LogTime, Term};
+use holm_wal::{Batch, Disk, Identity, Options, RealDisk, Wal};
+use std::error::Error;
+use std::fs::{self, OpenOptions};
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Instant;
+
+type Result<T> = std::result::Result<T, Box<dyn Error>>;
+
+const SIZES: [usize; 3] = [128, 1 << 10, 16 << 10];
+const ROUNDS: usize = 5;
+/// What one run writes at most, in bytes of data.
+const RUN_BYTES: usize = 48 << 20;
+/// More than a record takes beside its data, in bytes.
+const RECORD_BYTES: usize = 64;
+
+/// How often all is made durable.
+#[derive(Clone, Copy)]
+enum Sync {
+    Never,
+    /// After so many records.
+    Every(usize),
+}
+
+const SYNCS: [(&str, Sync); 3] =
+    [("no sync", Sync::Never), ("sync each", Sync::Every(1)), ("sync each 64", Sync::Every(64))];
+
+type Subject = fn(&Path, usize, usize, Sync) -> Result<f64>;
+
+const SUBJECTS: [(&str, Subject); 3] =
+    [("holm-wal", wal), ("floor: mapped copy", mapped), ("floor: pwrite", pwrite)];
+
+fn main() -> Result<()> {
+    // Cargo adds `--bench` of its own.
+    let directory = std::env::args().skip(1).find(|argument| !argument.starts_with('-'));
+    let root = directory.map_or_else(|| env!("CARGO_TARGET_TMPDIR").into(), PathBuf::from);
+    let path = root.join("wal_append");
+    println!("log append, records a second, medians of {ROUNDS} rounds\n");
+    println!("{:<14} {:>8}  {:>20} {:>20} {:>20}", "", "bytes", "holm-wal", "mapped", "pwrite");
+    for (name, sync) in SYNCS {
+        for size in SIZES {
+            let records = records(size, sync);
+            let mut rates = [const { Vec::new() }; SUBJECTS.len()];
+            for _ in 0..ROUNDS {
+                for ((_, subject), rates) in SUBJECTS.iter().zip(&mut rates) {
+                    clear(&path)?;
+                    rates.push(subject(&path, size, records, sync)?);
+                }
+            }
+            let [wal, mapped, pwrite] = rates.map(median);
+            println!("{name:<14} {size:>8}  {wal:>20.0} {mapped:>20.0} {pwrite:>20.0}");
+        }
+    }
+    println!("\nmapped: the bytes alone copied into a mapped, allocated file, then fdatasync");
+    println!("pwrite: the bytes alone by one pwrite each into a file written before, fdatasync");
+    clear(&path)
+}
+
+fn records(size: usize, sync: Sync) -> usize {
+    let most = RUN_BYTES / (size + RECORD_BYTES);
+    match sync {
+        Sync::Never => most,
+        Sync::Every(1) => most.min(100),
+        Sync::Every(batch) => most.min(batch * 10),
+    }
+}
+
+/// A file size that the run fits into, so that no segment is made while time is taken.
+fn file_bytes(size: usize, records: usize) -> u64 {
+    (((records + 64) * (size + RECORD_BYTES)).next_multiple_of(4096)) as u64
+}
+
+fn clear(path: &Path) -> Result<()> {
+    match fs::remove_dir_all(path) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error.into()),
+        _ => Ok(()),
+    }
+}
+
+fn median(mut rates: Vec<f64>) -> f64 {
+    rates.sort_by(f64::total_cmp);
+    rates[rates.len() / 2]
+}
+
+fn rate(records: usize, start: Instant) -> f64 {
+    let records = u32::try_from(records).map_or(f64::INFINITY, f64::from);
+    records / start.elapsed().as_secs_f64()
+}
+
+fn is_due(sync: Sync, written: usize) -> bool {
+    matches!(sync, Sync::Every(batch) if written.is_multiple_of(batch))
+}
+
+fn wal(path: &Path, size: usize, records: usize, sync: Sync) -> Result<f64> {
+    let disk: Arc<dyn Disk> = Arc::new(RealDisk::open(path)?);
+    let options = Options { segment_bytes: file_bytes(size, records) };
+    let mut wal = Wal::create(disk, options, Identity::default())?;
+    let mut entry = Entry {
+        id: EntryId::new(Term(1), Index(0)),
+        time: LogTime(0),
+        kind: EntryKind::Command,
+        data: vec![7; size].into(),
+    };
+    let start = Instant::now();
+    for written in 1..=records {
+        entry.id.index = entry.id.index.next();
+        wal.append(&Batch { entries: std::slice::from_ref(&entry), ..Batch::default() })?;
+        if is_due(sync, written) {
+            let job = wal.begin_sync().expect("a write waits").into_job();
+            wal.finish_sync(job())?;
+        }
+    }
+    Ok(rate(records, start))
+}
+
+fn mapped(path: &Path, size: usize, records: usize, sync: Sync) -> Result<f64> {
+    let disk = RealDisk::open(path)?;
+    let file = disk.create("floor", file_bytes(size, records))?;
+    let data = vec![7; size];
+    let start = Instant::now();
+    for written in 1..=records {
+        file.write(((written - 1) * size) as u64, &[&data])?;
+        if is_due(sync, written) {
+            file.sync()?;
+        }
+    }
+    Ok(rate(records, start))
+}
+
+fn pwrite(path: &Path, size: usize, records: usize, sync: Sync) -> Result<f64> {
+    // Allocated and written before in small pages, as the log does it.
+    drop(RealDisk::open(path)?.create("floor", file_bytes(size, records))?);
+    let file = OpenOptions::new().write(true).open(path.join("floor"))?;
+    let data = vec![7; size];
+    let start = Instant::now();
+    for written in 1..=records {
+        file.write_all_at(&data, ((written - 1) * size) as u64)?;
+        if is_due(sync, written) {
+            file.sync_data()?;
+        }
+    }
+    Ok(rate(records, start))
+}

@@ -1,0 +1,100 @@
+//! The mapping of a file into memory: the one place of Holm with `unsafe` in it.
+//!
+//! What makes it sound: `Map::lent` is a mark that only rises. Bytes below it may be under shared
+//! references (`Lent`) and are never written again through this map; bytes at or above it are under
+//! no reference, and are written through raw pointers only. Both sides move or obey the mark under
+//! one lock. There is one map a file (see `real`), the file keeps its size (its space is allocated
+//! and nothing here truncates), and the directory's lock keeps other instances of Holm out. What
+//! remains is an assumption that every user of mapped files makes: no other program writes to or
+//! truncates the file meanwhile.
+#![allow(unsafe_code)]
+
+use crate::disk::{beyond_end, total, unexpected_end, within};
+use bytes::Bytes;
+use memmap2::{Advice, MmapOptions, MmapRaw};
+use std::fs;
+use std::io;
+use std::ops::Range;
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// A whole file in memory, shared and writable.
+pub(super) struct Map {
+    raw: MmapRaw,
+    /// Bytes before this offset may be lent out; see above.
+    lent: Mutex<usize>,
+}
+
+/// A part of a map that was handed out. Keeps the map alive.
+struct Lent {
+    map: Arc<Map>,
+    range: Range<usize>,
+}
+
+impl Map {
+    /// Maps the first `len` bytes of the file, which must be there.
+    pub(super) fn new(file: &fs::File, len: usize) -> io::Result<Self> {
+        let raw = MmapOptions::new().len(len).map_raw(file)?;
+        Ok(Self { raw, lent: Mutex::new(0) })
+    }
+
+    /// Brings all pages in, ready to be written, in the smallest units the page cache has: see
+    /// "large folios" in `docs/wal-format.md`. Kernels before 5.14 can't, and fault pages in later.
+    pub(super) fn populate(&self) -> io::Result<()> {
+        match self.raw.advise(Advice::PopulateWrite) {
+            Err(error) if error.kind() == io::ErrorKind::InvalidInput => Ok(()),
+            result => result,
+        }
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.raw.len()
+    }
+
+    /// Stores the slices one after the other from `offset` on.
+    pub(super) fn write(&self, offset: u64, slices: &[&[u8]]) -> io::Result<()> {
+        let range = within(self.raw.len(), offset, total(slices)).ok_or_else(beyond_end)?;
+        // A panic can't happen while the lock is held, and a mark can't be half-moved.
+        let lent = self.lent.lock().unwrap_or_else(PoisonError::into_inner);
+        if range.start < *lent {
+            return Err(io::Error::new(
+                io::ErrorKind::InvalidInput,
+                "a write over bytes that were read",
+            ));
+        }
+        let mut at = range.start;
+        for slice in slices {
+            // SAFETY: `at + slice.len() <= range.end <= raw.len()`, so the destination lies in the
+            // map, which lives as long as `self`. It starts at or above `lent`, so no reference
+            // covers it, and none can come to be while the lock is held; no other writer is inside
+            // for the same reason. `slice` can't overlap it: a slice of this map lies below `lent`.
+            unsafe {
+                let destination = self.raw.as_mut_ptr().add(at);
+                std::ptr::copy_nonoverlapping(slice.as_ptr(), destination, slice.len());
+            }
+            at += slice.len();
+        }
+        drop(lent);
+        Ok(())
+    }
+
+    /// A part of the map, which from now on is never written again.
+    pub(super) fn lend(self: &Arc<Self>, offset: u64, len: usize) -> io::Result<Bytes> {
+        let range = within(self.raw.len(), offset, len).ok_or_else(unexpected_end)?;
+        let mut lent = self.lent.lock().unwrap_or_else(PoisonError::into_inner);
+        *lent = range.end.max(*lent);
+        drop(lent);
+        Ok(Bytes::from_owner(Lent { map: Arc::clone(self), range }))
+    }
+}
+
+impl AsRef<[u8]> for Lent {
+    fn as_ref(&self) -> &[u8] {
+        // SAFETY: the range lies in the map (`lend` checked it), which `self.map` keeps alive; any
+        // byte is a valid `u8`. It lies below `lent`, which never falls, so no write to it through
+        // this map happens after `lend`, and the lock orders those before it.
+        unsafe {
+            let start = self.map.raw.as_ptr().add(self.range.start);
+            std::slice::from_raw_parts(start, self.range.len())
+        }
+    }
+}

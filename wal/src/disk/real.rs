@@ -1,0 +1,228 @@
+//! The real disk: a directory under an exclusive lock, files that are allocated before they are
+//! mapped, and two threads for what blocks.
+
+use crate::disk::map::Map;
+use crate::disk::{Disk, Done, File, Job, unexpected_end};
+use crate::error::Error;
+use bytes::Bytes;
+use rustix::fs::FallocateFlags;
+use std::collections::BTreeMap;
+use std::fs::{self, OpenOptions};
+use std::io;
+use std::os::unix::fs::{FileExt, MetadataExt};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::{Path, PathBuf};
+use std::sync::mpsc::{self, Receiver, SyncSender};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::thread::{self, JoinHandle};
+
+/// A directory. It is locked for as long as the disk, or a file of it, is open.
+///
+/// Dropping the disk runs the jobs that wait, and waits for them.
+pub struct RealDisk {
+    path: PathBuf,
+    lock: Arc<fs::File>,
+    /// The open files by inode: a file has one map, however often it is opened.
+    open: Mutex<BTreeMap<(u64, u64), Weak<RealFile>>>,
+    /// Present until the disk is dropped.
+    jobs: Option<SyncSender<(Job, Done)>>,
+    threads: Vec<JoinHandle<()>>,
+}
+
+struct RealFile {
+    file: fs::File,
+    map: Arc<Map>,
+    /// Nobody else may open the directory while a file of it can still be written.
+    _lock: Arc<fs::File>,
+}
+
+impl RealDisk {
+    /// The most jobs that may wait. A log has one at a time, and so have its snapshots.
+    pub const JOBS_MAX: usize = 64;
+    /// Two, so that a long snapshot does not stand in the way of the log's syncs.
+    const THREADS: usize = 2;
+    const LOCK: &str = "lock";
+
+    /// Opens the directory, making it if it is absent, and locks it.
+    ///
+    /// # Errors
+    /// [`Error::Locked`] if it is open already, here or in another process; [`Error::Io`] if it
+    /// can't be made or read.
+    pub fn open(path: impl AsRef<Path>) -> Result<Self, Error> {
+        let path = path.as_ref().to_owned();
+        let name = path.display().to_string();
+        fs::create_dir_all(&path).map_err(Error::io("making", &name))?;
+        let lock = OpenOptions::new()
+            .create(true)
+            .truncate(false)
+            .write(true)
+            .open(path.join(Self::LOCK))
+            .map_err(Error::io("opening the lock file in", &name))?;
+        match lock.try_lock() {
+            Ok(()) => {}
+            Err(fs::TryLockError::WouldBlock) => return Err(Error::Locked { path }),
+            Err(fs::TryLockError::Error(source)) => {
+                return Err(Error::io("locking", &name)(source));
+            }
+        }
+        let lock = Arc::new(lock);
+        let (jobs, waiting) = mpsc::sync_channel(Self::JOBS_MAX);
+        let waiting = Arc::new(Mutex::new(waiting));
+        let threads = (0..Self::THREADS)
+            .map(|_| {
+                let (waiting, lock) = (Arc::clone(&waiting), Arc::clone(&lock));
+                thread::Builder::new().name("holm-disk".to_owned()).spawn(move || {
+                    run_jobs(&waiting);
+                    drop(lock);
+                })
+            })
+            .collect::<Result<_, _>>()
+            .map_err(Error::io("starting a thread for", &name))?;
+        Ok(Self { path, lock, open: Mutex::default(), jobs: Some(jobs), threads })
+    }
+
+    fn path_of(&self, name: &str) -> io::Result<PathBuf> {
+        let plain = !name.is_empty() && !name.contains('/') && name != "." && name != "..";
+        if plain { Ok(self.path.join(name)) } else { Err(io::ErrorKind::InvalidInput.into()) }
+    }
+
+    fn map(&self, file: fs::File) -> io::Result<Arc<RealFile>> {
+        let metadata = file.metadata()?;
+        let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        open.retain(|_, file| file.strong_count() > 0);
+        let key = (metadata.dev(), metadata.ino());
+        if let Some(file) = open.get(&key).and_then(Weak::upgrade) {
+            return Ok(file);
+        }
+        let len = usize::try_from(metadata.len()).map_err(|_| io::ErrorKind::FileTooLarge)?;
+        let map = Arc::new(Map::new(&file, len)?);
+        let file = Arc::new(RealFile { file, map, _lock: Arc::clone(&self.lock) });
+        open.insert(key, Arc::downgrade(&file));
+        Ok(file)
+    }
+
+    fn fill(&self, file: fs::File, bytes: u64) -> io::Result<Arc<RealFile>> {
+        allocate(&file, bytes)?;
+        let file = self.map(file)?;
+        file.map.populate()?;
+        file.file.sync_data()?;
+        Ok(file)
+    }
+}
+
+/// Gives the file so many bytes, each with its place on the disk. Allocated space reads as zeroes;
+/// what is there already stays.
+fn allocate(file: &fs::File, bytes: u64) -> io::Result<()> {
+    rustix::fs::fallocate(file, FallocateFlags::empty(), 0, bytes)?;
+    Ok(())
+}
+
+fn run_jobs(waiting: &Mutex<Receiver<(Job, Done)>>) {
+    loop {
+        // The lock is held while waiting, not while working: the other thread waits in turn.
+        let next = waiting.lock().unwrap_or_else(PoisonError::into_inner).recv();
+        let Ok((job, done)) = next else { return };
+        let result = catch_unwind(AssertUnwindSafe(job));
+        done(result.unwrap_or_else(|_| Err(io::Error::other("the disk's job panicked"))));
+    }
+}
+
+impl Drop for RealDisk {
+    fn drop(&mut self) {
+        self.jobs = None;
+        for thread in self.threads.drain(..) {
+            // The last owner may be a job's `Done`, on the thread itself, which ends by itself.
+            if thread.thread().id() != thread::current().id() {
+                // A panic in a `Done` was reported by that thread already.
+                let _ = thread.join();
+            }
+        }
+    }
+}
+
+impl Disk for RealDisk {
+    fn create(&self, name: &str, bytes: u64) -> io::Result<Arc<dyn File>> {
+        let path = self.path_of(name)?;
+        let file = OpenOptions::new().read(true).write(true).create_new(true).open(&path)?;
+        match self.fill(file, bytes) {
+            Ok(file) => Ok(file),
+            Err(error) => {
+                // The first error is the one that says why.
+                let _ = fs::remove_file(&path);
+                Err(error)
+            }
+        }
+    }
+
+    fn open(&self, name: &str) -> io::Result<Arc<dyn File>> {
+        let file = OpenOptions::new().read(true).write(true).open(self.path_of(name)?)?;
+        let bytes = file.metadata()?.len();
+        if bytes > 0 {
+            // A copied file may have holes, and a store into a hole of a full disk is a signal.
+            allocate(&file, bytes)?;
+        }
+        Ok(self.map(file)?)
+    }
+
+    fn rename(&self, from: &str, to: &str) -> io::Result<()> {
+        fs::rename(self.path_of(from)?, self.path_of(to)?)
+    }
+
+    fn remove(&self, name: &str) -> io::Result<()> {
+        fs::remove_file(self.path_of(name)?)
+    }
+
+    fn list(&self) -> io::Result<Vec<String>> {
+        let mut names = Vec::new();
+        for entry in fs::read_dir(&self.path)? {
+            let entry = entry?;
+            let is_file = entry.file_type()?.is_file();
+            // Holm's names are ASCII: another name is nothing of its own.
+            names.extend(entry.file_name().into_string().ok().filter(|_| is_file));
+        }
+        names.retain(|name| name != Self::LOCK);
+        names.sort_unstable();
+        Ok(names)
+    }
+
+    fn sync_directory(&self) -> io::Result<()> {
+        fs::File::open(&self.path)?.sync_all()
+    }
+
+    fn run(&self, job: Job, done: Done) {
+        let jobs = self.jobs.as_ref().expect("present until dropped");
+        if let Err(error) = jobs.try_send((job, done)) {
+            let (mpsc::TrySendError::Full((_, done)) | mpsc::TrySendError::Disconnected((_, done))) =
+                error;
+            done(Err(io::Error::other("too many jobs wait for the disk")));
+        }
+    }
+}
+
+impl File for RealFile {
+    fn len(&self) -> u64 {
+        self.map.len() as u64
+    }
+
+    fn write(&self, offset: u64, slices: &[&[u8]]) -> io::Result<()> {
+        self.map.write(offset, slices)
+    }
+
+    fn read(&self, offset: u64, len: usize) -> io::Result<Bytes> {
+        self.map.lend(offset, len)
+    }
+
+    fn copy(&self, offset: u64, len: usize) -> io::Result<Bytes> {
+        if offset.checked_add(len as u64).is_none_or(|end| end > self.len()) {
+            return Err(unexpected_end());
+        }
+        let mut bytes = vec![0; len];
+        self.file.read_exact_at(&mut bytes, offset)?;
+        Ok(bytes.into())
+    }
+
+    fn sync(&self) -> io::Result<()> {
+        // On Linux this covers what was stored into the map as well.
+        self.file.sync_data()
+    }
+}

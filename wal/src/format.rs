@@ -1,0 +1,393 @@
+//! The bytes of a segment: its header, and the records behind it. `docs/wal-format.md` has the
+//! diagrams; this file is their only reader and writer.
+//!
+//! A record's CRC starts from a seed made of the segment's salt and the record's own offset, so
+//! that bytes of another segment, or of another place in this one, never pass for a record here.
+//! Records do not chain: behind a damaged one the next can still be found, which is what tells
+//! damage from a torn tail (see `recovery`).
+
+use crc32fast::Hasher;
+use holm_raft_core::{
+    EntryId, EntryKind, HardState, Incarnation, Index, LogStart, LogTime, MemberId, NodeId, Term,
+};
+
+pub(crate) const MAGIC: [u8; 8] = *b"HOLMWAL\0";
+/// The format's version.
+pub(crate) const VERSION: u32 = 1;
+/// Bytes of a segment's header.
+pub(crate) const HEADER_BYTES: usize = 64;
+/// Bytes of a record before its body.
+pub(crate) const RECORD_BYTES: usize = 16;
+/// Bytes of an entry's record before its data.
+pub(crate) const ENTRY_BYTES: usize = RECORD_BYTES + 24;
+/// Header and state record: what a segment holds before anything else.
+pub(crate) const BEGIN_BYTES: usize = HEADER_BYTES + RECORD_BYTES + STATE_BODY_BYTES;
+/// Records start at multiples of this.
+pub(crate) const ALIGN: usize = 8;
+const STATE_BODY_BYTES: usize = 56;
+
+const STATE: u8 = 1;
+const HARD_STATE: u8 = 2;
+const COMPACT: u8 = 3;
+const TRUNCATE: u8 = 4;
+const ENTRY: u8 = 5;
+
+/// Whose log it is: written into every segment, and part of every checksum.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Identity {
+    /// The cluster, drawn when it was formed.
+    pub cluster: [u8; 16],
+    /// The member, in its incarnation.
+    pub member: MemberId,
+}
+
+/// The first 64 bytes of a segment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Header {
+    pub(crate) identity: Identity,
+    /// The segment's number, from 1, without gaps.
+    pub(crate) sequence: u32,
+    /// The position of the segment's first byte in the log as a whole, counted in bytes since the
+    /// log was made: exactly where the segment before it ends.
+    pub(crate) base: u64,
+}
+
+/// Why bytes are not a header.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum HeaderError {
+    Version(u32),
+    Malformed,
+}
+
+/// What each segment begins with, so that recovery needs no earlier one.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct State {
+    pub(crate) hard_state: HardState,
+    pub(crate) start: LogStart,
+    /// The last entry before this segment: the first in it follows, unless a record in it says
+    /// otherwise first.
+    pub(crate) last: Index,
+}
+
+/// What a compaction leaves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Keeps {
+    /// The entries behind the new start, which the log holds itself.
+    Suffix,
+    /// No entry: the new start is beyond or beside what the log held.
+    Nothing,
+}
+
+/// One record of a segment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Record<'a> {
+    State(State),
+    HardState(HardState),
+    Compact { start: LogStart, keeps: Keeps },
+    Truncate(Index),
+    Entry { id: EntryId, time: LogTime, kind: EntryKind, data: &'a [u8] },
+}
+
+/// A record that was found, and how.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Found<'a> {
+    pub(crate) record: Record<'a>,
+    /// How many bytes it takes, padding included.
+    pub(crate) span: usize,
+    /// How many bytes right before it were perhaps not durable when it was written; all before
+    /// those were.
+    pub(crate) unsynced: u64,
+}
+
+impl Header {
+    pub(crate) fn encode(&self) -> [u8; HEADER_BYTES] {
+        let mut bytes = [0; HEADER_BYTES];
+        bytes[0..8].copy_from_slice(&MAGIC);
+        bytes[8..12].copy_from_slice(&VERSION.to_le_bytes());
+        bytes[12..16].copy_from_slice(&self.sequence.to_le_bytes());
+        bytes[16..24].copy_from_slice(&self.base.to_le_bytes());
+        bytes[24..40].copy_from_slice(&self.identity.cluster);
+        bytes[40..48].copy_from_slice(&self.identity.member.node.0.to_le_bytes());
+        bytes[48..56].copy_from_slice(&self.identity.member.incarnation.0.to_le_bytes());
+        let crc = crc32fast::hash(&bytes[..60]);
+        bytes[60..64].copy_from_slice(&crc.to_le_bytes());
+        bytes
+    }
+
+    /// The header at the start of these bytes. The version is looked at before the checksum: a
+    /// later version may have another one.
+    pub(crate) fn decode(bytes: &[u8]) -> Result<Self, HeaderError> {
+        let bytes = bytes.get(..HEADER_BYTES).ok_or(HeaderError::Malformed)?;
+        if bytes[0..8] != MAGIC {
+            return Err(HeaderError::Malformed);
+        }
+        let version = u32_at(bytes, 8);
+        if version != VERSION {
+            return Err(HeaderError::Version(version));
+        }
+        if u32_at(bytes, 60) != crc32fast::hash(&bytes[..60]) || u32_at(bytes, 56) != 0 {
+            return Err(HeaderError::Malformed);
+        }
+        let mut cluster = [0; 16];
+        cluster.copy_from_slice(&bytes[24..40]);
+        let member = MemberId::new(NodeId(u64_at(bytes, 40)), Incarnation(u64_at(bytes, 48)));
+        Ok(Self {
+            identity: Identity { cluster, member },
+            sequence: u32_at(bytes, 12),
+            base: u64_at(bytes, 16),
+        })
+    }
+
+    /// What the checksums of this segment's records start from.
+    pub(crate) fn salt(&self) -> u32 {
+        salt(&self.identity, self.sequence)
+    }
+}
+
+/// What the checksums of the records of this member's segment number `sequence` start from. For
+/// one member, no two segments have the same: a CRC maps different four bytes to different values.
+pub(crate) fn salt(identity: &Identity, sequence: u32) -> u32 {
+    let mut hasher = Hasher::new();
+    hasher.update(&identity.cluster);
+    hasher.update(&identity.member.node.0.to_le_bytes());
+    hasher.update(&identity.member.incarnation.0.to_le_bytes());
+    hasher.update(&sequence.to_le_bytes());
+    hasher.finalize()
+}
+
+impl<'a> Record<'a> {
+    /// How many bytes the record takes in a segment, padding included.
+    pub(crate) fn span(&self) -> usize {
+        (self.head_bytes() + self.data().len()).next_multiple_of(ALIGN)
+    }
+
+    /// How many bytes [`Self::encode`] writes.
+    pub(crate) fn head_bytes(&self) -> usize {
+        RECORD_BYTES
+            + match self {
+                Self::State(_) => STATE_BODY_BYTES,
+                Self::HardState(_) | Self::Compact { .. } | Self::Entry { .. } => 24,
+                Self::Truncate(_) => 8,
+            }
+    }
+
+    /// The bytes that follow what [`Self::encode`] writes, padding aside.
+    pub(crate) fn data(&self) -> &'a [u8] {
+        match self {
+            Self::Entry { data, .. } => data,
+            _ => &[],
+        }
+    }
+
+    /// The zeroes that follow the data.
+    pub(crate) fn padding(&self) -> &'static [u8] {
+        let len = self.data().len();
+        &[0; ALIGN][..len.next_multiple_of(ALIGN) - len]
+    }
+
+    /// Appends the record's head and fixed fields to `out`; its data and padding follow them on
+    /// disk. `seed` as by [`seed`], `unsynced` in bytes.
+    pub(crate) fn encode(&self, seed: u32, unsynced: u64, out: &mut Vec<u8>) {
+        let at = out.len();
+        let (kind, detail) = self.codes();
+        // A mark that does not fit says less than is true, which is safe.
+        let unsynced = u32::try_from(unsynced.div_ceil(ALIGN as u64)).unwrap_or(u32::MAX);
+        out.extend_from_slice(&[0; 8]);
+        out.extend_from_slice(&[kind, detail, 0, 0]);
+        out.extend_from_slice(&unsynced.to_le_bytes());
+        self.encode_fields(out);
+        let length = out.len() - at - RECORD_BYTES + self.data().len();
+        let length = u32::try_from(length).expect("segments are below 4 GiB");
+        out[at + 4..at + 8].copy_from_slice(&length.to_le_bytes());
+        let mut hasher = Hasher::new_with_initial(seed);
+        hasher.update(&out[at + 4..]);
+        hasher.update(self.data());
+        hasher.update(self.padding());
+        out[at..at + 4].copy_from_slice(&hasher.finalize().to_le_bytes());
+    }
+
+    fn codes(&self) -> (u8, u8) {
+        match self {
+            Self::State(state) => (STATE, u8::from(state.hard_state.vote.is_some())),
+            Self::HardState(hard_state) => (HARD_STATE, u8::from(hard_state.vote.is_some())),
+            Self::Compact { keeps: Keeps::Suffix, .. } => (COMPACT, 0),
+            Self::Compact { keeps: Keeps::Nothing, .. } => (COMPACT, 1),
+            Self::Truncate(_) => (TRUNCATE, 0),
+            Self::Entry { kind, .. } => (ENTRY, kind.code()),
+        }
+    }
+
+    fn encode_fields(&self, out: &mut Vec<u8>) {
+        let mut put = |fields: &[u64]| {
+            for field in fields {
+                out.extend_from_slice(&field.to_le_bytes());
+            }
+        };
+        match self {
+            Self::State(state) => {
+                put(&hard_state_fields(&state.hard_state));
+                put(&start_fields(&state.start));
+                put(&[state.last.0]);
+            }
+            Self::HardState(hard_state) => put(&hard_state_fields(hard_state)),
+            Self::Compact { start, .. } => put(&start_fields(start)),
+            Self::Truncate(index) => put(&[index.0]),
+            Self::Entry { id, time, .. } => put(&[id.term.0, id.index.0, time.0]),
+        }
+    }
+
+    /// The record that is whole at this offset of a segment's bytes, if there is one.
+    pub(crate) fn find(segment: &'a [u8], offset: usize, salt: u32) -> Option<Found<'a>> {
+        Self::parse(segment.get(offset..)?, seed(salt, offset))
+    }
+
+    /// The record that is whole at the beginning of these bytes, if there is one.
+    pub(crate) fn find_at(bytes: &'a [u8], seed: u32) -> Option<Self> {
+        Self::parse(bytes, seed).map(|found| found.record)
+    }
+
+    fn parse(bytes: &'a [u8], seed: u32) -> Option<Found<'a>> {
+        let head = bytes.get(..RECORD_BYTES)?;
+        let length = usize::try_from(u32_at(head, 4)).ok()?;
+        let (kind, detail) = (head[8], head[9]);
+        if !(STATE..=ENTRY).contains(&kind) || head[10..12] != [0, 0] {
+            return None;
+        }
+        let span = (RECORD_BYTES + length).next_multiple_of(ALIGN);
+        let bytes = bytes.get(..span)?;
+        if u32_at(head, 0) != checksum(bytes, seed) {
+            return None;
+        }
+        let record = Self::decode(kind, detail, &bytes[RECORD_BYTES..RECORD_BYTES + length])?;
+        Some(Found { record, span, unsynced: u64::from(u32_at(head, 12)) * ALIGN as u64 })
+    }
+
+    fn decode(kind: u8, detail: u8, body: &'a [u8]) -> Option<Self> {
+        Some(match (kind, detail, body.len()) {
+            (STATE, 0 | 1, STATE_BODY_BYTES) => Self::State(State {
+                hard_state: hard_state(detail, body),
+                start: start(&body[24..]),
+                last: Index(u64_at(body, 48)),
+            }),
+            (HARD_STATE, 0 | 1, 24) => Self::HardState(hard_state(detail, body)),
+            (COMPACT, 0, 24) => Self::Compact { start: start(body), keeps: Keeps::Suffix },
+            (COMPACT, 1, 24) => Self::Compact { start: start(body), keeps: Keeps::Nothing },
+            (TRUNCATE, 0, 8) => Self::Truncate(Index(u64_at(body, 0))),
+            (ENTRY, code, 24..) => Self::Entry {
+                id: EntryId::new(Term(u64_at(body, 0)), Index(u64_at(body, 8))),
+                time: LogTime(u64_at(body, 16)),
+                kind: EntryKind::from_code(code)?,
+                data: &body[24..],
+            },
+            _ => return None,
+        })
+    }
+}
+
+/// What the checksum of the record at this offset starts from.
+pub(crate) fn seed(salt: u32, offset: usize) -> u32 {
+    salt ^ u32::try_from(offset).expect("segments are below 4 GiB")
+}
+
+/// The checksum of a record's bytes, its own four aside, its padding included.
+pub(crate) fn checksum(record: &[u8], seed: u32) -> u32 {
+    let mut hasher = Hasher::new_with_initial(seed);
+    hasher.update(&record[4..]);
+    hasher.finalize()
+}
+
+fn hard_state_fields(hard_state: &HardState) -> [u64; 3] {
+    let vote = hard_state.vote.unwrap_or_default();
+    [hard_state.term.0, vote.node.0, vote.incarnation.0]
+}
+
+fn hard_state(detail: u8, body: &[u8]) -> HardState {
+    let vote = MemberId::new(NodeId(u64_at(body, 8)), Incarnation(u64_at(body, 16)));
+    HardState { term: Term(u64_at(body, 0)), vote: (detail == 1).then_some(vote) }
+}
+
+fn start_fields(start: &LogStart) -> [u64; 3] {
+    [start.id.term.0, start.id.index.0, start.time.0]
+}
+
+fn start(body: &[u8]) -> LogStart {
+    let id = EntryId::new(Term(u64_at(body, 0)), Index(u64_at(body, 8)));
+    LogStart { id, time: LogTime(u64_at(body, 16)) }
+}
+
+fn u32_at(bytes: &[u8], at: usize) -> u32 {
+    let mut array = [0; 4];
+    array.copy_from_slice(&bytes[at..at + 4]);
+    u32::from_le_bytes(array)
+}
+
+fn u64_at(bytes: &[u8], at: usize) -> u64 {
+    let mut array = [0; 8];
+    array.copy_from_slice(&bytes[at..at + 8]);
+    u64::from_le_bytes(array)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn entry(data: &[u8]) -> Record<'_> {
+        let id = EntryId::new(Term(3), Index(9));
+        Record::Entry { id, time: LogTime(77), kind: EntryKind::Command, data }
+    }
+
+    fn written(record: &Record<'_>, salt: u32, offset: usize) -> Vec<u8> {
+        let mut bytes = vec![0; offset];
+        record.encode(seed(salt, offset), 24, &mut bytes);
+        bytes.extend_from_slice(record.data());
+        bytes.extend_from_slice(record.padding());
+        bytes
+    }
+
+    #[test]
+    fn every_record_survives_its_bytes() {
+        let vote = Some(MemberId::new(NodeId(2), Incarnation(5)));
+        let hard_state = HardState { term: Term(4), vote };
+        let start = LogStart { id: EntryId::new(Term(2), Index(6)), time: LogTime(1) };
+        for record in [
+            Record::State(State { hard_state, start, last: Index(8) }),
+            Record::HardState(HardState { term: Term(4), vote: None }),
+            Record::HardState(hard_state),
+            Record::Compact { start, keeps: Keeps::Suffix },
+            Record::Compact { start, keeps: Keeps::Nothing },
+            Record::Truncate(Index(7)),
+            entry(b""),
+            entry(b"12345"),
+            entry(b"12345678"),
+        ] {
+            let bytes = written(&record, 11, 64);
+            let found = Record::find(&bytes, 64, 11).expect("it was just written");
+            assert_eq!((found.record, found.unsynced), (record, 24));
+            assert_eq!((found.span, 64 + found.span), (record.span(), bytes.len()));
+        }
+    }
+
+    #[test]
+    fn a_record_is_none_in_another_segment_at_another_place_or_with_any_bit_changed() {
+        let bytes = written(&entry(b"12345"), 11, 64);
+        assert!(Record::find(&bytes, 64, 12).is_none());
+        assert!(Record::find(&bytes[8..], 56, 11).is_none());
+        for bit in 64 * 8..bytes.len() * 8 {
+            let mut changed = bytes.clone();
+            changed[bit / 8] ^= 1 << (bit % 8);
+            assert!(Record::find(&changed, 64, 11).is_none(), "bit {bit}");
+        }
+    }
+
+    #[test]
+    fn a_header_survives_its_bytes_and_names_another_version() {
+        let header = Header { identity: Identity::default(), sequence: 3, base: 4096 };
+        let mut bytes = header.encode();
+        assert_eq!(Header::decode(&bytes), Ok(header));
+        bytes[20] ^= 1;
+        assert_eq!(Header::decode(&bytes), Err(HeaderError::Malformed));
+        bytes[8] = 2;
+        assert_eq!(Header::decode(&bytes), Err(HeaderError::Version(2)));
+        assert_eq!(Header::decode(&bytes[..63]), Err(HeaderError::Malformed));
+    }
+}

@@ -1,0 +1,118 @@
+//! One file of the log: `Segment`, how it begins, how an entry is read from it, and what it is
+//! called.
+
+use crate::disk::{Disk, File};
+use crate::error::Error;
+use crate::format::{ALIGN, BEGIN_BYTES, ENTRY_BYTES, HEADER_BYTES, Header, Record, State, seed};
+use crate::table::Location;
+use holm_raft_core::{Entry, EntryId, Index, Term};
+use std::io;
+use std::sync::Arc;
+
+/// A file of the log.
+pub(crate) struct Segment {
+    pub(crate) file: Arc<dyn File>,
+    pub(crate) sequence: u32,
+    pub(crate) salt: u32,
+    /// The position of its first byte in the whole log.
+    pub(crate) base: u64,
+    /// How many of its bytes are written.
+    pub(crate) used: usize,
+    /// The highest index that was ever written into it.
+    pub(crate) highest: Index,
+}
+
+impl Segment {
+    /// Makes an empty file a segment.
+    pub(crate) fn begin(
+        file: Arc<dyn File>,
+        header: Header,
+        state: State,
+        unsynced: u64,
+    ) -> Result<Self, Error> {
+        let mut bytes = Vec::with_capacity(BEGIN_BYTES);
+        bytes.extend_from_slice(&header.encode());
+        let salt = header.salt();
+        Record::State(state).encode(seed(salt, HEADER_BYTES), unsynced, &mut bytes);
+        debug_assert_eq!(bytes.len(), BEGIN_BYTES);
+        let segment = Self {
+            file,
+            sequence: header.sequence,
+            salt,
+            base: header.base,
+            used: BEGIN_BYTES,
+            highest: Index(0),
+        };
+        segment.file.write(0, &[&bytes]).map_err(Error::io("beginning", &segment.name()))?;
+        Ok(segment)
+    }
+
+    pub(crate) fn name(&self) -> String {
+        segment_name(self.sequence)
+    }
+
+    pub(crate) fn end(&self) -> u64 {
+        self.base + self.used as u64
+    }
+
+    pub(crate) fn room(&self) -> usize {
+        usize::try_from(self.file.len()).expect("bounded by the options") - self.used
+    }
+
+    /// Where the record lies if it is the next one.
+    pub(crate) fn location(&self, record: &Record<'_>) -> Location {
+        Location {
+            segment: self.sequence,
+            offset: u32::try_from(self.used).expect("segments are below 4 GiB"),
+            length: u32::try_from(record.data().len()).expect("segments are below 4 GiB"),
+        }
+    }
+
+    /// Counts the record as written.
+    pub(crate) fn note(&mut self, record: &Record<'_>) {
+        self.used += record.span();
+        if let Record::Entry { id, .. } = record {
+            self.highest = self.highest.max(id.index);
+        }
+    }
+
+    /// The entry whose record lies there, its checksum checked.
+    pub(crate) fn entry(&self, index: Index, at: Location) -> Result<Entry, Error> {
+        let offset = usize::try_from(at.offset).expect("usize has 32 bits or more");
+        let length = usize::try_from(at.length).expect("usize has 32 bits or more");
+        let span = (ENTRY_BYTES + length).next_multiple_of(ALIGN);
+        let bytes = self.file.read(u64::from(at.offset), span);
+        let bytes = bytes.map_err(|source| Error::io("reading from", &self.name())(source))?;
+        match Record::find_at(&bytes, seed(self.salt, offset)) {
+            Some(Record::Entry { id, time, kind, .. }) if id.index == index => {
+                Ok(Entry { id, time, kind, data: bytes.slice(ENTRY_BYTES..ENTRY_BYTES + length) })
+            }
+            _ => Err(Error::Damaged {
+                segment: self.name(),
+                offset: u64::from(at.offset),
+                after: EntryId::new(Term(0), index.prev()),
+                reason: "an entry reads differently than it was written",
+            }),
+        }
+    }
+}
+
+/// Makes a file for a segment.
+pub(crate) fn make(disk: &dyn Disk, name: &str, bytes: u64) -> Result<Arc<dyn File>, Error> {
+    disk.create(name, bytes).map_err(|source| match source.kind() {
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Error::Full { bytes, source },
+        _ => Error::io("making", name)(source),
+    })
+}
+
+/// A segment's file name: it sorts by number.
+pub(crate) fn segment_name(sequence: u32) -> String {
+    format!("segment-{sequence:08x}.wal")
+}
+
+/// The number of the segment with this file name, if it is one's.
+pub(crate) fn segment_sequence(name: &str) -> Option<u32> {
+    let digits = name.strip_prefix("segment-")?.strip_suffix(".wal")?;
+    let sequence = u32::from_str_radix(digits, 16).ok()?;
+    (segment_name(sequence) == name).then_some(sequence)
+}

@@ -1,0 +1,205 @@
+//! What the log holds, in memory: the hard state, where the log begins, where each entry lies, and
+//! the runs of equal terms. `Table::apply` is the one place that says what a record does; appending
+//! and recovery both go through it, so that they can't differ.
+
+use crate::format::{Keeps, Record, State};
+use holm_raft_core::{EntryId, EntryKind, HardState, Index, LogStart, Term};
+use std::collections::VecDeque;
+
+/// Where an entry's record lies.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Location {
+    /// The segment's number.
+    pub(crate) segment: u32,
+    /// The record's offset in it, in bytes.
+    pub(crate) offset: u32,
+    /// The length of the entry's data, in bytes.
+    pub(crate) length: u32,
+}
+
+/// An index that no entry has, so that there is always a next one.
+const NEVER: Index = Index(u64::MAX);
+
+/// The log's shape.
+#[derive(Clone, Debug)]
+pub(crate) struct Table {
+    hard_state: HardState,
+    start: LogStart,
+    /// Entries up to here are not held. Equal to `start`, except while recovery reads the first
+    /// segment it has: entries before that were held by segments that are gone, and a compaction
+    /// further on must say that they are not missed.
+    floor: Index,
+    /// From `floor` + 1 on.
+    locations: VecDeque<Location>,
+    /// The first held entry of each run of equal terms, ascending.
+    terms: VecDeque<EntryId>,
+    /// The held configuration entries, ascending.
+    configurations: VecDeque<Index>,
+}
+
+impl Table {
+    /// What a segment that begins with this state says of the log before it.
+    pub(crate) fn new(state: &State) -> Result<Self, &'static str> {
+        if state.last < state.start.id.index {
+            return Err("the log would end before its start");
+        }
+        if state.last == NEVER {
+            return Err("the log would have no index left");
+        }
+        Ok(Self {
+            hard_state: state.hard_state,
+            start: state.start,
+            floor: state.last,
+            locations: VecDeque::new(),
+            terms: VecDeque::new(),
+            configurations: VecDeque::new(),
+        })
+    }
+
+    /// Does what the record says; `at` is where an entry's record lies.
+    ///
+    /// # Errors
+    /// When the record contradicts the log before it: then nothing is changed.
+    pub(crate) fn apply(&mut self, record: &Record<'_>, at: Location) -> Result<(), &'static str> {
+        match *record {
+            Record::State(state) if state == self.state() => {}
+            Record::State(_) => return Err("a segment's state contradicts the segments before it"),
+            Record::HardState(hard_state) => {
+                if hard_state.term < self.hard_state.term {
+                    return Err("a term goes back");
+                }
+                self.hard_state = hard_state;
+            }
+            Record::Compact { start, keeps } => self.compact(start, keeps)?,
+            Record::Truncate(index) => self.truncate(index)?,
+            Record::Entry { id, kind, .. } => self.push(id, kind, at)?,
+        }
+        debug_assert!(self.check());
+        Ok(())
+    }
+
+    fn compact(&mut self, start: LogStart, keeps: Keeps) -> Result<(), &'static str> {
+        if start.id.index < self.start.id.index {
+            return Err("a compaction goes back");
+        }
+        if start.id.index == NEVER {
+            return Err("the log would have no index left");
+        }
+        if keeps == Keeps::Nothing {
+            self.locations.clear();
+            self.terms.clear();
+            self.configurations.clear();
+            self.floor = start.id.index;
+        } else if start.id.index > self.last().index {
+            return Err("a compaction keeps entries that are not there");
+        } else if start.id.index > self.floor {
+            let dropped = usize::try_from(start.id.index.0 - self.floor.0).expect("held in memory");
+            let first = start.id.index.next();
+            self.locations.drain(..dropped);
+            let run = self.terms.partition_point(|run| run.index <= first).saturating_sub(1);
+            self.terms.drain(..run);
+            if self.locations.is_empty() {
+                self.terms.clear();
+            } else if let Some(run) = self.terms.front_mut() {
+                run.index = first;
+            }
+            let old = self.configurations.partition_point(|index| *index < first);
+            self.configurations.drain(..old);
+            self.floor = start.id.index;
+        }
+        self.start = start;
+        Ok(())
+    }
+
+    fn truncate(&mut self, index: Index) -> Result<(), &'static str> {
+        if index <= self.start.id.index {
+            return Err("a truncation reaches behind the log's start");
+        }
+        let keep = usize::try_from(index.prev().0.saturating_sub(self.floor.0));
+        self.locations.truncate(keep.unwrap_or(usize::MAX));
+        self.terms.truncate(self.terms.partition_point(|run| run.index < index));
+        self.configurations.truncate(self.configurations.partition_point(|at| *at < index));
+        self.floor = self.floor.min(index.prev());
+        Ok(())
+    }
+
+    fn push(&mut self, id: EntryId, kind: EntryKind, at: Location) -> Result<(), &'static str> {
+        let last = self.last();
+        if id.index.0.checked_sub(1) != Some(last.index.0) || id.index == NEVER {
+            return Err("an entry does not follow on the one before it");
+        }
+        if id.term < last.term {
+            return Err("an entry's term is below the one before it");
+        }
+        if self.terms.back().is_none_or(|run| run.term < id.term) {
+            self.terms.push_back(id);
+        }
+        if kind == EntryKind::Configuration {
+            self.configurations.push_back(id.index);
+        }
+        self.locations.push_back(at);
+        Ok(())
+    }
+
+    /// What a segment that begins now has to say.
+    pub(crate) fn state(&self) -> State {
+        State { hard_state: self.hard_state, start: self.start, last: self.last().index }
+    }
+
+    /// Whether entries behind the start are not there.
+    pub(crate) fn has_gap(&self) -> bool {
+        self.floor != self.start.id.index
+    }
+
+    pub(crate) fn hard_state(&self) -> HardState {
+        self.hard_state
+    }
+
+    pub(crate) fn start(&self) -> LogStart {
+        self.start
+    }
+
+    pub(crate) fn terms(&self) -> impl Iterator<Item = EntryId> + '_ {
+        self.terms.iter().copied()
+    }
+
+    pub(crate) fn configurations(&self) -> impl Iterator<Item = Index> + '_ {
+        self.configurations.iter().copied()
+    }
+
+    /// The last entry; the start where there is none. Behind a gap its term may be unknown: 0.
+    pub(crate) fn last(&self) -> EntryId {
+        match self.terms.back() {
+            Some(run) => EntryId::new(run.term, Index(self.floor.0 + self.locations.len() as u64)),
+            None if self.has_gap() => EntryId::new(Term(0), self.floor),
+            None => self.start.id,
+        }
+    }
+
+    /// The term of the entry there, or of the start.
+    pub(crate) fn term(&self, index: Index) -> Option<Term> {
+        if index == self.start.id.index {
+            return Some(self.start.id.term);
+        }
+        if index <= self.floor || index > self.last().index {
+            return None;
+        }
+        let run = self.terms.partition_point(|run| run.index <= index).checked_sub(1)?;
+        Some(self.terms[run].term)
+    }
+
+    /// Where the entry lies.
+    pub(crate) fn location(&self, index: Index) -> Option<Location> {
+        let at = index.0.checked_sub(self.floor.0)?.checked_sub(1)?;
+        self.locations.get(usize::try_from(at).ok()?).copied()
+    }
+
+    fn check(&self) -> bool {
+        let first = self.floor.next();
+        self.floor >= self.start.id.index
+            && self.terms.is_empty() == self.locations.is_empty()
+            && self.terms.front().is_none_or(|run| run.index == first)
+            && self.configurations.front().is_none_or(|index| *index >= first)
+            && self.configurations.back().is_none_or(|index| *index <= self.last().index)
+    }
+}

@@ -1,0 +1,107 @@
+//! Files of format version 1, as they were first written, are read for ever, and the same history
+//! still writes the same bytes.
+
+use holm_raft_core::{
+    Configuration, Entry, EntryId, EntryKind, HardState, Incarnation, Index, LogTime, Member,
+    MemberId, NodeId, Snapshot, SnapshotMeta, Term,
+};
+use holm_wal::{Batch, Disk, Identity, LogStart, MemoryDisk, Options, Snapshots, Wal};
+use std::sync::Arc;
+
+const SEGMENT: &[u8] = include_bytes!("golden/segment-v1.bin");
+const SEGMENT_NAME: &str = "segment-00000001.wal";
+const SNAPSHOT: &[u8] = include_bytes!("golden/snapshot-v1.bin");
+const SNAPSHOT_NAME: &str = "snapshot-0000000000000002-0000000000000001.holm";
+const OPTIONS: Options = Options { segment_bytes: 1024 };
+
+fn identity() -> Identity {
+    Identity { cluster: *b"a golden cluster", member: member() }
+}
+
+fn member() -> MemberId {
+    MemberId::new(NodeId(3), Incarnation(0x1122_3344_5566_7788))
+}
+
+fn configuration() -> Configuration {
+    Configuration::new([Member { id: member(), info: "an island".into() }])
+}
+
+fn entry(index: u64, term: u64, kind: EntryKind, data: &'static [u8]) -> Entry {
+    let id = EntryId::new(Term(term), Index(index));
+    Entry { id, time: LogTime(index * 100), kind, data: data.into() }
+}
+
+fn snapshot() -> Snapshot {
+    let meta = SnapshotMeta {
+        last: EntryId::new(Term(1), Index(2)),
+        time: LogTime(200),
+        configuration: configuration(),
+        configuration_index: Index(1),
+    };
+    Snapshot { meta, data: "the state at 2@1".into() }
+}
+
+/// Every kind of record, and every kind of entry.
+fn write(disk: Arc<dyn Disk>) {
+    let mut wal = Wal::create(disk, OPTIONS, identity()).expect("created");
+    let mut first = entry(1, 1, EntryKind::Configuration, b"");
+    first.data = configuration().encode();
+    let entries = [
+        first,
+        entry(2, 1, EntryKind::Command, b"one command"),
+        entry(3, 1, EntryKind::Command, b"lost"),
+    ];
+    let hard_state = Some(HardState { term: Term(1), vote: Some(member()) });
+    wal.append(&Batch { hard_state, entries: &entries, ..Batch::default() }).expect("written");
+    let job = wal.begin_sync().expect("a write waits").into_job();
+    wal.finish_sync(job()).expect("synced");
+    let entries = [entry(3, 2, EntryKind::Noop, b""), entry(4, 2, EntryKind::Command, b"won")];
+    wal.append(&Batch {
+        hard_state: Some(HardState { term: Term(2), vote: None }),
+        compact: Some(LogStart { id: EntryId::new(Term(1), Index(2)), time: LogTime(200) }),
+        truncate: Some(Index(3)),
+        entries: &entries,
+    })
+    .expect("written");
+}
+
+fn read(disk: &dyn Disk, name: &str) -> Vec<u8> {
+    let file = disk.open(name).expect("there");
+    file.copy(0, usize::try_from(file.len()).expect("small")).expect("read").to_vec()
+}
+
+fn put(disk: &dyn Disk, name: &str, bytes: &[u8]) {
+    let file = disk.create(name, bytes.len() as u64).expect("made");
+    file.write(0, &[bytes]).expect("written");
+}
+
+#[test]
+fn a_segment_of_version_1_is_read() {
+    let disk: Arc<dyn Disk> = Arc::new(MemoryDisk::new());
+    put(&*disk, SEGMENT_NAME, SEGMENT);
+    let (wal, recovered) = Wal::open(disk, OPTIONS).expect("recovered");
+    assert_eq!(recovered.identity, identity());
+    assert_eq!(recovered.hard_state, HardState { term: Term(2), vote: None });
+    let start = LogStart { id: EntryId::new(Term(1), Index(2)), time: LogTime(200) };
+    assert_eq!((recovered.start, recovered.torn), (start, None));
+    let entries = wal.entries(Index(3)..=Index(4), u64::MAX).expect("held");
+    let expected = [entry(3, 2, EntryKind::Noop, b""), entry(4, 2, EntryKind::Command, b"won")];
+    assert_eq!(entries, expected);
+}
+
+#[test]
+fn a_segment_is_still_written_as_version_1() {
+    let disk: Arc<dyn Disk> = Arc::new(MemoryDisk::new());
+    write(disk.clone());
+    assert!(read(&*disk, SEGMENT_NAME) == SEGMENT, "bytes changed: that is another version");
+}
+
+#[test]
+fn a_snapshot_of_version_1_is_read_and_still_written_so() {
+    let disk: Arc<dyn Disk> = Arc::new(MemoryDisk::new());
+    put(&*disk, SNAPSHOT_NAME, SNAPSHOT);
+    let (snapshots, found) = Snapshots::open(disk.clone()).expect("opened");
+    assert_eq!(found, Some(snapshot()));
+    snapshots.save_job(&snapshot())().expect("saved");
+    assert!(read(&*disk, SNAPSHOT_NAME) == SNAPSHOT, "bytes changed: that is another version");
+}
