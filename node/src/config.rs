@@ -1,0 +1,159 @@
+//! A node's settings: `Config`.
+
+use crate::topology::{Island, Member, Topology};
+use std::io;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+use tokio::net::TcpListener;
+
+/// What a node is told when it is opened.
+#[derive(Debug)]
+pub struct Config {
+    /// The cluster's name, the same on all members, 1 to 64 bytes.
+    pub cluster: String,
+    /// This member's number in the topology.
+    pub node: u64,
+    /// Who there is, and who may dial whom. Counts when the cluster is formed; afterwards the
+    /// replicated configuration wins.
+    pub topology: Topology,
+    /// Where this member accepts the others; `None`: it only dials.
+    pub listen: Option<Listen>,
+    /// Where the log is.
+    pub storage: Storage,
+    /// What to do when the storage is empty.
+    pub start: Start,
+    /// The length of a tick. Default: 10 ms.
+    pub tick: Duration,
+    /// The shortest election time-out, in ticks; each is drawn from this up to twice this.
+    /// Default: 15.
+    pub election_ticks: u32,
+    /// Between two heartbeats, in ticks. Default: 3.
+    pub heartbeat_ticks: u32,
+    /// How long a proposal or a read waits unless it says otherwise. Default: 5 s.
+    pub request_timeout: Duration,
+    /// For how long the reply to a command with a key is kept, in log time. Default: 1 hour.
+    pub idempotency_retention: Duration,
+    /// After how many applied entries a snapshot is taken. Default: 50,000.
+    pub snapshot_entries: u64,
+    /// The size of a log segment, in bytes. Default: 64 MiB.
+    pub segment_bytes: u64,
+    /// The longest command, encoded, in bytes. Default: 4 MiB.
+    pub command_bytes_max: usize,
+    /// The most proposals and reads that wait for an answer. Default: 16,384.
+    pub waiting_requests_max: usize,
+    /// The most proposals and reads that wait for the driver. Default: 4,096.
+    pub inbox_requests_max: usize,
+}
+
+/// Where a member accepts the others.
+#[derive(Debug)]
+pub enum Listen {
+    /// Bind this `host:port` when the node opens.
+    Address(String),
+    /// Use this listener, bound already.
+    Bound(TcpListener),
+}
+
+/// Where a member's log is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Storage {
+    /// In files in this directory.
+    Disk(PathBuf),
+    /// In memory: lost with the process, and with it the member's identity.
+    Memory,
+}
+
+/// What to do when the storage is empty.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Start {
+    /// Wait to be added to a cluster; never vote.
+    Join,
+    /// Form the cluster with the other members of the topology. Refused when the storage is not
+    /// empty, or when a member that can be reached has formed it already.
+    Bootstrap,
+}
+
+impl Config {
+    /// A member with the default settings and its log in memory.
+    #[must_use]
+    pub fn new(cluster: impl Into<String>, node: u64, topology: Topology) -> Self {
+        Self {
+            cluster: cluster.into(),
+            node,
+            topology,
+            listen: None,
+            storage: Storage::Memory,
+            start: Start::Join,
+            tick: Duration::from_millis(10),
+            election_ticks: 15,
+            heartbeat_ticks: 3,
+            request_timeout: Duration::from_secs(5),
+            idempotency_retention: Duration::from_secs(3600),
+            snapshot_entries: 50_000,
+            segment_bytes: 64 << 20,
+            command_bytes_max: 4 << 20,
+            waiting_requests_max: 16_384,
+            inbox_requests_max: 4_096,
+        }
+    }
+
+    /// The settings of `members` members of a new cluster on this machine, listening on free
+    /// loopback ports, with their logs in memory: for examples and tests.
+    ///
+    /// # Errors
+    /// When no port can be bound.
+    pub async fn local_cluster(members: u64) -> io::Result<Vec<Self>> {
+        let mut listeners = Vec::new();
+        let mut topology = Topology::default();
+        topology.islands.push(Island { name: "local".into() });
+        for id in 1..=members {
+            let listener = TcpListener::bind(SocketAddr::from(([127, 0, 0, 1], 0))).await?;
+            let address = Some(listener.local_addr()?.to_string());
+            topology.members.push(Member { id, island: "local".into(), address });
+            listeners.push(listener);
+        }
+        let config = |(node, listener)| Self {
+            listen: Some(Listen::Bound(listener)),
+            start: Start::Bootstrap,
+            ..Self::new("local", node, topology.clone())
+        };
+        Ok((1..).zip(listeners).map(config).collect())
+    }
+
+    /// Whether the settings can work together.
+    ///
+    /// # Errors
+    /// A sentence that names the first that can't, and the mend.
+    pub fn check(&self) -> Result<(), String> {
+        self.topology.check().map_err(|error| error.to_string())?;
+        let Some(me) = self.topology.member(self.node) else {
+            return Err(format!(
+                "node {} is not among the members of the topology; add it",
+                self.node
+            ));
+        };
+        if me.address.is_some() && self.listen.is_none() {
+            return Err(format!(
+                "member {} has an address in the topology but does not listen; set listen, or \
+                 remove the address",
+                self.node
+            ));
+        }
+        if self.tick < Duration::from_millis(1) {
+            return Err("tick must be at least 1 ms".into());
+        }
+        if self.snapshot_entries == 0 {
+            return Err("snapshot_entries must be at least 1".into());
+        }
+        let entry_bytes = u64::try_from(self.command_bytes_max).unwrap_or(u64::MAX);
+        if entry_bytes.saturating_add(4096) > self.segment_bytes {
+            return Err(format!(
+                "a command of command_bytes_max = {entry_bytes} bytes does not fit a segment of \
+                 segment_bytes = {}; raise one or lower the other",
+                self.segment_bytes
+            ));
+        }
+        Ok(())
+    }
+}

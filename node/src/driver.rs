@@ -1,0 +1,299 @@
+//! The driver: one task that joins the core, the log, the transport and the state machine.
+//!
+//! It waits for something to happen, takes everything that waits (one *turn*), asks the core once
+//! what to do, and does it: writes the log, sends messages, starts a sync off its path, applies
+//! what is committed, answers callers. Only this task calls `Raft::handle` and `Raft::ready`.
+
+mod disk;
+mod formation;
+mod outbound;
+mod requests;
+
+pub(crate) use formation::Formation;
+pub(crate) use requests::{Failed, Proposal, Request, Serve, Waiting};
+
+use crate::StateMachine;
+use crate::config::Config;
+use crate::edges::Edges;
+use crate::member_info::MemberInfo;
+use crate::replica::{Replica, Unreadable};
+use crate::status::{MemberStatus, Status};
+use crate::stop::Stop;
+use crate::topology::Topology;
+
+use disk::{DiskEvent, Held};
+use holm_raft_core::{Boot, Event, Index, MemberId, Raft, Snapshot, WriteNumber};
+use holm_transport::{Inbound, Reached, Transport};
+use holm_wal::{Snapshots, Wal};
+use std::collections::VecDeque;
+use tokio::sync::{mpsc, watch};
+use tokio::time::{Instant, MissedTickBehavior};
+
+/// The most inputs that one turn takes before it acts on them.
+const TURN_INPUTS_MAX: usize = 1024;
+
+pub(crate) struct Driver<S: StateMachine> {
+    pub(crate) config: Config,
+    pub(crate) edges: Edges,
+    pub(crate) me: MemberId,
+    /// Names this start, in the commands that are proposed here.
+    pub(crate) boot: Boot,
+    pub(crate) raft: Raft,
+    pub(crate) wal: Wal,
+    pub(crate) snapshots: Snapshots,
+    /// The newest durable snapshot, to be sent to whoever the log no longer reaches.
+    pub(crate) newest: Option<Snapshot>,
+    /// A snapshot on its way to the disk.
+    pub(crate) saving: Option<Snapshot>,
+    pub(crate) replica: Replica<S>,
+    pub(crate) applied: Index,
+    pub(crate) transport: Transport,
+    pub(crate) inbound: mpsc::Receiver<Inbound>,
+    pub(crate) requests: mpsc::Receiver<Request<S>>,
+    /// At most one sync and one snapshot are under way, so this holds at most two.
+    pub(crate) disk_events: (mpsc::UnboundedSender<DiskEvent>, mpsc::UnboundedReceiver<DiskEvent>),
+    /// What may be said once its write is durable.
+    pub(crate) held: VecDeque<Held>,
+    pub(crate) acknowledged: WriteNumber,
+    pub(crate) waiting: Waiting<S>,
+    pub(crate) formation: Formation,
+    pub(crate) status: watch::Sender<Status>,
+    pub(crate) ticks: u64,
+}
+
+/// Something that a turn begins with.
+enum Input<S: StateMachine> {
+    Tick,
+    Request(Request<S>),
+    Inbound(Inbound),
+    Disk(DiskEvent),
+    /// Nobody holds the node any more.
+    Abandoned,
+}
+
+impl<S: StateMachine> Driver<S> {
+    /// Runs until the node is shut down, abandoned, or can't go on; says why.
+    pub(crate) async fn run(mut self) -> Stop {
+        let stop = match self.turns().await {
+            Ok(never) => match never {},
+            Err(stop) => stop,
+        };
+        match &stop {
+            Stop::Shutdown => tracing::info!(node = self.config.node, "stopped"),
+            Stop::Disk(why) | Stop::Refused(why) | Stop::Fault(why) => {
+                tracing::error!(node = self.config.node, why, "stopped");
+            }
+        }
+        self.publish(Some(&stop));
+        // Callers learn of the stop by their dropped channels.
+        self.transport.shutdown().await;
+        stop
+    }
+
+    async fn turns(&mut self) -> Result<std::convert::Infallible, Stop> {
+        let mut ticker = tokio::time::interval_at(Instant::now(), self.config.tick);
+        ticker.set_missed_tick_behavior(MissedTickBehavior::Skip);
+        self.act().await?;
+        loop {
+            let first = tokio::select! {
+                biased;
+                _ = ticker.tick() => Input::Tick,
+                Some(event) = self.disk_events.1.recv() => Input::Disk(event),
+                Some(inbound) = self.inbound.recv() => Input::Inbound(inbound),
+                request = self.requests.recv() => request.map_or(Input::Abandoned, Input::Request),
+            };
+            self.take(first)?;
+            self.take_waiting()?;
+            self.act().await?;
+        }
+    }
+
+    /// Takes all that waits already, so that one write and one sync serve it all.
+    fn take_waiting(&mut self) -> Result<(), Stop> {
+        let mut room = TURN_INPUTS_MAX;
+        while let Ok(event) = self.disk_events.1.try_recv() {
+            self.take(Input::Disk(event))?;
+        }
+        while room > 0
+            && let Ok(inbound) = self.inbound.try_recv()
+        {
+            self.take(Input::Inbound(inbound))?;
+            room -= 1;
+        }
+        while room > 0
+            && let Ok(request) = self.requests.try_recv()
+        {
+            self.take(Input::Request(request))?;
+            room -= 1;
+        }
+        Ok(())
+    }
+
+    fn take(&mut self, input: Input<S>) -> Result<(), Stop> {
+        match input {
+            Input::Tick => self.tick(),
+            Input::Request(request) => self.request(request),
+            Input::Disk(event) => self.disk_event(event),
+            Input::Abandoned => Err(Stop::Shutdown),
+            Input::Inbound(Inbound::Message(message)) => {
+                self.raft.handle(Event::Message(message));
+                Ok(())
+            }
+            Input::Inbound(Inbound::Note { from, note }) => self.note(from, note),
+            Input::Inbound(Inbound::Up { peer }) => {
+                tracing::info!(node = self.config.node, %peer, "connected");
+                Ok(())
+            }
+            Input::Inbound(Inbound::Down { peer }) => {
+                tracing::info!(node = self.config.node, %peer, "disconnected");
+                Ok(())
+            }
+        }
+    }
+
+    fn tick(&mut self) -> Result<(), Stop> {
+        self.ticks += 1;
+        let now = self.edges.clock.now();
+        self.raft.handle(Event::Tick { now });
+        if self.ticks.is_multiple_of(64) {
+            self.forget_abandoned(now);
+        }
+        self.form()?;
+        self.publish(None);
+        Ok(())
+    }
+
+    /// Does what the core asks, until it asks for nothing more.
+    async fn act(&mut self) -> Result<(), Stop> {
+        loop {
+            let ready = self.raft.ready();
+            if ready.is_empty() {
+                break;
+            }
+            if let Some(persist) = ready.persist {
+                self.persist(persist).await?;
+            }
+            for outbound in ready.send {
+                self.send(outbound)?;
+            }
+            if let Some(range) = ready.committed {
+                self.apply(range)?;
+            }
+            for (number, fate) in ready.proposals {
+                self.told(number, fate);
+            }
+            for (number, index) in ready.reads {
+                self.may_read(number, index);
+            }
+            self.start_sync();
+            self.acknowledge();
+        }
+        self.take_snapshot()?;
+        self.publish_change();
+        Ok(())
+    }
+
+    /// Publishes at once what others wait for: who leads.
+    fn publish_change(&mut self) {
+        let known = self.status.borrow();
+        let leader = self.raft.leader().map(|leader| leader.node.0);
+        let same = known.leader == leader && known.formed == !self.raft.configuration().is_empty();
+        drop(known);
+        if !same {
+            self.publish(None);
+        }
+    }
+
+    pub(crate) fn publish(&self, stop: Option<&Stop>) {
+        let core = self.raft.status();
+        let formed = !self.raft.configuration().is_empty();
+        let role = match (stop, formed) {
+            (Some(_), _) => "stopped",
+            (None, false) => self.formation.name(),
+            (None, true) => core.role,
+        };
+        if core.role != self.status.borrow().role && formed {
+            tracing::info!(node = self.config.node, "{core}");
+        }
+        let last = core.last.index.0;
+        let status = Status {
+            cluster: self.config.cluster.clone(),
+            node: self.config.node,
+            formed,
+            role: role.into(),
+            term: core.term.0,
+            leader: core.leader.map(|leader| leader.node.0),
+            commit: core.committed.0,
+            applied: self.applied.0,
+            last,
+            members: self.members(&core),
+            snapshot: self.newest.as_ref().map_or(0, |snapshot| snapshot.meta.last.index.0),
+            log_bytes: self.wal.bytes(),
+            proposals: self.waiting.proposals_seen,
+            elections: core.elections,
+            messages_dropped: core.dropped.total(),
+            stopped: stop.map(ToString::to_string),
+        };
+        self.status.send_if_modified(|known| {
+            let changed = *known != status;
+            *known = status;
+            changed
+        });
+    }
+
+    fn members(&self, core: &holm_raft_core::Status) -> Vec<MemberStatus> {
+        let peers = self.transport.peers();
+        let last = core.last.index.0;
+        let member = |node: u64, info: MemberInfo| {
+            let mine = node == self.config.node;
+            let follower = core.followers.get(&holm_raft_core::NodeId(node));
+            let matched = match follower {
+                Some(follower) => Some(follower.matched.0),
+                None if mine => Some(core.durable.0),
+                None => None,
+            };
+            let link = peers.iter().find(|peer| peer.node.0 == node).map(|peer| peer.reached);
+            let reached = match link {
+                _ if mine => "self",
+                Some(Reached::Direct) => "direct",
+                Some(Reached::Inbound) => "inbound",
+                Some(Reached::Not) | None => "not connected",
+            };
+            MemberStatus {
+                node,
+                island: info.island,
+                address: info.address,
+                matched: matched.filter(|_| mine || core.role == "leader"),
+                trails: matched.filter(|_| core.role == "leader").map(|at| last.saturating_sub(at)),
+                reached: reached.into(),
+            }
+        };
+        members(&self.config.topology, &self.raft).map(|(node, info)| member(node, info)).collect()
+    }
+
+    pub(crate) fn unreadable(error: &Unreadable) -> Stop {
+        Stop::Fault(error.to_string())
+    }
+}
+
+/// The members: of the replicated configuration once there is one, of the topology before.
+fn members<'a>(
+    topology: &'a Topology,
+    raft: &'a Raft,
+) -> impl Iterator<Item = (u64, MemberInfo)> + 'a {
+    let configured = raft.configuration().voters().map(|member| {
+        let info = MemberInfo::decode(&member.info).unwrap_or_default();
+        (member.id.node.0, info)
+    });
+    let unformed = raft.configuration().is_empty();
+    let named = topology.members.iter().filter(move |_| unformed).map(|member| {
+        let (address, island) = (member.address.clone(), member.island.clone());
+        (member.id, MemberInfo { address, island })
+    });
+    configured.chain(named)
+}
+
+/// A message for the log's reader: bytes that are not there were promised.
+pub(crate) fn log_failed(error: &holm_wal::Error) -> Stop {
+    Stop::Disk(error.to_string())
+}

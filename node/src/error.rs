@@ -1,0 +1,59 @@
+//! What can go wrong when a node is asked for something: `Error`, each kind with what the caller
+//! may conclude from it.
+
+use std::time::Duration;
+
+/// Why a proposal or a read was not answered.
+#[derive(Clone, Debug, thiserror::Error, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Error {
+    /// Nothing happened: no leader with a quorum took the request in time. Safe to retry.
+    #[error("no leader reached a quorum within {waited:?}; nothing was changed, try again")]
+    Unavailable {
+        /// How long the request waited.
+        waited: Duration,
+    },
+    /// A proposal may or may not take effect. Retry under the same key, or read first.
+    #[error("the outcome is unknown after {waited:?}; retry with the same key, or read first")]
+    Unknown {
+        /// How long the request waited.
+        waited: Duration,
+    },
+    /// The key was used for another command within its retention. Nothing happened.
+    #[error("the key was used for another command; use a new key for each command")]
+    KeyReused,
+    /// A key needs at least one byte. Nothing happened.
+    #[error("an empty key; give it 1 to 128 bytes")]
+    KeyEmpty,
+    /// Too many keys are remembered already. Nothing happened.
+    #[error("{limit} keys are remembered already; wait until some expire, or propose without one")]
+    KeysFull {
+        /// The bound (`idempotency_keys_max`).
+        limit: usize,
+    },
+    /// The command or key is beyond a limit. Nothing happened.
+    #[error("{what} of {bytes} bytes is over the limit of {limit}; send less")]
+    TooLarge {
+        /// What was too large.
+        what: &'static str,
+        /// Its size in bytes.
+        bytes: usize,
+        /// The limit in bytes.
+        limit: usize,
+    },
+    /// A queue is full. Nothing happened.
+    #[error("busy: {limit} is reached; try again later")]
+    Busy {
+        /// The name of the limit.
+        limit: &'static str,
+    },
+    /// The command could not be encoded. Nothing happened.
+    #[error("the command can't be encoded: {0}")]
+    Encode(String),
+    /// The node has stopped. Whether a proposal that was under way takes effect is unknown.
+    #[error("the node has stopped: {why}")]
+    Stopped {
+        /// Why.
+        why: String,
+    },
+}

@@ -1,0 +1,338 @@
+//! The handle to a running node: `Node`.
+
+use crate::StateMachine;
+use crate::config::Config;
+use crate::driver::{Failed, Proposal, Request, Serve};
+use crate::edges::{Clock, Edges};
+use crate::envelope::Key;
+use crate::error::Error;
+use crate::open::{self, OpenError, Opened};
+use crate::replica;
+use crate::status::Status;
+use crate::stop::Stop;
+use bytes::Bytes;
+use holm_raft_core::Index;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio::time::{Instant, sleep_until};
+
+/// A member of a cluster, running. Clones are handles to the same member; it stops when
+/// [`shutdown`](Self::shutdown) is called or the last of them is dropped.
+pub struct Node<S: StateMachine> {
+    requests: mpsc::Sender<Request<S>>,
+    status: watch::Receiver<Status>,
+    stopped: watch::Receiver<Option<Stop>>,
+    clock: Arc<dyn Clock>,
+    settings: Settings,
+}
+
+/// What calls need of the [`Config`].
+#[derive(Clone, Copy)]
+struct Settings {
+    request_timeout: Duration,
+    retention: u64,
+    command_bytes_max: usize,
+}
+
+/// A reply, and the index of the log at which its command was applied.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Applied<R> {
+    /// What the state machine answered.
+    pub reply: R,
+    /// Where.
+    pub index: Index,
+}
+
+/// How a command is proposed.
+#[derive(Clone, Debug, Default)]
+pub struct ProposeOptions {
+    /// Makes a retry exactly-once: the same command under the same key, within
+    /// [`Config::idempotency_retention`], is applied once and gets the same reply. 1 to 128 bytes.
+    pub key: Option<Bytes>,
+    /// How long to wait. `None`: [`Config::request_timeout`].
+    pub timeout: Option<Duration>,
+}
+
+impl<S: StateMachine> Clone for Node<S> {
+    fn clone(&self) -> Self {
+        Self {
+            requests: self.requests.clone(),
+            status: self.status.clone(),
+            stopped: self.stopped.clone(),
+            clock: Arc::clone(&self.clock),
+            settings: self.settings,
+        }
+    }
+}
+
+impl<S: StateMachine> Node<S> {
+    /// Starts a member with this state, which is replaced by what its storage holds. Returns once
+    /// the storage is recovered and the member listens; it need not have found the others yet.
+    ///
+    /// # Errors
+    /// When the settings, the storage or the address can't be used.
+    pub async fn open(config: Config, state: S) -> Result<Self, OpenError> {
+        config.check().map_err(OpenError::Config)?;
+        let edges = open::edges(&config.storage)?;
+        Self::open_with(config, edges, state).await
+    }
+
+    /// Starts a member in these surroundings instead of the machine's own, whatever
+    /// [`Config::storage`] says.
+    ///
+    /// # Errors
+    /// As for [`open`](Self::open).
+    pub async fn open_with(config: Config, edges: Edges, state: S) -> Result<Self, OpenError> {
+        let settings = Settings {
+            request_timeout: config.request_timeout,
+            retention: millis(config.idempotency_retention),
+            command_bytes_max: config.command_bytes_max,
+        };
+        let clock = Arc::clone(&edges.clock);
+        let Opened { driver, requests, status } = open::open(config, edges, state).await?;
+        let (stopping, stopped) = watch::channel(None);
+        tokio::task::spawn(async move {
+            let stop = driver.run().await;
+            stopping.send_replace(Some(stop));
+        });
+        Ok(Self { requests, status, stopped, clock, settings })
+    }
+
+    /// Proposes a command, on any member, and waits until it is applied here.
+    ///
+    /// Dropping the future does not take the command back.
+    ///
+    /// # Errors
+    /// [`Error::Unknown`] if it may or may not take effect; with any other error it never will.
+    pub async fn propose(&self, command: S::Command) -> Result<Applied<S::Reply>, Error> {
+        self.propose_with(command, ProposeOptions::default()).await
+    }
+
+    /// Proposes a command with a key or a time-out of its own.
+    ///
+    /// # Errors
+    /// As for [`propose`](Self::propose).
+    pub async fn propose_with(
+        &self,
+        command: S::Command,
+        options: ProposeOptions,
+    ) -> Result<Applied<S::Reply>, Error> {
+        let command = postcard::to_stdvec(&command).map_err(|e| Error::Encode(e.to_string()))?;
+        check_size("a command", command.len(), self.settings.command_bytes_max)?;
+        let command = Bytes::from(command);
+        let key = options.key.map(|bytes| self.key(bytes, &command)).transpose()?;
+        let wait = Wait::new(options.timeout.unwrap_or(self.settings.request_timeout));
+        loop {
+            let (reply, answer) = oneshot::channel();
+            let (command, key) = (command.clone(), key.clone());
+            let again = key.is_some();
+            let until = self.until(&wait);
+            self.ask(Request::Propose(Proposal { command, key, until, reply }))?;
+            let failed = match wait.within(answer).await {
+                Some(Ok(Ok(applied))) => return Ok(applied),
+                Some(Ok(Err(failed))) => failed,
+                Some(Err(_)) => return Err(self.stopped_error()),
+                None => return Err(Error::Unknown { waited: wait.long }),
+            };
+            match failed {
+                Failed::Refused => {}
+                // The key makes asking again safe.
+                Failed::Unknown if again => {}
+                other => return Err(wait.error(other)),
+            }
+            if !self.pause(&wait).await {
+                return Err(wait.error(failed));
+            }
+        }
+    }
+
+    /// Reads the state linearizably, on any member: what was committed before the call is seen.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`] if no leader with a quorum confirmed the read in time.
+    pub async fn read<R: Send + 'static>(
+        &self,
+        read: impl FnOnce(&S) -> R + Send + 'static,
+    ) -> Result<R, Error> {
+        self.read_within(self.settings.request_timeout, read).await
+    }
+
+    /// Reads the state linearizably, with a time-out of its own.
+    ///
+    /// # Errors
+    /// As for [`read`](Self::read).
+    pub async fn read_within<R: Send + 'static>(
+        &self,
+        timeout: Duration,
+        read: impl FnOnce(&S) -> R + Send + 'static,
+    ) -> Result<R, Error> {
+        let wait = Wait::new(timeout);
+        let read = Arc::new(std::sync::Mutex::new(Some(read)));
+        loop {
+            // A confirmation that gets lost is asked for again, well before the caller gives up.
+            let attempt = wait.attempt();
+            let (serve, answer) = serving(&read);
+            let until = self.until(&attempt);
+            self.ask(Request::Read { until, serve })?;
+            let failed = match attempt.within(answer).await {
+                Some(Ok(Ok(value))) => return Ok(value),
+                Some(Ok(Err(failed))) => failed,
+                Some(Err(_)) => return Err(self.stopped_error()),
+                None => Failed::Refused,
+            };
+            if failed != Failed::Refused || !self.pause(&wait).await {
+                return Err(wait.error(failed));
+            }
+        }
+    }
+
+    /// Reads what is applied on this member, however old that is.
+    ///
+    /// # Errors
+    /// [`Error::Busy`] or [`Error::Stopped`].
+    pub async fn read_local<R: Send + 'static>(
+        &self,
+        read: impl FnOnce(&S) -> R + Send + 'static,
+    ) -> Result<R, Error> {
+        let read = Arc::new(std::sync::Mutex::new(Some(read)));
+        let (serve, answer) = serving(&read);
+        self.ask(Request::ReadLocal { serve })?;
+        match answer.await {
+            Ok(Ok(value)) => Ok(value),
+            _ => Err(self.stopped_error()),
+        }
+    }
+
+    /// The member's status, as it changes.
+    #[must_use]
+    pub fn status(&self) -> watch::Receiver<Status> {
+        self.status.clone()
+    }
+
+    /// Waits until the member has stopped, and says why.
+    pub async fn stopped(&self) -> Stop {
+        let mut stopped = self.stopped.clone();
+        loop {
+            if let Some(stop) = stopped.borrow_and_update().clone() {
+                return stop;
+            }
+            if stopped.changed().await.is_err() {
+                return Stop::Fault("the driver panicked; see its message".into());
+            }
+        }
+    }
+
+    /// Stops the member: connections are closed, callers get [`Error::Stopped`]. What was
+    /// acknowledged is durable already. Returns once nothing of it runs any more.
+    pub async fn shutdown(&self) -> Stop {
+        // A full inbox or one that is gone already: either way it is waited for.
+        let _ = self.requests.send(Request::Shutdown).await;
+        self.stopped().await
+    }
+
+    fn ask(&self, request: Request<S>) -> Result<(), Error> {
+        self.requests.try_send(request).map_err(|error| match error {
+            mpsc::error::TrySendError::Full(_) => Error::Busy { limit: "inbox_requests_max" },
+            mpsc::error::TrySendError::Closed(_) => self.stopped_error(),
+        })
+    }
+
+    fn key(&self, bytes: Bytes, command: &[u8]) -> Result<Key, Error> {
+        check_size("a key", bytes.len(), Key::BYTES_MAX)?;
+        if bytes.is_empty() {
+            return Err(Error::KeyEmpty);
+        }
+        Ok(replica::key(bytes, command, self.settings.retention))
+    }
+
+    fn until(&self, wait: &Wait) -> u64 {
+        self.clock.now().saturating_add(millis(wait.left()))
+    }
+
+    /// Waits for something to change before a refused request is made again. False: time is up.
+    async fn pause(&self, wait: &Wait) -> bool {
+        let mut status = self.status.clone();
+        status.mark_unchanged();
+        let soon = Wait { until: wait.until.min(Instant::now() + PAUSE), long: PAUSE };
+        soon.within(status.changed()).await;
+        Instant::now() < wait.until
+    }
+
+    fn stopped_error(&self) -> Error {
+        let why = self.status.borrow().stopped.clone();
+        Error::Stopped { why: why.unwrap_or_else(|| "its driver has ended".into()) }
+    }
+}
+
+/// The longest pause before a refused request is made again.
+const PAUSE: Duration = Duration::from_millis(20);
+/// How long one attempt at a read waits for its confirmation.
+const READ_ATTEMPT: Duration = Duration::from_millis(500);
+
+/// How long a caller waits.
+struct Wait {
+    until: Instant,
+    long: Duration,
+}
+
+impl Wait {
+    fn new(long: Duration) -> Self {
+        Self { until: Instant::now() + long, long }
+    }
+
+    fn attempt(&self) -> Self {
+        Self { until: self.until.min(Instant::now() + READ_ATTEMPT), long: READ_ATTEMPT }
+    }
+
+    fn left(&self) -> Duration {
+        self.until.saturating_duration_since(Instant::now())
+    }
+
+    async fn within<T>(&self, future: impl Future<Output = T>) -> Option<T> {
+        tokio::select! {
+            biased;
+            value = future => Some(value),
+            () = sleep_until(self.until) => None,
+        }
+    }
+
+    fn error(&self, failed: Failed) -> Error {
+        let waited = self.long;
+        match failed {
+            Failed::Refused => Error::Unavailable { waited },
+            Failed::Unknown => Error::Unknown { waited },
+            Failed::KeyReused => Error::KeyReused,
+            Failed::KeysFull => Error::KeysFull { limit: crate::retries::IDEMPOTENCY_KEYS_MAX },
+            Failed::Busy => Error::Busy { limit: "waiting_requests_max" },
+        }
+    }
+}
+
+type Answer<R> = oneshot::Receiver<Result<R, Failed>>;
+
+/// A request to see the state, and where the answer arrives. The closure runs at most once, in
+/// whichever attempt is served first.
+fn serving<S: StateMachine, R: Send + 'static>(
+    read: &Arc<std::sync::Mutex<Option<impl FnOnce(&S) -> R + Send + 'static>>>,
+) -> (Serve<S>, Answer<R>) {
+    let (tell, answer) = oneshot::channel();
+    let read = Arc::clone(read);
+    let serve = move |state: Result<&S, Failed>| {
+        let value = state.and_then(|state| {
+            let read = read.lock().ok().and_then(|mut read| read.take());
+            read.map(|read| read(state)).ok_or(Failed::Refused)
+        });
+        // A caller that no longer listens has given up waiting.
+        let _ = tell.send(value);
+    };
+    (Box::new(serve), answer)
+}
+
+fn check_size(what: &'static str, bytes: usize, limit: usize) -> Result<(), Error> {
+    if bytes > limit { Err(Error::TooLarge { what, bytes, limit }) } else { Ok(()) }
+}
+
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}

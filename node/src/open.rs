@@ -1,0 +1,271 @@
+//! How a node starts: it recovers what its disk holds, or makes a new log, and starts the driver.
+
+use crate::StateMachine;
+use crate::config::{Config, Listen, Start, Storage};
+use crate::driver::{Driver, Request};
+use crate::driver::{Formation, Waiting};
+use crate::edges::Edges;
+use crate::member_info::MemberInfo;
+use crate::replica::Replica;
+use crate::status::Status;
+use crate::topology::Topology;
+use holm_raft_core as raft;
+use holm_raft_core::{
+    Boot, Configuration, Incarnation, Index, MemberId, NodeId, Raft, Restored, Snapshot,
+};
+use holm_transport as transport;
+use holm_transport::{Dial, Peer, Security, Transport};
+use holm_wal::{Identity, Options, Recovered, Snapshots, Wal};
+use std::collections::VecDeque;
+use std::sync::Arc;
+use tokio::net::TcpListener;
+use tokio::sync::{mpsc, watch};
+
+/// Why a node could not be opened. Nothing was changed, but for what the messages say.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum OpenError {
+    /// The settings can't work together.
+    #[error("{0}")]
+    Config(String),
+    /// The log or the snapshots can't be read or made.
+    #[error(transparent)]
+    Log(#[from] holm_wal::Error),
+    /// The storage holds something else than it is opened for.
+    #[error("{0}")]
+    Storage(String),
+    /// The address for the other members can't be bound.
+    #[error("listening on {address} failed ({source}); is another node running there?")]
+    Listen {
+        /// The address.
+        address: String,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// The transport refused its settings.
+    #[error(transparent)]
+    Transport(#[from] transport::Error),
+}
+
+/// What a storage held.
+struct Found {
+    wal: Wal,
+    snapshots: Snapshots,
+    recovered: Option<Recovered>,
+    snapshot: Option<Snapshot>,
+}
+
+pub(crate) fn edges(storage: &Storage) -> Result<Edges, OpenError> {
+    match storage {
+        Storage::Disk(path) => Ok(Edges::in_directory(path)?),
+        Storage::Memory => Ok(Edges::in_memory()),
+    }
+}
+
+/// What a handle to a node needs of the driver that was started.
+pub(crate) struct Opened<S: StateMachine> {
+    pub(crate) driver: Driver<S>,
+    pub(crate) requests: mpsc::Sender<Request<S>>,
+    pub(crate) status: watch::Receiver<Status>,
+}
+
+pub(crate) async fn open<S: StateMachine>(
+    mut config: Config,
+    edges: Edges,
+    state: S,
+) -> Result<Opened<S>, OpenError> {
+    config.check().map_err(OpenError::Config)?;
+    let found = find(&config, &edges)?;
+    let member = found.wal.identity().member;
+    let boot = Boot(edges.entropy.draw());
+    let raft = core(&config, member, boot, edges.entropy.draw(), &found)?;
+    let mut replica = Replica::new(state);
+    let mut applied = Index(0);
+    if let Some(snapshot) = &found.snapshot {
+        let unreadable = |error: crate::replica::Unreadable| OpenError::Storage(error.to_string());
+        replica.restore(&snapshot.data).map_err(unreadable)?;
+        applied = snapshot.meta.last.index;
+    }
+    let listener = listener(&mut config).await?;
+    let peers = peers(&config, raft.configuration());
+    let limits = transport::Limits::default();
+    let timing = transport::Timing::default();
+    let (transport, inbound) = Transport::start(transport::Config {
+        cluster: config.cluster.clone(),
+        me: member,
+        listener,
+        peers,
+        limits,
+        timing,
+        seed: edges.entropy.draw(),
+        security: Security::Insecure,
+    })?;
+    let (requests, inbox) = mpsc::channel(config.inbox_requests_max);
+    let (status, watched) = watch::channel(Status::default());
+    let formation = Formation::new(config.start, raft.configuration());
+    let driver = Driver {
+        config,
+        edges,
+        me: member,
+        boot,
+        raft,
+        wal: found.wal,
+        snapshots: found.snapshots,
+        newest: found.snapshot,
+        saving: None,
+        replica,
+        applied,
+        transport,
+        inbound,
+        requests: inbox,
+        disk_events: mpsc::unbounded_channel(),
+        held: VecDeque::new(),
+        acknowledged: raft::WriteNumber(0),
+        waiting: Waiting::default(),
+        formation,
+        status,
+        ticks: 0,
+    };
+    driver.publish(None);
+    Ok(Opened { driver, requests, status: watched })
+}
+
+/// Opens the storage; where it is empty, draws an incarnation and makes a log for it.
+fn find(config: &Config, edges: &Edges) -> Result<Found, OpenError> {
+    let options = Options { segment_bytes: config.segment_bytes };
+    let cluster = cluster_id(&config.cluster);
+    if !Wal::exists(&*edges.disk)? {
+        let incarnation = Incarnation(edges.entropy.draw());
+        let member = MemberId::new(NodeId(config.node), incarnation);
+        let identity = Identity { cluster, member };
+        let wal = Wal::create(Arc::clone(&edges.disk), options, identity)?;
+        let (snapshots, snapshot) = Snapshots::open(Arc::clone(&edges.disk))?;
+        if snapshot.is_some() {
+            let what = "this storage holds a snapshot but no log; restore the log, or empty it";
+            return Err(OpenError::Storage(what.into()));
+        }
+        return Ok(Found { wal, snapshots, recovered: None, snapshot });
+    }
+    let (wal, recovered) = Wal::open(Arc::clone(&edges.disk), options)?;
+    let (snapshots, snapshot) = Snapshots::open(Arc::clone(&edges.disk))?;
+    recovered.check_snapshot(snapshot.as_ref().map(|snapshot| &snapshot.meta))?;
+    if recovered.identity.cluster != cluster {
+        let what = format!(
+            "this storage belongs to another cluster than {}; correct cluster, or choose another \
+             data_dir",
+            config.cluster
+        );
+        return Err(OpenError::Storage(what));
+    }
+    let node = recovered.identity.member.node.0;
+    if node != config.node {
+        let what = format!(
+            "this storage belongs to member {node}, not to member {}; correct node, or choose \
+             another data_dir",
+            config.node
+        );
+        return Err(OpenError::Storage(what));
+    }
+    if let Some(torn) = &recovered.torn {
+        tracing::warn!(
+            node,
+            segment = torn.segment,
+            offset = torn.offset,
+            "cut off what a crash left behind the last whole record; it was never acknowledged"
+        );
+    }
+    let found = Found { wal, snapshots, recovered: Some(recovered), snapshot };
+    let formed = !restored(&found)?.configurations.is_empty() || found.snapshot.is_some();
+    if config.start == Start::Bootstrap && formed {
+        let what = format!(
+            "this storage holds member {node} of cluster {} already; start without --bootstrap",
+            config.cluster
+        );
+        return Err(OpenError::Storage(what));
+    }
+    Ok(found)
+}
+
+/// The cluster's name as it stands in the files of the log.
+fn cluster_id(name: &str) -> [u8; 16] {
+    let mut id = [0; 16];
+    let digest = orion::hazardous::hash::blake2::blake2b::Hasher::Blake2b256
+        .digest(name.as_bytes())
+        .expect("hashing takes any bytes");
+    id.copy_from_slice(&digest.as_ref()[..16]);
+    id
+}
+
+fn core(
+    config: &Config,
+    member: MemberId,
+    boot: Boot,
+    seed: u64,
+    found: &Found,
+) -> Result<Raft, OpenError> {
+    let settings = raft::Config {
+        election_ticks: config.election_ticks,
+        heartbeat_ticks: config.heartbeat_ticks,
+        ..raft::Config::new(member, boot, seed)
+    };
+    Raft::new(settings, restored(found)?).map_err(|error| OpenError::Config(error.to_string()))
+}
+
+fn restored(found: &Found) -> Result<Restored, OpenError> {
+    let Some(recovered) = &found.recovered else { return Ok(Restored::default()) };
+    let mut configurations = Vec::new();
+    for entry in &recovered.configurations {
+        let configuration = Configuration::decode(entry.data.clone()).map_err(|error| {
+            OpenError::Storage(format!("the configuration at {} is unreadable: {error}", entry.id))
+        })?;
+        configurations.push((entry.id.index, configuration));
+    }
+    Ok(Restored {
+        hard_state: recovered.hard_state,
+        start: recovered.start.id,
+        terms: recovered.terms.clone(),
+        last: recovered.last.index,
+        last_time: recovered.last_time,
+        configurations,
+        snapshot: found.snapshot.as_ref().map(|snapshot| snapshot.meta.clone()),
+    })
+}
+
+async fn listener(config: &mut Config) -> Result<Option<TcpListener>, OpenError> {
+    match config.listen.take() {
+        None => Ok(None),
+        Some(Listen::Bound(listener)) => Ok(Some(listener)),
+        Some(Listen::Address(address)) => match TcpListener::bind(&address).await {
+            Ok(listener) => Ok(Some(listener)),
+            Err(source) => Err(OpenError::Listen { address, source }),
+        },
+    }
+}
+
+/// The other members and how to reach them: from the replicated configuration once there is one
+/// (the file's links still say who may dial whom), from the file before.
+fn peers(config: &Config, configuration: &Configuration) -> Vec<Peer> {
+    let mut topology = config.topology.clone();
+    if !configuration.is_empty() {
+        replace_members(&mut topology, configuration);
+    }
+    let others = topology.members.iter().filter(|member| member.id != config.node);
+    let peer = |member: &crate::topology::Member| Peer {
+        node: NodeId(member.id),
+        address: member.address.clone(),
+        dial: if topology.may_dial(config.node, member.id) { Dial::Dial } else { Dial::Wait },
+    };
+    others.map(peer).collect()
+}
+
+fn replace_members(topology: &mut Topology, configuration: &Configuration) {
+    let member = |member: &raft::Member| {
+        let info = MemberInfo::decode(&member.info).unwrap_or_default();
+        crate::topology::Member { id: member.id.node.0, island: info.island, address: info.address }
+    };
+    let replicated: Vec<_> = configuration.voters().map(member).collect();
+    if topology.members != replicated {
+        tracing::warn!("the members in the file differ from the replicated ones, which count");
+        topology.members = replicated;
+    }
+}

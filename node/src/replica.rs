@@ -1,0 +1,177 @@
+//! The replicated state: `Replica` is the embedder's state machine with the retry table beside it,
+//! applied, frozen and restored together. A state without its table would apply a retry twice.
+
+use crate::envelope::{Envelope, Key};
+use crate::machine::StateMachine;
+use crate::retries::{Retries, Verdict};
+use bytes::Bytes;
+use holm_raft_core::{Index, LogTime};
+use serde::{Deserialize, Serialize};
+
+/// A state machine and what it remembers of retries.
+pub(crate) struct Replica<S> {
+    pub(crate) state: S,
+    retries: Retries,
+}
+
+/// What a command led to.
+pub(crate) enum Outcome<R> {
+    /// It was applied at `index`, now or when it came first.
+    Applied { reply: R, index: Index },
+    /// Its key belongs to another command: it was not applied.
+    KeyReused,
+    /// Too many keys are remembered: it was not applied.
+    KeysFull,
+}
+
+/// Bytes that this build can't read, though they were committed: it must not go on, or it would
+/// silently become another state than its peers'.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Unreadable {
+    #[error("the command at index {index} can't be decoded ({why}); run the build that wrote it")]
+    Command { index: Index, why: String },
+    #[error("the snapshot can't be decoded ({why}); run the build that wrote it")]
+    Snapshot { why: String },
+    #[error("the state can't be encoded ({why})")]
+    Encode { why: String },
+}
+
+/// A snapshot's bytes, encoded with postcard.
+#[derive(Serialize, Deserialize)]
+struct Frozen<T> {
+    version: u8,
+    retries: Retries,
+    state: T,
+}
+
+const VERSION: u8 = 1;
+
+impl<S: StateMachine> Replica<S> {
+    pub(crate) fn new(state: S) -> Self {
+        Self { state, retries: Retries::default() }
+    }
+
+    /// Applies a committed command.
+    pub(crate) fn apply(
+        &mut self,
+        envelope: &Envelope,
+        index: Index,
+        now: LogTime,
+    ) -> Result<Outcome<S::Reply>, Unreadable> {
+        let unreadable =
+            |error: postcard::Error| Unreadable::Command { index, why: error.to_string() };
+        if let Some(key) = &envelope.key {
+            match self.retries.ask(key, now) {
+                Verdict::New => {}
+                Verdict::Reused => return Ok(Outcome::KeyReused),
+                Verdict::Full => return Ok(Outcome::KeysFull),
+                Verdict::Again(known) => {
+                    let reply = postcard::from_bytes(&known.reply).map_err(unreadable)?;
+                    return Ok(Outcome::Applied { reply, index: Index(known.index) });
+                }
+            }
+        }
+        let command = postcard::from_bytes(&envelope.command).map_err(unreadable)?;
+        let reply = self.state.apply(command);
+        if let Some(key) = &envelope.key {
+            let bytes = postcard::to_stdvec(&reply).map_err(unreadable)?;
+            self.retries.remember(key, now, bytes, index);
+        }
+        Ok(Outcome::Applied { reply, index })
+    }
+
+    /// The state and the retry table, frozen as they are now.
+    pub(crate) fn freeze(&self) -> Result<Bytes, Unreadable> {
+        let retries = self.retries.clone();
+        let frozen = Frozen { version: VERSION, retries, state: self.state.snapshot() };
+        postcard::to_stdvec(&frozen)
+            .map(Bytes::from)
+            .map_err(|error| Unreadable::Encode { why: error.to_string() })
+    }
+
+    /// Becomes what was frozen.
+    pub(crate) fn restore(&mut self, bytes: &[u8]) -> Result<(), Unreadable> {
+        let frozen: Frozen<S::Snapshot> = postcard::from_bytes(bytes)
+            .map_err(|error| Unreadable::Snapshot { why: error.to_string() })?;
+        if frozen.version != VERSION {
+            let why = format!("version {}, this build reads {VERSION}", frozen.version);
+            return Err(Unreadable::Snapshot { why });
+        }
+        self.state = S::restore(frozen.state);
+        self.retries = frozen.retries;
+        Ok(())
+    }
+}
+
+/// A key for a command: the command's fingerprint keeps the key from being used for another.
+pub(crate) fn key(bytes: Bytes, command: &[u8], retention: u64) -> Key {
+    let mut fingerprint = [0; 16];
+    let digest = orion::hazardous::hash::blake2::blake2b::Hasher::Blake2b256
+        .digest(command)
+        .expect("hashing takes any bytes");
+    fingerprint.copy_from_slice(&digest.as_ref()[..16]);
+    Key { bytes, fingerprint, retention }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use holm_raft_core::{Boot, RequestNumber};
+
+    #[derive(Clone, Serialize, Deserialize)]
+    struct Sum(i64);
+
+    impl StateMachine for Sum {
+        type Command = i64;
+        type Reply = i64;
+        type Snapshot = Self;
+
+        fn apply(&mut self, add: i64) -> i64 {
+            self.0 += add;
+            self.0
+        }
+
+        fn snapshot(&self) -> Self {
+            self.clone()
+        }
+
+        fn restore(snapshot: Self) -> Self {
+            snapshot
+        }
+    }
+
+    fn add(number: i64, name: &'static str) -> Envelope {
+        let command = Bytes::from(postcard::to_stdvec(&number).unwrap());
+        let key = Some(key(Bytes::from(name), &command, 1000));
+        Envelope { boot: Boot(1), number: RequestNumber(1), key, command }
+    }
+
+    fn reply(outcome: Outcome<i64>) -> (i64, u64) {
+        let Outcome::Applied { reply, index } = outcome else { panic!("not applied") };
+        (reply, index.0)
+    }
+
+    #[test]
+    fn a_retry_after_a_snapshot_is_still_applied_once() {
+        let mut replica = Replica::new(Sum(0));
+        let first = replica.apply(&add(5, "k"), Index(3), LogTime(1)).unwrap();
+        assert_eq!(reply(first), (5, 3));
+        let mut other = Replica::new(Sum(0));
+        other.restore(&replica.freeze().unwrap()).unwrap();
+        let again = other.apply(&add(5, "k"), Index(9), LogTime(2)).unwrap();
+        assert_eq!(reply(again), (5, 3));
+        assert_eq!(other.state.0, 5);
+        let reused = other.apply(&add(6, "k"), Index(10), LogTime(3)).unwrap();
+        assert!(matches!(reused, Outcome::KeyReused));
+        assert_eq!(other.state.0, 5);
+    }
+
+    #[test]
+    fn a_snapshot_of_garbage_changes_nothing_and_says_so() {
+        let mut replica = Replica::new(Sum(7));
+        for garbage in [&[][..], &[9, 9, 9], &[255; 40]] {
+            assert!(replica.restore(garbage).is_err());
+        }
+        assert_eq!(replica.state.0, 7);
+    }
+}

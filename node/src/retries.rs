@@ -1,0 +1,99 @@
+//! Exactly once: `Retries` remembers the replies to commands that carried a key. It is part of the
+//! replicated state: every member fills it from the same log and forgets by log time, so all give
+//! the same answer to the same retry.
+
+use crate::envelope::Key;
+use holm_raft_core::{Index, LogTime};
+use serde::{Deserialize, Serialize};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// The most keys that are remembered at a time. Part of the replicated behaviour: not a setting.
+pub(crate) const IDEMPOTENCY_KEYS_MAX: usize = 100_000;
+
+/// Invariant: `expiry` names exactly the keys of `replies`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Retries {
+    replies: BTreeMap<Vec<u8>, Remembered>,
+    expiry: BTreeSet<(u64, Vec<u8>)>,
+}
+
+/// The reply to a command that was applied.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Remembered {
+    fingerprint: [u8; 16],
+    /// Encoded with postcard.
+    pub(crate) reply: Vec<u8>,
+    /// Where the command was applied.
+    pub(crate) index: u64,
+}
+
+/// What the table says to a command with a key.
+pub(crate) enum Verdict<'a> {
+    /// It is new: apply it, then remember the reply.
+    New,
+    /// It was applied already: this was the reply.
+    Again(&'a Remembered),
+    /// The key belongs to another command.
+    Reused,
+    /// Too many keys are remembered.
+    Full,
+}
+
+impl Retries {
+    /// Forgets what has expired, and says what to do with a command under `key`.
+    pub(crate) fn ask(&mut self, key: &Key, now: LogTime) -> Verdict<'_> {
+        self.expire(now);
+        match self.replies.get(&key.bytes[..]) {
+            Some(known) if known.fingerprint == key.fingerprint => Verdict::Again(known),
+            Some(_) => Verdict::Reused,
+            None if self.replies.len() >= IDEMPOTENCY_KEYS_MAX => Verdict::Full,
+            None => Verdict::New,
+        }
+    }
+
+    pub(crate) fn remember(&mut self, key: &Key, now: LogTime, reply: Vec<u8>, index: Index) {
+        let expires = now.0.saturating_add(key.retention);
+        let remembered = Remembered { fingerprint: key.fingerprint, reply, index: index.0 };
+        self.replies.insert(key.bytes.to_vec(), remembered);
+        self.expiry.insert((expires, key.bytes.to_vec()));
+    }
+
+    fn expire(&mut self, now: LogTime) {
+        while let Some((expires, _)) = self.expiry.first()
+            && *expires <= now.0
+        {
+            let (_, key) = self.expiry.pop_first().expect("looked at above");
+            self.replies.remove(&key);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use bytes::Bytes;
+
+    fn key(name: &'static str, fingerprint: u8) -> Key {
+        Key { bytes: Bytes::from(name), fingerprint: [fingerprint; 16], retention: 100 }
+    }
+
+    #[test]
+    fn a_retry_gets_the_first_reply_and_another_command_none() {
+        let mut retries = Retries::default();
+        assert!(matches!(retries.ask(&key("a", 1), LogTime(5)), Verdict::New));
+        retries.remember(&key("a", 1), LogTime(5), vec![42], Index(7));
+        let Verdict::Again(known) = retries.ask(&key("a", 1), LogTime(104)) else { panic!() };
+        assert_eq!((known.reply.as_slice(), known.index), (&[42][..], 7));
+        assert!(matches!(retries.ask(&key("a", 2), LogTime(104)), Verdict::Reused));
+        assert!(matches!(retries.ask(&key("b", 1), LogTime(104)), Verdict::New));
+    }
+
+    #[test]
+    fn a_key_is_forgotten_after_its_retention_in_log_time() {
+        let mut retries = Retries::default();
+        retries.remember(&key("a", 1), LogTime(5), vec![1], Index(1));
+        assert!(matches!(retries.ask(&key("a", 1), LogTime(104)), Verdict::Again(_)));
+        assert!(matches!(retries.ask(&key("a", 1), LogTime(105)), Verdict::New));
+        assert_eq!(retries, Retries::default(), "nothing is left of it");
+    }
+}

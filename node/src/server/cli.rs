@@ -1,0 +1,319 @@
+//! The command line: [`main`], the commands and their flags.
+
+mod client;
+mod status;
+
+use super::client::Endpoint;
+use super::file::{Overrides, ServeConfig};
+use super::serve::{ServeError, serve};
+use super::{bench, demo};
+use crate::config::Start;
+use crate::stop::Stop;
+use clap::{Args, Parser, Subcommand};
+use std::future::Future;
+use std::io::{IsTerminal, Read, Write};
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Duration;
+use tokio::sync::oneshot;
+use tracing_subscriber::EnvFilter;
+
+/// Something was refused or failed.
+const FAILED: u8 = 1;
+/// The command line or the configuration file is wrong. Also clap's own.
+const USAGE: u8 = 2;
+/// The member stopped by itself, because its disk failed.
+const DISK_FAILED: u8 = 3;
+
+/// Runs the command line of this process and says how it ended.
+#[must_use]
+pub fn main() -> ExitCode {
+    match Cli::parse().command {
+        Command::Serve(args) => run_serve(&args),
+        Command::Demo => block_on(async { told(demo::run().await) }),
+        Command::Bench(args) => block_on(async move { told(bench::run(&args).await) }),
+        Command::Counter { action, at } => {
+            block_on(async move { told(client::counter(&at, &action).await) })
+        }
+        Command::Kv { action, at } => block_on(async move { told(client::kv(&at, &action).await) }),
+        Command::Status { output, at } => {
+            block_on(async move { told(status::run(&at, output).await) })
+        }
+    }
+}
+
+/// Consensus for islands: replicated counters and keys for groups of machines on isolated networks
+#[derive(Parser)]
+#[command(name = "holm", version, disable_help_subcommand = true)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Run one member
+    Serve(ServeArgs),
+    /// Show three members surviving the death of their leader (under 20 seconds)
+    Demo,
+    /// Measure increments per second on three processes of this machine
+    Bench(bench::BenchArgs),
+    /// Add to a counter or read it
+    Counter {
+        #[command(subcommand)]
+        action: CounterAction,
+        #[command(flatten)]
+        at: ClientArgs,
+    },
+    /// Write, read or remove a key
+    Kv {
+        #[command(subcommand)]
+        action: KvAction,
+        #[command(flatten)]
+        at: ClientArgs,
+    },
+    /// Show the members, their roles and how far each trails the leader
+    Status {
+        /// The form of the output
+        #[arg(short, long, value_enum, default_value = "table")]
+        output: Output,
+        #[command(flatten)]
+        at: ClientArgs,
+    },
+}
+
+#[derive(Args)]
+struct ServeArgs {
+    /// The configuration file (TOML; docs/configuration.md)
+    #[arg(long, env = "HOLM_CONFIG", value_name = "FILE")]
+    config: PathBuf,
+    /// Form the cluster: only for the first start of its first members
+    #[arg(long)]
+    bootstrap: bool,
+    /// Stop at the end of standard input
+    #[arg(long, hide = true)]
+    stop_with_stdin: bool,
+    #[command(flatten)]
+    overrides: Overrides,
+}
+
+#[derive(Args)]
+struct ClientArgs {
+    /// Members to ask, in turn until one answers [port 7680 if none is given]
+    #[arg(
+        long,
+        global = true,
+        env = "HOLM_ENDPOINT",
+        value_name = "URL|HOST:PORT",
+        value_delimiter = ',',
+        value_parser = Endpoint::parse,
+        default_value = "http://127.0.0.1:7680"
+    )]
+    endpoint: Vec<Endpoint>,
+    /// How long to try, such as 10s or 500ms
+    #[arg(long, global = true, value_name = "TIME", value_parser = duration, default_value = "10s")]
+    timeout: Duration,
+}
+
+#[derive(Subcommand)]
+enum CounterAction {
+    /// Add N (negative to subtract); a repetition after a lost answer does not count twice
+    Add {
+        /// The counter
+        name: String,
+        /// How much
+        #[arg(default_value_t = 1, allow_negative_numbers = true)]
+        by: i64,
+        /// The idempotency key, to repeat this very command later; random if it is left out
+        #[arg(long)]
+        key: Option<String>,
+    },
+    /// Print the value (0 if nobody has added to it)
+    Get {
+        /// The counter
+        name: String,
+        /// Whose state to read; local is the asked member's own, however old
+        #[arg(long, value_enum, default_value = "linearizable")]
+        consistency: Consistency,
+    },
+}
+
+#[derive(Subcommand)]
+enum KvAction {
+    /// Write a key and print its new revision
+    Put {
+        /// The key
+        key: String,
+        /// The value; - reads it from standard input
+        #[arg(allow_negative_numbers = true)]
+        value: std::ffi::OsString,
+        /// Only if the key has this revision (0: only if there is no such key)
+        #[arg(long, value_name = "REVISION")]
+        expect: Option<u64>,
+    },
+    /// Print a key's value
+    Get {
+        /// The key
+        key: String,
+        /// Print the revision instead
+        #[arg(long)]
+        revision: bool,
+        /// Whose state to read; local is the asked member's own, however old
+        #[arg(long, value_enum, default_value = "linearizable")]
+        consistency: Consistency,
+    },
+    /// Remove a key
+    Delete {
+        /// The key
+        key: String,
+        /// Only if the key has this revision
+        #[arg(long, value_name = "REVISION")]
+        expect: Option<u64>,
+    },
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum Consistency {
+    Linearizable,
+    Local,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum Output {
+    Table,
+    Json,
+}
+
+fn run_serve(args: &ServeArgs) -> ExitCode {
+    let filter = EnvFilter::try_from_env("HOLM_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_ansi(std::io::stderr().is_terminal())
+        .init();
+    let config = match ServeConfig::load(&args.config, &args.overrides) {
+        Ok(config) => config,
+        Err(error) => return failed(USAGE, &error),
+    };
+    let start = if args.bootstrap { Start::Bootstrap } else { Start::Join };
+    let stdin_ended = args.stop_with_stdin.then(end_of_stdin);
+    let until = async move {
+        match stdin_ended {
+            Some(ended) => drop(ended.await),
+            None => std::future::pending().await,
+        }
+    };
+    block_on(async move {
+        match serve(config, start, until).await {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(error @ ServeError::Stopped { stop: Stop::Disk(_), .. }) => {
+                failed(DISK_FAILED, &error)
+            }
+            Err(error) => failed(FAILED, &error),
+        }
+    })
+}
+
+/// Watched by a thread of its own, which ends with the process: a read of standard input can't be
+/// cancelled.
+fn end_of_stdin() -> oneshot::Receiver<()> {
+    let (ended, stdin_ended) = oneshot::channel();
+    std::thread::spawn(move || {
+        let mut rest = [0; 256];
+        while std::io::stdin().read(&mut rest).is_ok_and(|count| count > 0) {}
+        // The receiver is gone when the member has stopped already.
+        let _ = ended.send(());
+    });
+    stdin_ended
+}
+
+fn block_on(command: impl Future<Output = ExitCode>) -> ExitCode {
+    match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime.block_on(command),
+        Err(error) => failed(FAILED, &format!("threads can't be started: {error}")),
+    }
+}
+
+fn told(result: Result<(), String>) -> ExitCode {
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => failed(FAILED, &error),
+    }
+}
+
+fn print(bytes: &[u8]) -> Result<(), String> {
+    let mut stdout = std::io::stdout().lock();
+    let printed = stdout.write_all(bytes).and_then(|()| stdout.flush());
+    printed.map_err(|error| format!("standard output can't be written: {error}"))
+}
+
+fn failed(code: u8, error: &dyn std::fmt::Display) -> ExitCode {
+    eprintln!("holm: {error}");
+    ExitCode::from(code)
+}
+
+/// `5`, `5s` or `500ms`; at least 1 ms, at most an hour.
+fn duration(text: &str) -> Result<Duration, String> {
+    let (digits, unit) = match text.strip_suffix("ms") {
+        Some(digits) => (digits, 1),
+        None => (text.strip_suffix('s').unwrap_or(text), 1000),
+    };
+    let millis = digits.trim().parse::<u64>().ok().and_then(|count| count.checked_mul(unit));
+    match millis {
+        Some(millis @ 1..=3_600_000) => Ok(Duration::from_millis(millis)),
+        _ => Err("write a time from 1ms to 3600s, such as 10s or 500ms".into()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    fn parse(line: &str) -> Result<Cli, clap::Error> {
+        Cli::try_parse_from(line.split_whitespace())
+    }
+
+    #[test]
+    fn the_definition_is_sound() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn an_amount_may_be_negative_and_is_1_when_left_out() {
+        for (line, expected) in [("holm counter add n -5", -5), ("holm counter add n", 1)] {
+            let Ok(Cli { command: Command::Counter { action, .. } }) = parse(line) else {
+                panic!("{line} does not parse");
+            };
+            assert!(matches!(action, CounterAction::Add { by, .. } if by == expected), "{line}");
+        }
+    }
+
+    #[test]
+    fn endpoints_may_be_given_several_times_or_with_commas() {
+        let line = "holm counter get n --endpoint a,b --endpoint c:1 --timeout 500ms";
+        let Ok(Cli { command: Command::Counter { at, .. } }) = parse(line) else {
+            panic!("{line} does not parse");
+        };
+        let endpoints: Vec<_> = at.endpoint.iter().map(ToString::to_string).collect();
+        assert_eq!(endpoints, ["a:7680", "b:7680", "c:1"]);
+        assert_eq!(at.timeout, Duration::from_millis(500));
+    }
+
+    #[test]
+    fn a_wrong_line_is_an_error_with_the_usage_code() {
+        for line in [
+            "holm",
+            "holm serve",
+            "holm counter add",
+            "holm counter add n x",
+            "holm counter get n --endpoint https://a",
+            "holm status --timeout 0",
+            "holm status --timeout 2h",
+            "holm serve --config c --data-dir d --storage memory",
+        ] {
+            let error = parse(line).err().unwrap_or_else(|| panic!("{line} parses"));
+            assert_eq!(error.exit_code(), i32::from(USAGE), "{line}");
+        }
+    }
+}

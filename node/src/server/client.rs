@@ -1,0 +1,257 @@
+//! The HTTP client of the command line, the demo, the bench and the end-to-end tests: [`Client`]
+//! asks one [`Endpoint`], or several in turn until one answers.
+
+use super::HTTP_PORT;
+use super::http::{IDEMPOTENCY_HEADER, REVISION_HEADER, TIMEOUT_MS_MAX, VALUE_BYTES_MAX};
+use crate::topology::with_port;
+use axum::http::{Method, Request, StatusCode};
+use bytes::Bytes;
+use http_body_util::{BodyExt, Full, Limited};
+use hyper_util::client::legacy::{self, connect::HttpConnector};
+use hyper_util::rt::TokioExecutor;
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use std::fmt;
+use std::time::{Duration, Instant};
+
+/// The longest answer that is read, in bytes.
+const ANSWER_BYTES_MAX: usize = 4 * VALUE_BYTES_MAX;
+/// The pause before the first repetition; it doubles up to [`RETRY_PAUSE_MAX`].
+const RETRY_PAUSE_MIN: Duration = Duration::from_millis(25);
+const RETRY_PAUSE_MAX: Duration = Duration::from_millis(500);
+/// How long one endpoint may take while there is another to turn to.
+const ATTEMPT_MAX: Duration = Duration::from_secs(3);
+/// How long after a server's own time-out its answer may still arrive.
+const ANSWER_GRACE: Duration = Duration::from_millis(200);
+/// The random part of an idempotency key, in bytes.
+const KEY_RANDOM_BYTES: usize = 16;
+
+/// Where a member serves HTTP.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Endpoint(String);
+
+/// One request, before it is known who answers it.
+#[derive(Clone, Debug)]
+pub struct Ask {
+    /// GET, POST, PUT or DELETE.
+    pub method: Method,
+    /// The path with its names encoded, and the query without `timeout_ms`.
+    pub path: String,
+    /// The `Idempotency-Key`, if there is one.
+    pub key: Option<String>,
+    /// The body; may be empty.
+    pub body: Bytes,
+}
+
+/// What came back, whatever its status.
+#[derive(Clone, Debug)]
+pub struct Answer {
+    /// The status.
+    pub status: StatusCode,
+    /// What `Holm-Revision` says.
+    pub revision: Option<u64>,
+    /// The body.
+    pub body: Bytes,
+}
+
+/// Why there is no answer.
+#[derive(Clone, Debug, thiserror::Error)]
+#[error("{endpoint}: {problem}")]
+pub struct ClientError {
+    /// Who was asked last.
+    pub endpoint: Endpoint,
+    /// What went wrong.
+    pub problem: String,
+    /// Whether the member may have got the request.
+    pub sent: Sent,
+}
+
+/// Whether a request that was not answered may have reached a member.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sent {
+    /// No connection was made.
+    No,
+    /// It may have arrived, and a write may have taken effect.
+    Perhaps,
+}
+
+/// A client that keeps its connections open.
+#[derive(Clone, Debug)]
+pub struct Client {
+    http: legacy::Client<HttpConnector, Full<Bytes>>,
+}
+
+impl Default for Client {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Client {
+    /// A client without connections yet.
+    #[must_use]
+    pub fn new() -> Self {
+        let mut connector = HttpConnector::new();
+        connector.set_nodelay(true);
+        Self { http: legacy::Client::builder(TokioExecutor::new()).build(connector) }
+    }
+
+    /// Asks once, and waits for the answer no longer than `within`.
+    ///
+    /// # Errors
+    /// When there is none: the member can't be reached, the connection broke, or time ran out.
+    pub async fn ask(
+        &self,
+        endpoint: &Endpoint,
+        ask: &Ask,
+        within: Duration,
+    ) -> Result<Answer, ClientError> {
+        let failed = |problem, sent| ClientError { endpoint: endpoint.clone(), problem, sent };
+        let patience = within.saturating_sub(ANSWER_GRACE).max(within / 2);
+        let millis = u64::try_from(patience.as_millis()).unwrap_or(u64::MAX);
+        let joint = if ask.path.contains('?') { '&' } else { '?' };
+        let timeout = millis.clamp(1, TIMEOUT_MS_MAX);
+        let uri = format!("http://{}{}{joint}timeout_ms={timeout}", endpoint.0, ask.path);
+        let mut request = Request::builder().method(ask.method.clone()).uri(uri);
+        if let Some(key) = &ask.key {
+            request = request.header(IDEMPOTENCY_HEADER, key);
+        }
+        let request = request.body(Full::new(ask.body.clone()));
+        let request = request.map_err(|error| failed(error.to_string(), Sent::No))?;
+        let answer = async {
+            let response = self.http.request(request).await.map_err(|error| {
+                let sent = if error.is_connect() { Sent::No } else { Sent::Perhaps };
+                failed(chain(&error), sent)
+            })?;
+            let (parts, body) = response.into_parts();
+            let body = Limited::new(body, ANSWER_BYTES_MAX).collect().await;
+            let broke_off = |error| failed(format!("the answer broke off: {error}"), Sent::Perhaps);
+            let body = body.map_err(broke_off)?.to_bytes();
+            let revision = parts.headers.get(REVISION_HEADER);
+            let revision = revision.and_then(|value| value.to_str().ok()?.parse().ok());
+            Ok(Answer { status: parts.status, revision, body })
+        };
+        match tokio::time::timeout(within, answer).await {
+            Ok(answer) => answer,
+            Err(_) => Err(failed(format!("no answer within {within:?}"), Sent::Perhaps)),
+        }
+    }
+
+    /// Asks the endpoints in turn, again and again, until one answers otherwise than "not now"
+    /// (503) or "unknown outcome" (504), or time runs out: then what came last. A write needs its
+    /// key for this: under it a repetition is not a second write.
+    ///
+    /// # Errors
+    /// When the last attempt brought no answer.
+    pub async fn ask_until_answered(
+        &self,
+        endpoints: &[Endpoint],
+        ask: &Ask,
+        within: Duration,
+    ) -> Result<Answer, ClientError> {
+        let start = Instant::now();
+        let mut pause = RETRY_PAUSE_MIN;
+        let mut unknown = None;
+        for endpoint in endpoints.iter().cycle() {
+            let left = within.saturating_sub(start.elapsed());
+            let patience = if endpoints.len() > 1 { left.min(ATTEMPT_MAX) } else { left };
+            let result = self.ask(endpoint, ask, patience).await;
+            let may_have_happened = match &result {
+                Ok(answer) if !answer.is_undecided() => return result,
+                Ok(answer) => answer.status == StatusCode::GATEWAY_TIMEOUT,
+                Err(error) => error.sent == Sent::Perhaps,
+            };
+            if may_have_happened {
+                unknown = Some(result.clone());
+            }
+            if start.elapsed() + pause >= within {
+                // A later "not now" does not make an earlier attempt's outcome known.
+                return unknown.unwrap_or(result);
+            }
+            tokio::time::sleep(pause).await;
+            pause = (pause * 2).min(RETRY_PAUSE_MAX);
+        }
+        let endpoint = Endpoint("nobody".into());
+        let problem = "there is no endpoint to ask".into();
+        Err(ClientError { endpoint, problem, sent: Sent::No })
+    }
+}
+
+impl Answer {
+    /// Whether the same request may be answered otherwise a moment later: 503 or 504.
+    #[must_use]
+    pub fn is_undecided(&self) -> bool {
+        matches!(self.status, StatusCode::SERVICE_UNAVAILABLE | StatusCode::GATEWAY_TIMEOUT)
+    }
+
+    /// The body, if it is JSON of this shape.
+    #[must_use]
+    pub fn json<T: serde::de::DeserializeOwned>(&self) -> Option<T> {
+        serde_json::from_slice(&self.body).ok()
+    }
+}
+
+impl Ask {
+    /// A GET of `path`.
+    #[must_use]
+    pub fn get(path: impl Into<String>) -> Self {
+        Self { method: Method::GET, path: path.into(), key: None, body: Bytes::new() }
+    }
+
+    /// An increment of a counter; `key` makes its repetition exactly-once.
+    #[must_use]
+    pub fn add(name: &str, by: i64, key: Option<String>) -> Self {
+        let path = format!("/v1/counters/{}?add={by}", encoded(name));
+        Self { method: Method::POST, path, key, body: Bytes::new() }
+    }
+}
+
+impl Endpoint {
+    /// `http://HOST:PORT`, `HOST:PORT` or `HOST`.
+    ///
+    /// # Errors
+    /// What is wrong with the text.
+    pub fn parse(text: &str) -> Result<Self, String> {
+        if text.starts_with("https://") {
+            return Err(format!("`{text}`: sealed connections do not exist yet; use http://"));
+        }
+        let authority = text.strip_prefix("http://").unwrap_or(text);
+        let authority = authority.strip_suffix('/').unwrap_or(authority);
+        with_port(authority, HTTP_PORT).map(Self)
+    }
+}
+
+impl fmt::Display for Endpoint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// A new idempotency key that nobody else draws.
+#[must_use]
+pub fn random_key() -> String {
+    let mut random = [0; KEY_RANDOM_BYTES];
+    getrandom::fill(&mut random).expect("the system has entropy");
+    random.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// A name as one segment of a path.
+#[must_use]
+pub fn encoded(name: &str) -> String {
+    const KEPT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'~').remove(b'.');
+    utf8_percent_encode(name, KEPT).to_string()
+}
+
+/// The causes of an error, without its outermost layer where there are any: that one alone says no
+/// more than "client error".
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut cause = error.source();
+    let mut texts = Vec::new();
+    while let Some(error) = cause {
+        texts.push(error.to_string());
+        cause = error.source();
+    }
+    if texts.is_empty() { error.to_string() } else { texts.join(": ") }
+}
+
+#[cfg(test)]
+mod tests;

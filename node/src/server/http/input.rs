@@ -1,0 +1,150 @@
+//! What comes in, checked before the node hears of it: names in paths, the query, the
+//! idempotency key and the body.
+
+use super::answer::Problem;
+use super::{IDEMPOTENCY_HEADER, IDEMPOTENCY_KEY_BYTES_MAX, TIMEOUT_MS_MAX, VALUE_BYTES_MAX};
+use axum::body::Bytes;
+use axum::extract::Path;
+use axum::extract::rejection::{BytesRejection, PathRejection};
+use axum::http::{HeaderMap, StatusCode};
+use percent_encoding::percent_decode_str;
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+/// A path's name, or why axum could not give it.
+pub(super) type PathInput = Result<Path<String>, PathRejection>;
+/// A request's body, or why axum could not read it.
+pub(super) type BodyInput = Result<Bytes, BytesRejection>;
+
+/// Whose state a read is answered from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Consistency {
+    /// One that holds every write that was answered before the read was asked.
+    Linearizable,
+    /// This member's own, however old.
+    Local,
+}
+
+/// The query, with only the parameters that the route knows, each at most once.
+pub(super) struct Query(BTreeMap<String, String>);
+
+impl Query {
+    pub(super) fn parse(raw: Option<&str>, known: &[&str]) -> Result<Self, Problem> {
+        let mut found = BTreeMap::new();
+        for pair in raw.unwrap_or("").split('&').filter(|pair| !pair.is_empty()) {
+            let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+            let (name, value) = (decoded(name)?, decoded(value)?);
+            if !known.contains(&name.as_str()) {
+                let mend = format!("this route knows {}", known.join(", "));
+                return Err(Problem::bad_request(format!("unknown parameter `{name}`"), mend));
+            }
+            if found.insert(name, value).is_some() {
+                let detail = "a parameter is given twice";
+                return Err(Problem::bad_request(detail, "give each parameter once"));
+            }
+        }
+        Ok(Self(found))
+    }
+
+    /// `timeout_ms`, if it is given.
+    pub(super) fn timeout(&self) -> Result<Option<Duration>, Problem> {
+        let Some(text) = self.0.get("timeout_ms") else { return Ok(None) };
+        match text.parse() {
+            Ok(millis @ 1..=TIMEOUT_MS_MAX) => Ok(Some(Duration::from_millis(millis))),
+            _ => Err(Problem::bad_request(
+                format!("timeout_ms is `{text}`"),
+                format!("give milliseconds from 1 to {TIMEOUT_MS_MAX}"),
+            )),
+        }
+    }
+
+    /// `consistency`; linearizable if it is not given.
+    pub(super) fn consistency(&self) -> Result<Consistency, Problem> {
+        match self.0.get("consistency").map(String::as_str) {
+            None | Some("linearizable") => Ok(Consistency::Linearizable),
+            Some("local") => Ok(Consistency::Local),
+            Some(text) => Err(Problem::bad_request(
+                format!("consistency is `{text}`"),
+                "give local or linearizable",
+            )),
+        }
+    }
+
+    /// `add`, an `i64`; 1 if it is not given.
+    pub(super) fn add(&self) -> Result<i64, Problem> {
+        let Some(text) = self.0.get("add") else { return Ok(1) };
+        text.parse().map_err(|_| {
+            let mend = format!("give a whole number from {} to {}", i64::MIN, i64::MAX);
+            Problem::bad_request(format!("add is `{text}`"), mend)
+        })
+    }
+
+    /// `expect`, a revision, if it is given.
+    pub(super) fn expect(&self) -> Result<Option<u64>, Problem> {
+        let Some(text) = self.0.get("expect") else { return Ok(None) };
+        text.parse().map(Some).map_err(|_| {
+            let mend = "give a revision as Holm-Revision told it, or 0 for a key that is absent";
+            Problem::bad_request(format!("expect is `{text}`"), mend)
+        })
+    }
+}
+
+fn decoded(text: &str) -> Result<String, Problem> {
+    let spaced = text.replace('+', " ");
+    match percent_decode_str(&spaced).decode_utf8() {
+        Ok(decoded) => Ok(decoded.into_owned()),
+        Err(_) => {
+            let mend = "write other characters as the percent-encoded bytes of their UTF-8";
+            Err(Problem::bad_request("the query is not UTF-8", mend))
+        }
+    }
+}
+
+/// The path's name, of 1 to `bytes_max` bytes.
+pub(super) fn name(path: PathInput, bytes_max: usize) -> Result<String, Problem> {
+    let Path(name) = path.map_err(|rejection| {
+        let mend = "write other characters as the percent-encoded bytes of their UTF-8";
+        Problem::bad_request(rejection.body_text(), mend)
+    })?;
+    if name.is_empty() || name.len() > bytes_max {
+        let detail = format!("the name in the path has {} bytes", name.len());
+        return Err(Problem::bad_request(detail, format!("use 1 to {bytes_max} bytes")));
+    }
+    Ok(name)
+}
+
+/// The idempotency key, if one is given.
+pub(super) fn idempotency_key(headers: &HeaderMap) -> Result<Option<Bytes>, Problem> {
+    let mut values = headers.get_all(IDEMPOTENCY_HEADER).iter();
+    let Some(value) = values.next() else { return Ok(None) };
+    let key = value.as_bytes();
+    let sound = (1..=IDEMPOTENCY_KEY_BYTES_MAX).contains(&key.len())
+        && key.iter().all(u8::is_ascii_graphic);
+    if !sound || values.next().is_some() {
+        return Err(Problem::bad_request(
+            "the Idempotency-Key is malformed",
+            format!("give one of 1 to {IDEMPOTENCY_KEY_BYTES_MAX} visible ASCII characters"),
+        ));
+    }
+    Ok(Some(Bytes::copy_from_slice(key)))
+}
+
+/// The body.
+pub(super) fn value(body: BodyInput) -> Result<Bytes, Problem> {
+    body.map_err(|rejection| match rejection.status() {
+        StatusCode::PAYLOAD_TOO_LARGE => Problem::too_large(
+            format!("the body is over {VALUE_BYTES_MAX} bytes"),
+            "send less, or divide it among several keys",
+        ),
+        _ => Problem::bad_request(rejection.body_text(), "send the whole body"),
+    })
+}
+
+/// The body of a request that has none: an amount in it would be overlooked otherwise.
+pub(super) fn no_body(body: BodyInput) -> Result<(), Problem> {
+    if value(body)?.is_empty() {
+        return Ok(());
+    }
+    let mend = "leave the body out; what to add goes into the query, as ?add=N";
+    Err(Problem::bad_request("this request takes no body", mend))
+}

@@ -1,0 +1,87 @@
+//! `/v1/kv/{key}`.
+
+use super::answer::{Problem, json_answer, revision_header};
+use super::counters::unexpected;
+use super::input::{self, BodyInput, PathInput, Query};
+use super::{App, KEY_BYTES_MAX};
+use crate::node::{Applied, ProposeOptions};
+use crate::store::{Command, Reply};
+use axum::extract::{RawQuery, State};
+use axum::http::header::CONTENT_TYPE;
+use axum::http::{HeaderMap, HeaderValue, StatusCode};
+use axum::response::{IntoResponse, Response};
+use serde_json::json;
+
+pub(super) async fn read(
+    State(app): State<App>,
+    path: PathInput,
+    RawQuery(query): RawQuery,
+) -> Result<Response, Problem> {
+    let key = input::name(path, KEY_BYTES_MAX)?;
+    let query = Query::parse(query.as_deref(), &["consistency", "timeout_ms"])?;
+    let (consistency, timeout) = (query.consistency()?, query.timeout()?);
+    let wanted = key.clone();
+    let found = app.engine.read(consistency, timeout, move |store| store.key(&wanted).cloned());
+    let found = found.await.map_err(|error| Problem::of_read(&error))?;
+    let found = found.ok_or_else(|| Problem::no_such_key(&key))?;
+    let octets = (CONTENT_TYPE, HeaderValue::from_static("application/octet-stream"));
+    Ok(([octets, revision_header(found.revision)], found.value).into_response())
+}
+
+pub(super) async fn put(
+    State(app): State<App>,
+    path: PathInput,
+    RawQuery(query): RawQuery,
+    headers: HeaderMap,
+    body: BodyInput,
+) -> Result<Response, Problem> {
+    let key = input::name(path, KEY_BYTES_MAX)?;
+    let (expect, options) = write_input(query.as_deref(), &headers)?;
+    let value = input::value(body)?;
+    let applied = app.engine.propose(Command::Put { key, value, expect }, options).await;
+    let applied = applied.map_err(|error| Problem::of_write(&error))?;
+    match applied.reply {
+        Reply::Put { revision } => Ok(changed(revision, &applied)),
+        Reply::Conflict { revision } => Err(Problem::conflict(revision)),
+        reply => Err(unexpected(&reply)),
+    }
+}
+
+pub(super) async fn delete(
+    State(app): State<App>,
+    path: PathInput,
+    RawQuery(query): RawQuery,
+    headers: HeaderMap,
+    body: BodyInput,
+) -> Result<Response, Problem> {
+    let key = input::name(path, KEY_BYTES_MAX)?;
+    let (expect, options) = write_input(query.as_deref(), &headers)?;
+    input::no_body(body)?;
+    let command = Command::Delete { key: key.clone(), expect };
+    let applied = app.engine.propose(command, options).await;
+    let applied = applied.map_err(|error| Problem::of_write(&error))?;
+    match applied.reply {
+        Reply::Deleted { revision } => Ok(changed(revision, &applied)),
+        Reply::Conflict { revision } => Err(Problem::conflict(revision)),
+        Reply::Missing => Err(Problem::no_such_key(&key)),
+        reply => Err(unexpected(&reply)),
+    }
+}
+
+fn write_input(
+    query: Option<&str>,
+    headers: &HeaderMap,
+) -> Result<(Option<u64>, ProposeOptions), Problem> {
+    let query = Query::parse(query, &["expect", "timeout_ms"])?;
+    let expect = query.expect()?;
+    let options =
+        ProposeOptions { key: input::idempotency_key(headers)?, timeout: query.timeout()? };
+    Ok((expect, options))
+}
+
+fn changed(revision: u64, applied: &Applied<Reply>) -> Response {
+    let body = json!({ "revision": revision, "index": applied.index.0 });
+    let mut response = json_answer(StatusCode::OK, &body);
+    response.headers_mut().extend([revision_header(revision)]);
+    response
+}
