@@ -56,6 +56,19 @@ mod tests {
     }
 
     #[test]
+    fn the_kept_schedules_reach_elections_commits_and_crashes() {
+        let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../fuzz/corpus/core_events");
+        let mut total = Outcome::default();
+        let mut schedules = 0;
+        for file in std::fs::read_dir(folder).unwrap() {
+            total += fuzz_events(&std::fs::read(file.unwrap().path()).unwrap());
+            schedules += 1;
+        }
+        assert!(schedules >= 12, "{schedules} kept schedules");
+        assert!(total.committed > 100 && total.leaders > 10 && total.crashes > 10, "{total:?}");
+    }
+
+    #[test]
     fn once_the_faults_stop_a_cluster_commits_and_catches_everybody_up() {
         for seed in 0..200 {
             let mut cluster = Cluster::new(3, seed);

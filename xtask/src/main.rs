@@ -1,0 +1,107 @@
+//! `cargo xtask …`: what is too long or too special for `cargo test`.
+
+use clap::{Parser, Subcommand};
+use std::path::Path;
+use std::process::{Command, ExitCode};
+
+/// Long or special runs.
+#[derive(Parser)]
+#[command(bin_name = "cargo xtask")]
+struct Cli {
+    #[command(subcommand)]
+    task: Task,
+}
+
+#[derive(Subcommand)]
+enum Task {
+    /// Fuzz each target in turn (needs a nightly toolchain and cargo-fuzz, which it installs).
+    Fuzz {
+        /// Only this target.
+        target: Option<String>,
+        /// How long for each target, in seconds.
+        #[arg(long, default_value_t = 60)]
+        seconds: u64,
+    },
+    /// Run many seeds in both of the simulator's worlds.
+    Campaign {
+        /// How many seeds of the core's world.
+        #[arg(long, default_value_t = 10_000)]
+        core: u64,
+        /// How many seeds of the node's world.
+        #[arg(long, default_value_t = 1_000)]
+        node: u64,
+    },
+}
+
+/// The fuzz targets; a test holds them against the folder.
+const FUZZ_TARGETS: [&str; 3] = ["core_events", "transport_frames", "wal_recovery"];
+
+fn main() -> ExitCode {
+    let done = match Cli::parse().task {
+        Task::Fuzz { target, seconds } => fuzz(target.as_deref(), seconds),
+        Task::Campaign { core, node } => campaign(core, node),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("xtask: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn fuzz(only: Option<&str>, seconds: u64) -> Result<(), String> {
+    if let Some(target) = only
+        && !FUZZ_TARGETS.contains(&target)
+    {
+        return Err(format!("no target {target}; there are {}", FUZZ_TARGETS.join(", ")));
+    }
+    let installed = cargo(&["fuzz", "--version"]).output().is_ok_and(|o| o.status.success());
+    if !installed {
+        run(cargo(&["install", "--locked", "cargo-fuzz"]))?;
+    }
+    let limit = format!("-max_total_time={seconds}");
+    for target in FUZZ_TARGETS.into_iter().filter(|target| only.is_none_or(|only| only == *target))
+    {
+        run(cargo(&["+nightly", "fuzz", "run", target, "--", &limit]))?;
+    }
+    Ok(())
+}
+
+fn campaign(core: u64, node: u64) -> Result<(), String> {
+    let seeds = format!("0..{core}");
+    let world = ["run", "--release", "-p", "holm-sim", "--", "sweep", "--world", "core"];
+    run(cargo(&[&world[..], &["--seeds", &seeds]].concat()))?;
+    let seeds = format!("0..{node}");
+    run(cargo(&["sim", "sweep", "--seeds", &seeds]))
+}
+
+/// `cargo` as rustup's proxy, so that `+nightly` works, in the workspace.
+fn cargo(arguments: &[&str]) -> Command {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("xtask is in the workspace");
+    let mut command = Command::new("cargo");
+    command.args(arguments).current_dir(root).env_remove("RUSTUP_TOOLCHAIN").env_remove("CARGO");
+    command
+}
+
+fn run(mut command: Command) -> Result<(), String> {
+    eprintln!("xtask: {command:?}");
+    let status = command.status().map_err(|error| format!("{command:?} did not start: {error}"))?;
+    if status.success() { Ok(()) } else { Err(format!("{command:?} failed: {status}")) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_fuzz_target_in_the_folder_is_run() {
+        let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../fuzz/fuzz_targets");
+        let files = std::fs::read_dir(folder).unwrap();
+        let name =
+            |file: std::fs::DirEntry| file.path().file_stem().unwrap().to_str().unwrap().to_owned();
+        let mut found: Vec<String> = files.map(|file| name(file.unwrap())).collect();
+        found.sort();
+        assert_eq!(found, FUZZ_TARGETS);
+    }
+}
