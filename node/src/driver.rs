@@ -26,7 +26,8 @@ use holm_raft_core::{Boot, Event, Index, MemberId, Raft, Snapshot, WriteNumber};
 use holm_transport::{Inbound, Reached, Transport};
 use holm_wal::{Snapshots, Wal};
 use std::collections::VecDeque;
-use tokio::sync::{mpsc, watch};
+use std::sync::Arc;
+use tokio::sync::{Notify, mpsc, watch};
 use tokio::time::{Instant, MissedTickBehavior};
 
 /// The most inputs that one turn takes before it acts on them.
@@ -58,6 +59,8 @@ pub(crate) struct Driver<S: StateMachine> {
     pub(crate) waiting: Waiting<S>,
     pub(crate) formation: Formation,
     pub(crate) status: watch::Sender<Status>,
+    /// Wakes callers that wait for a leader.
+    pub(crate) led: Arc<Notify>,
     pub(crate) ticks: u64,
 }
 
@@ -195,12 +198,12 @@ impl<S: StateMachine> Driver<S> {
 
     /// Publishes at once what others wait for: who leads.
     fn publish_change(&mut self) {
-        let known = self.status.borrow();
         let leader = self.raft.leader().map(|leader| leader.node.0);
-        let same = known.leader == leader && known.formed == !self.raft.configuration().is_empty();
-        drop(known);
-        if !same {
+        let formed = !self.raft.configuration().is_empty();
+        let known = |known: &Status| known.leader == leader && known.formed == formed;
+        if !known(&self.status.borrow()) {
             self.publish(None);
+            self.led.notify_waiters();
         }
     }
 

@@ -14,7 +14,7 @@ use bytes::Bytes;
 use holm_raft_core::Index;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{Notify, mpsc, oneshot, watch};
 use tokio::time::{Instant, sleep_until};
 
 /// A member of a cluster, running. Clones are handles to the same member; it stops when
@@ -23,6 +23,9 @@ pub struct Node<S: StateMachine> {
     requests: mpsc::Sender<Request<S>>,
     status: watch::Receiver<Status>,
     stopped: watch::Receiver<Option<Stop>>,
+    /// Told whenever another leader is known. Not the status channel: that wakes its waiters in an
+    /// order drawn from a count of the whole process, which no seed can repeat.
+    led: Arc<Notify>,
     clock: Arc<dyn Clock>,
     settings: Settings,
 }
@@ -60,6 +63,7 @@ impl<S: StateMachine> Clone for Node<S> {
             requests: self.requests.clone(),
             status: self.status.clone(),
             stopped: self.stopped.clone(),
+            led: Arc::clone(&self.led),
             clock: Arc::clone(&self.clock),
             settings: self.settings,
         }
@@ -90,13 +94,13 @@ impl<S: StateMachine> Node<S> {
             command_bytes_max: config.command_bytes_max,
         };
         let clock = Arc::clone(&edges.clock);
-        let Opened { driver, requests, status } = open::open(config, edges, state).await?;
+        let Opened { driver, requests, status, led } = open::open(config, edges, state).await?;
         let (stopping, stopped) = watch::channel(None);
         tokio::task::spawn(async move {
             let stop = driver.run().await;
             stopping.send_replace(Some(stop));
         });
-        Ok(Self { requests, status, stopped, clock, settings })
+        Ok(Self { requests, status, stopped, led, clock, settings })
     }
 
     /// Proposes a command, on any member, and waits until it is applied here.
@@ -250,12 +254,11 @@ impl<S: StateMachine> Node<S> {
         self.clock.now().saturating_add(millis(wait.left()))
     }
 
-    /// Waits for something to change before a refused request is made again. False: time is up.
+    /// Waits for another leader, but not for long, before a refused request is made again. False:
+    /// time is up.
     async fn pause(&self, wait: &Wait) -> bool {
-        let mut status = self.status.clone();
-        status.mark_unchanged();
         let soon = Wait { until: wait.until.min(Instant::now() + PAUSE), long: PAUSE };
-        soon.within(status.changed()).await;
+        soon.within(self.led.notified()).await;
         Instant::now() < wait.until
     }
 

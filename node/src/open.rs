@@ -19,7 +19,7 @@ use holm_wal::{Identity, Options, Recovered, Snapshots, Wal};
 use std::collections::VecDeque;
 use std::sync::Arc;
 use tokio::net::TcpListener;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{Notify, mpsc, watch};
 
 /// Why a node could not be opened. Nothing was changed, but for what the messages say.
 #[derive(Debug, thiserror::Error)]
@@ -67,6 +67,7 @@ pub(crate) struct Opened<S: StateMachine> {
     pub(crate) driver: Driver<S>,
     pub(crate) requests: mpsc::Sender<Request<S>>,
     pub(crate) status: watch::Receiver<Status>,
+    pub(crate) led: Arc<Notify>,
 }
 
 pub(crate) async fn open<S: StateMachine>(
@@ -102,6 +103,7 @@ pub(crate) async fn open<S: StateMachine>(
     })?;
     let (requests, inbox) = mpsc::channel(config.inbox_requests_max);
     let (status, watched) = watch::channel(Status::default());
+    let led = Arc::new(Notify::new());
     let formation = Formation::new(config.start, raft.configuration());
     let driver = Driver {
         config,
@@ -124,10 +126,11 @@ pub(crate) async fn open<S: StateMachine>(
         waiting: Waiting::default(),
         formation,
         status,
+        led: Arc::clone(&led),
         ticks: 0,
     };
     driver.publish(None);
-    Ok(Opened { driver, requests, status: watched })
+    Ok(Opened { driver, requests, status: watched, led })
 }
 
 /// Opens the storage; where it is empty, draws an incarnation and makes a log for it.

@@ -77,7 +77,12 @@ impl How {
         if self.twice {
             let again = self.world.run(seed)?;
             if let Some(line) = first_difference(&report.trace, &again.trace) {
-                return Err(format!("seed {seed}: the second run differs from line {line} on"));
+                let nth = |trace: &str| trace.lines().nth(line - 1).unwrap_or("(end)").to_owned();
+                return Err(format!(
+                    "seed {seed}: the second run differs from line {line} on:\n  {}\n  {}",
+                    nth(&report.trace),
+                    nth(&again.trace)
+                ));
             }
         }
         Ok(report)
