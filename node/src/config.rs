@@ -32,7 +32,7 @@ pub struct Config {
     pub heartbeat_ticks: u32,
     /// How long a proposal or a read waits unless it says otherwise. Default: 5 s.
     pub request_timeout: Duration,
-    /// For how long the reply to a command with a key is kept, in log time. Default: 1 hour.
+    /// For how long the reply to a command with a key is kept, in log time. Default: 10 min.
     pub idempotency_retention: Duration,
     /// After how many applied entries a snapshot is taken. Default: 50,000.
     pub snapshot_entries: u64,
@@ -89,7 +89,7 @@ impl Config {
             election_ticks: 15,
             heartbeat_ticks: 3,
             request_timeout: Duration::from_secs(5),
-            idempotency_retention: Duration::from_secs(3600),
+            idempotency_retention: Duration::from_secs(600),
             snapshot_entries: 50_000,
             segment_bytes: 64 << 20,
             command_bytes_max: 4 << 20,

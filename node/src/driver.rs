@@ -144,11 +144,11 @@ impl<S: StateMachine> Driver<S> {
             }
             Input::Inbound(Inbound::Note { from, note }) => self.note(from, note),
             Input::Inbound(Inbound::Up { peer }) => {
-                tracing::info!(node = self.config.node, %peer, "connected");
+                tracing::debug!(node = self.config.node, %peer, "connected");
                 Ok(())
             }
             Input::Inbound(Inbound::Down { peer }) => {
-                tracing::info!(node = self.config.node, %peer, "disconnected");
+                tracing::debug!(node = self.config.node, %peer, "disconnected");
                 Ok(())
             }
         }

@@ -1,5 +1,48 @@
-//! Holm.
+//! Raft for groups of machines on isolated networks: put a [`StateMachine`] behind a [`Node`] on
+//! each machine, and it is the same on all of them, whichever fails.
+//!
+//! ```
+//! use holm::{Config, Node, StateMachine};
+//!
+//! #[derive(Clone, Default, serde::Serialize, serde::Deserialize)]
+//! struct Counter(i64);
+//!
+//! impl StateMachine for Counter {
+//!     type Command = i64;
+//!     type Reply = i64;
+//!     type Snapshot = Self;
+//!     fn apply(&mut self, add: i64) -> i64 {
+//!         self.0 += add;
+//!         self.0
+//!     }
+//!     fn snapshot(&self) -> Self {
+//!         self.clone()
+//!     }
+//!     fn restore(snapshot: Self) -> Self {
+//!         snapshot
+//!     }
+//! }
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let mut nodes = Vec::new();
+//! for config in Config::local_cluster(3).await? {
+//!     nodes.push(Node::open(config, Counter::default()).await?);
+//! }
+//! nodes[0].propose(2).await?;
+//! assert_eq!(nodes[2].read(|counter| counter.0).await?, 2);
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! Features: `server` (on by default) adds the HTTP interface, the command line and the `holm`
+//! binary, in `server`. Embedders depend on `holm` with `default-features = false`.
 #![forbid(unsafe_code)]
+
+#[cfg(not(target_os = "linux"))]
+compile_error!(
+    "holm supports Linux alone for now: its log relies on Linux's fallocate and madvise"
+);
 
 mod config;
 mod driver;
@@ -28,3 +71,8 @@ pub use node::{Applied, Node, ProposeOptions};
 pub use open::OpenError;
 pub use status::{MemberStatus, Status};
 pub use stop::Stop;
+
+/// The README's example, compiled and run.
+#[cfg(doctest)]
+#[doc = include_str!("../../README.md")]
+pub struct Readme;

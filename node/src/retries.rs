@@ -8,13 +8,30 @@ use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// The most keys that are remembered at a time. Part of the replicated behaviour: not a setting.
-pub(crate) const IDEMPOTENCY_KEYS_MAX: usize = 100_000;
+pub(crate) const IDEMPOTENCY_KEYS_MAX: usize = 250_000;
 
 /// Invariant: `expiry` names exactly the keys of `replies`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(from = "Replies", into = "Replies")]
 pub(crate) struct Retries {
-    replies: BTreeMap<Vec<u8>, Remembered>,
+    replies: Replies,
     expiry: BTreeSet<(u64, Vec<u8>)>,
+}
+
+/// What snapshots carry.
+type Replies = BTreeMap<Vec<u8>, Remembered>;
+
+impl From<Replies> for Retries {
+    fn from(replies: Replies) -> Self {
+        let expiry = replies.iter().map(|(key, known)| (known.expires, key.clone())).collect();
+        Self { replies, expiry }
+    }
+}
+
+impl From<Retries> for Replies {
+    fn from(retries: Retries) -> Self {
+        retries.replies
+    }
 }
 
 /// The reply to a command that was applied.
@@ -25,6 +42,8 @@ pub(crate) struct Remembered {
     pub(crate) reply: Vec<u8>,
     /// Where the command was applied.
     pub(crate) index: u64,
+    /// From when on it is forgotten, in log time.
+    expires: u64,
 }
 
 /// What the table says to a command with a key.
@@ -53,7 +72,8 @@ impl Retries {
 
     pub(crate) fn remember(&mut self, key: &Key, now: LogTime, reply: Vec<u8>, index: Index) {
         let expires = now.0.saturating_add(key.retention);
-        let remembered = Remembered { fingerprint: key.fingerprint, reply, index: index.0 };
+        let remembered =
+            Remembered { fingerprint: key.fingerprint, reply, index: index.0, expires };
         self.replies.insert(key.bytes.to_vec(), remembered);
         self.expiry.insert((expires, key.bytes.to_vec()));
     }
@@ -95,5 +115,16 @@ mod tests {
         assert!(matches!(retries.ask(&key("a", 1), LogTime(104)), Verdict::Again(_)));
         assert!(matches!(retries.ask(&key("a", 1), LogTime(105)), Verdict::New));
         assert_eq!(retries, Retries::default(), "nothing is left of it");
+    }
+
+    #[test]
+    fn a_restored_table_forgets_at_the_same_time() {
+        let mut retries = Retries::default();
+        retries.remember(&key("a", 1), LogTime(5), vec![1], Index(1));
+        let bytes = postcard::to_stdvec(&retries).unwrap();
+        let mut restored: Retries = postcard::from_bytes(&bytes).unwrap();
+        assert_eq!(restored, retries);
+        assert!(matches!(restored.ask(&key("a", 1), LogTime(104)), Verdict::Again(_)));
+        assert!(matches!(restored.ask(&key("a", 1), LogTime(105)), Verdict::New));
     }
 }

@@ -60,9 +60,16 @@ fn a_sound_file_is_read_with_default_ports_and_its_directory_beside_it() {
     assert_eq!((config.election_timeout, config.segment_bytes), (None, None));
 }
 
+fn check(cases: impl IntoIterator<Item = (String, &'static str)>) {
+    for (text, expected) in cases {
+        let message = told(&text);
+        assert!(message.starts_with(expected), "told: {message}\nexpected: {expected}");
+    }
+}
+
 #[test]
-fn each_mistake_is_told_with_file_key_and_mend() {
-    let cases = [
+fn each_mistake_in_who_and_where_is_told_with_file_key_and_mend() {
+    check([
         (
             with("insecure = true", ""),
             "node1.toml: insecure: connections between members can't be sealed yet; \
@@ -124,6 +131,12 @@ fn each_mistake_is_told_with_file_key_and_mend() {
             "node1.toml: listen: is missing, but the topology tells others to dial member 1 at \
              127.0.0.1:7600; add listen = \"127.0.0.1:7600\", or remove member 1's address",
         ),
+    ]);
+}
+
+#[test]
+fn each_mistake_in_bounds_and_topology_is_told_with_file_key_and_mend() {
+    check([
         (
             with("insecure = true", "insecure = true\nheartbeat = 5"),
             "node1.toml:8: heartbeat: unknown field `heartbeat`, expected one of ",
@@ -163,11 +176,7 @@ fn each_mistake_is_told_with_file_key_and_mend() {
              [[members]] entries (or --topology, or HOLM_TOPOLOGY)",
         ),
         (with("node = 1", "node 1"), "node1.toml:3: "),
-    ];
-    for (text, expected) in cases {
-        let message = told(&text);
-        assert!(message.starts_with(expected), "told: {message}\nexpected: {expected}");
-    }
+    ]);
 }
 
 #[test]

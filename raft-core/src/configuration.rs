@@ -178,7 +178,9 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_configuration_survives_its_bytes(members in proptest::collection::vec(member(), 0..9)) {
+        fn a_configuration_survives_its_bytes(
+            members in proptest::collection::vec(member(), 0..9),
+        ) {
             let configuration = Configuration::new(members);
             prop_assert_eq!(Configuration::decode(configuration.encode()), Ok(configuration));
         }

@@ -1,12 +1,14 @@
-//! Deterministic simulation of Holm. One seed decides everything: networks, disks, crashes, clients.
+//! Deterministic simulation of Holm. One seed decides everything: networks, disks, crashes,
+//! clients.
 //!
 //! Two worlds run the code that ships:
 //! - [`core_world`]: the core and the log on a simulated disk, event by event, without async. It
 //!   needs nothing special and is quick.
-//! - `node_world`: the whole `holm::Node`, with its driver, its transport over simulated TCP and its
-//!   log on a simulated disk. It needs `--cfg madsim`, which `cargo sim` sets.
+//! - `node_world`: the whole `holm::Node`, with its driver, its transport over simulated TCP and
+//!   its log on a simulated disk. It needs `--cfg madsim`, which `cargo sim` sets.
 //!
-//! Both end with a [`Report`]: what happened, and a trace that is equal to the byte for equal seeds.
+//! Both end with a [`Report`]: what happened, and a trace that is equal to the byte for equal
+//! seeds.
 #![forbid(unsafe_code)]
 
 pub mod core_world;

@@ -35,7 +35,7 @@ enum Command {
 
 #[derive(Args)]
 struct How {
-    /// Which world: `core` (core and log, quick) or `node` (the whole node; under `cargo sim` only).
+    /// `core` (core and log, quick) or `node` (the whole node; under `cargo sim` only).
     #[arg(long, value_enum, default_value_t = World::DEFAULT)]
     world: World,
     /// Run each seed twice and compare the traces, byte by byte.

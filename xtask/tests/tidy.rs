@@ -1,5 +1,5 @@
-//! What holds for every file: lengths, first paragraphs, the map's arrows, where `unsafe` may stand,
-//! and which licences the dependencies have.
+//! What holds for every file: lengths, first paragraphs, the map's arrows, where `unsafe` may
+//! stand, and which licences the dependencies have.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};

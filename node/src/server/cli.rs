@@ -206,7 +206,7 @@ fn run_serve(args: &ServeArgs) -> ExitCode {
     block_on(async move {
         match serve(config, start, until).await {
             Ok(()) => ExitCode::SUCCESS,
-            Err(error @ ServeError::Stopped { stop: Stop::Disk(_), .. }) => {
+            Err(error @ (ServeError::Log(_) | ServeError::Stopped { stop: Stop::Disk(_), .. })) => {
                 failed(DISK_FAILED, &error)
             }
             Err(error) => failed(FAILED, &error),

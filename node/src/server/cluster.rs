@@ -331,18 +331,17 @@ impl Drop for Process {
     }
 }
 
+/// Each member on an island of its own; all may dial each other.
 fn local_topology(ports: &[u16]) -> Topology {
-    let island = || "local".to_owned();
+    let island = |id| format!("island-{id}");
     let member = |(id, port): (u64, &u16)| Member {
         id,
-        island: island(),
+        island: island(id),
         address: Some(format!("127.0.0.1:{port}")),
     };
-    Topology {
-        islands: vec![Island { name: island() }],
-        members: (1..).zip(ports).map(member).collect(),
-        links: Vec::new(),
-    }
+    let members: Vec<_> = (1..).zip(ports).map(member).collect();
+    let islands = members.iter().map(|member| Island { name: member.island.clone() }).collect();
+    Topology { islands, members, links: Vec::new() }
 }
 
 fn write_line(text: &mut String, line: &str) {

@@ -6,6 +6,7 @@ use super::http::router;
 use super::signals::Signals;
 use crate::config::{self, Config, Listen, Start};
 use crate::node::Node;
+use crate::open::OpenError;
 use crate::stop::Stop;
 use crate::store::Store;
 use std::future::Future;
@@ -22,6 +23,9 @@ pub(super) enum ServeError {
     /// It never ran.
     #[error("{0}")]
     Start(String),
+    /// Its log or its snapshots can't be used.
+    #[error("{0}")]
+    Log(holm_wal::Error),
     /// It stopped by itself.
     #[error("member {node} has stopped by itself: {stop}")]
     Stopped { node: u64, stop: Stop },
@@ -44,7 +48,10 @@ pub(super) async fn serve(
     let http_at = http.local_addr().map_or(config.http.clone(), |address| address.to_string());
     let listen_at = config.listen.clone();
     let node = Node::open(config.into_config(start), Store::default()).await;
-    let node = node.map_err(|error| ServeError::Start(error.to_string()))?;
+    let node = node.map_err(|error| match error {
+        OpenError::Log(error) => ServeError::Log(error),
+        error => ServeError::Start(error.to_string()),
+    })?;
     match listen_at {
         Some(address) => tracing::info!("member {number} is listening for members on {address}"),
         None => tracing::info!("member {number} only dials: it does not listen for members"),

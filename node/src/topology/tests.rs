@@ -57,8 +57,7 @@ fn told(text: &str) -> String {
 }
 
 #[test]
-fn each_contradiction_names_its_key_and_its_mend() {
-    let islands = r#"islands = [{ name = "n" }, { name = "s" }]"#;
+fn each_contradiction_of_islands_and_members_names_its_key_and_its_mend() {
     let cases = [
         ("", "members: there are 0; name 1 to 255 [[members]]"),
         (
@@ -101,6 +100,10 @@ fn each_contradiction_names_its_key_and_its_mend() {
     for (text, expected) in cases {
         assert_eq!(told(text), expected, "for {text}");
     }
+}
+
+#[test]
+fn each_contradiction_of_links_names_its_key_and_its_mend() {
     let links = [
         (
             r#"{ from = "n", to = "x", dial = true }"#,
@@ -127,6 +130,7 @@ fn each_contradiction_names_its_key_and_its_mend() {
              give member 2 an address",
         ),
     ];
+    let islands = r#"islands = [{ name = "n" }, { name = "s" }]"#;
     let members =
         r#"members = [{ id = 1, island = "n", address = "a" }, { id = 2, island = "s" }]"#;
     for (link, expected) in links {

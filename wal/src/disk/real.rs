@@ -192,8 +192,8 @@ impl Disk for RealDisk {
     fn run(&self, job: Job, done: Done) {
         let jobs = self.jobs.as_ref().expect("present until dropped");
         if let Err(error) = jobs.try_send((job, done)) {
-            let (mpsc::TrySendError::Full((_, done)) | mpsc::TrySendError::Disconnected((_, done))) =
-                error;
+            use mpsc::TrySendError::{Disconnected, Full};
+            let (Full((_, done)) | Disconnected((_, done))) = error;
             done(Err(io::Error::other("too many jobs wait for the disk")));
         }
     }

@@ -54,7 +54,7 @@ impl Metrics {
             ("holm_elections_total", "Elections this member started.", status.elections),
             (
                 "holm_messages_dropped_total",
-                "Messages that no correct peer sends, or that a full queue lost.",
+                "Messages that the protocol dropped: misdirected, outdated or impossible.",
                 status.messages_dropped,
             ),
         ];

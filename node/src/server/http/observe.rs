@@ -35,7 +35,9 @@ pub(super) async fn health(
         None => Err(Problem::unavailable(
             format!("member {} is {} and knows no leader", status.node, status.role),
             match status.role.as_str() {
-                "waiting" => "start the cluster's first members with --bootstrap",
+                "waiting" => {
+                    "form the cluster with --bootstrap; if it is formed already, have this member added"
+                }
                 "stopped" => "read this member's log, mend the cause and start it again",
                 _ => "wait for an election, or start the members that are down",
             },
