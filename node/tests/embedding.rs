@@ -130,6 +130,32 @@ async fn a_member_with_an_empty_storage_and_no_bootstrap_waits_and_never_votes()
 }
 
 #[tokio::test]
+async fn a_wiped_member_is_not_let_back_in_by_forming_the_cluster_again() {
+    let mut configs = Config::local_cluster(3).await.unwrap();
+    let topology = configs[0].topology.clone();
+    let wiped = Node::open(configs.pop().unwrap(), Counter::default()).await.unwrap();
+    let mut nodes = Vec::new();
+    for mut config in configs {
+        config.request_timeout = Duration::from_secs(30);
+        nodes.push(Node::open(config, Counter::default()).await.unwrap());
+    }
+    nodes[0].propose(7).await.unwrap();
+    let mut status = wiped.status();
+    status.wait_for(|status| status.formed).await.unwrap();
+    wiped.shutdown().await;
+    drop(wiped);
+
+    // Its log was in memory: it comes back empty, in another incarnation.
+    let mut again = Config::new("local", 3, topology.clone());
+    again.listen = topology.member(3).unwrap().address.clone().map(holm::Listen::Address);
+    again.start = holm::Start::Bootstrap;
+    let again = Node::open(again, Counter::default()).await.unwrap();
+    let Stop::Refused(why) = again.stopped().await else { panic!("it was let in") };
+    assert!(why.contains("was formed already"), "{why}");
+    assert_eq!(nodes[1].propose(1).await.unwrap().reply, 8);
+}
+
+#[tokio::test]
 async fn a_member_that_slept_through_a_compaction_is_sent_a_snapshot() {
     let folder = tempfile::tempdir().unwrap();
     let directory = |node: u64| Storage::Disk(folder.path().join(node.to_string()));
