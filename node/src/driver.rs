@@ -7,9 +7,11 @@
 mod disk;
 mod formation;
 mod outbound;
+mod overview;
 mod requests;
 
 pub(crate) use formation::Formation;
+pub(crate) use overview::Overview;
 pub(crate) use requests::{Failed, Proposal, Request, Serve, Waiting};
 
 use crate::StateMachine;
@@ -22,7 +24,7 @@ use crate::stop::Stop;
 use crate::topology::Topology;
 
 use disk::{DiskEvent, Held};
-use holm_raft_core::{Boot, Event, Index, MemberId, Raft, Snapshot, WriteNumber};
+use holm_raft_core::{Boot, Event, Index, MemberId, NodeId, Raft, Snapshot, WriteNumber};
 use holm_transport::{Inbound, Reached, Transport};
 use holm_wal::{Snapshots, Wal};
 use std::collections::VecDeque;
@@ -58,6 +60,8 @@ pub(crate) struct Driver<S: StateMachine> {
     pub(crate) acknowledged: WriteNumber,
     pub(crate) waiting: Waiting<S>,
     pub(crate) formation: Formation,
+    /// How far the members are, as a leader said last.
+    pub(crate) overview: Overview,
     pub(crate) status: watch::Sender<Status>,
     /// Wakes callers that wait for a leader.
     pub(crate) led: Arc<Notify>,
@@ -162,6 +166,7 @@ impl<S: StateMachine> Driver<S> {
             self.forget_abandoned(now);
         }
         self.form()?;
+        self.tell_overview();
         self.publish(None);
         Ok(())
     }
@@ -246,28 +251,22 @@ impl<S: StateMachine> Driver<S> {
 
     fn members(&self, core: &holm_raft_core::Status) -> Vec<MemberStatus> {
         let peers = self.transport.peers();
-        let last = core.last.index.0;
-        let member = |node: u64, info: MemberInfo| {
-            let mine = node == self.config.node;
-            let follower = core.followers.get(&holm_raft_core::NodeId(node));
-            let matched = match follower {
-                Some(follower) => Some(follower.matched.0),
-                None if mine => Some(core.durable.0),
-                None => None,
-            };
-            let link = peers.iter().find(|peer| peer.node.0 == node).map(|peer| peer.reached);
+        let overview = self.overview(core);
+        let member = |node: NodeId, info: MemberInfo| {
+            let told = overview.as_ref().and_then(|told| Some((told, *told.matched.get(&node)?)));
+            let link = peers.iter().find(|peer| peer.node == node).map(|peer| peer.reached);
             let reached = match link {
-                _ if mine => "self",
+                _ if node == self.me.node => "self",
                 Some(Reached::Direct) => "direct",
                 Some(Reached::Inbound) => "inbound",
                 Some(Reached::Not) | None => "not connected",
             };
             MemberStatus {
-                node,
+                node: node.0,
                 island: info.island,
                 address: info.address,
-                matched: matched.filter(|_| mine || core.role == "leader"),
-                trails: matched.filter(|_| core.role == "leader").map(|at| last.saturating_sub(at)),
+                matched: told.map(|(_, matched)| matched),
+                trails: told.map(|(told, matched)| told.last.saturating_sub(matched)),
                 reached: reached.into(),
             }
         };
@@ -283,15 +282,15 @@ impl<S: StateMachine> Driver<S> {
 fn members<'a>(
     topology: &'a Topology,
     raft: &'a Raft,
-) -> impl Iterator<Item = (u64, MemberInfo)> + 'a {
+) -> impl Iterator<Item = (NodeId, MemberInfo)> + 'a {
     let configured = raft.configuration().voters().map(|member| {
         let info = MemberInfo::decode(&member.info).unwrap_or_default();
-        (member.id.node.0, info)
+        (member.id.node, info)
     });
     let unformed = raft.configuration().is_empty();
     let named = topology.members.iter().filter(move |_| unformed).map(|member| {
         let (address, island) = (member.address.clone(), member.island.clone());
-        (member.id, MemberInfo { address, island })
+        (NodeId(member.id), MemberInfo { address, island })
     });
     configured.chain(named)
 }

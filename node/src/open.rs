@@ -2,8 +2,7 @@
 
 use crate::StateMachine;
 use crate::config::{Config, Listen, Start, Storage};
-use crate::driver::{Driver, Request};
-use crate::driver::{Formation, Waiting};
+use crate::driver::{Driver, Formation, Overview, Request, Waiting};
 use crate::edges::Edges;
 use crate::member_info::MemberInfo;
 use crate::replica::Replica;
@@ -125,6 +124,7 @@ pub(crate) async fn open<S: StateMachine>(
         acknowledged: raft::WriteNumber(0),
         waiting: Waiting::default(),
         formation,
+        overview: Overview::default(),
         status,
         led: Arc::clone(&led),
         ticks: 0,

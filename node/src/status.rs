@@ -49,9 +49,9 @@ pub struct MemberStatus {
     pub island: String,
     /// Where it accepts the others.
     pub address: Option<String>,
-    /// The highest index known to be durable there; known to the leader, and to the member itself.
+    /// The highest index known to be durable there, as the present leader knows or said last.
     pub matched: Option<u64>,
-    /// How many entries it is behind the leader's last; known to the leader.
+    /// How many entries it was behind the leader's last then.
     pub trails: Option<u64>,
     /// `self`, `direct`, `inbound` or `not connected`, as seen from here.
     pub reached: String,

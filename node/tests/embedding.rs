@@ -64,6 +64,19 @@ async fn every_member_takes_proposals_and_serves_linearizable_reads() {
 }
 
 #[tokio::test]
+async fn every_member_tells_how_far_all_are() {
+    let nodes = open(|_| ()).await;
+    let index = nodes[0].propose(1).await.unwrap().index.0;
+    let caught_up = |member: &holm::MemberStatus| {
+        member.matched.is_some_and(|matched| matched >= index) && member.trails == Some(0)
+    };
+    for node in &nodes {
+        let mut status = node.status();
+        status.wait_for(|status| status.members.iter().all(caught_up)).await.unwrap();
+    }
+}
+
+#[tokio::test]
 async fn a_retry_under_its_key_is_applied_once_whichever_member_takes_it() {
     let nodes = open(|_| ()).await;
     let options = || ProposeOptions { key: Some("key-1".into()), timeout: None };

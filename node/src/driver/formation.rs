@@ -6,6 +6,7 @@
 //! Notes between members: a byte that says which, then the configuration's bytes for `FORM`.
 
 use super::Driver;
+use super::overview::OVERVIEW;
 use crate::StateMachine;
 use crate::config::Start;
 use crate::member_info::MemberInfo;
@@ -105,6 +106,7 @@ impl<S: StateMachine> Driver<S> {
                     self.config.cluster, from.node
                 )));
             }
+            (Some(OVERVIEW), _) => self.heard_overview(from, &note),
             // Answers to a member that has formed meanwhile.
             (Some(FORM | FORMED_WITHOUT_YOU), _) => {}
             _ => tracing::warn!(node = self.config.node, %from, "an unknown note was ignored"),
@@ -131,7 +133,7 @@ impl<S: StateMachine> Driver<S> {
         }
     }
 
-    fn tell(&self, to: NodeId, note: Bytes) {
+    pub(super) fn tell(&self, to: NodeId, note: Bytes) {
         // A lost note is said again.
         let _ = self.transport.tell(to, note);
     }
