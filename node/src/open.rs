@@ -209,6 +209,8 @@ fn core(
     let settings = raft::Config {
         election_ticks: config.election_ticks,
         heartbeat_ticks: config.heartbeat_ticks,
+        stalled_write_ticks: config.election_ticks.saturating_mul(4),
+        tick_millis: u64::try_from(config.tick.as_millis()).unwrap_or(u64::MAX),
         ..raft::Config::new(member, boot, seed)
     };
     Raft::new(settings, restored(found)?).map_err(|error| OpenError::Config(error.to_string()))

@@ -20,7 +20,7 @@ impl Core {
         if !is_possible(message) {
             return Err(Reason::Impossible);
         }
-        if message.body.is_answer() && !self.membership.current().is_voter(message.from) {
+        if message.body.is_answer() && !self.membership.current().contains(message.from) {
             return Err(Reason::Stranger);
         }
         Ok(())
@@ -66,6 +66,7 @@ impl Body {
             | Self::Vote { .. }
             | Self::Append { .. }
             | Self::Heartbeat { .. }
+            | Self::TimeoutNow
             | Self::Snapshot(_) => false,
         }
     }
@@ -80,7 +81,7 @@ fn is_possible(message: &Message) -> bool {
     let before = |id: EntryId| index(id.index) && id.term < term;
     let within = |id: EntryId| index(id.index) && id.term <= term;
     match &message.body {
-        Body::PreVote { last } | Body::Vote { last } => before(*last),
+        Body::PreVote { last } | Body::Vote { last, .. } => before(*last),
         Body::Append { prev, entries, commit } => {
             within(*prev) && index(*commit) && entries_follow(*prev, entries, term)
         }
@@ -97,7 +98,11 @@ fn is_possible(message: &Message) -> bool {
         }
         Body::Proposed { appended, .. } => appended.is_none_or(within),
         Body::ReadAt { index: at, .. } => at.is_none_or(index),
-        Body::PreVoted(_) | Body::Voted(_) | Body::Propose { .. } | Body::Read { .. } => true,
+        Body::PreVoted(_)
+        | Body::Voted(_)
+        | Body::TimeoutNow
+        | Body::Propose { .. }
+        | Body::Read { .. } => true,
     }
 }
 

@@ -24,8 +24,45 @@ pub struct Config {
     pub append_entries_max: u64,
     /// The most unanswered appends to one follower.
     pub inflight_appends_max: usize,
+    /// The most bytes of entries in appends to one follower that are not answered yet; one append
+    /// may always be under way.
+    pub inflight_bytes_max: u64,
+    /// The most bytes of entries that are not committed yet: what is proposed beyond is refused.
+    pub uncommitted_bytes_max: u64,
     /// The most proposals, and the most reads, passed on to the leader and not answered yet.
     pub forwarded_requests_max: usize,
+    /// Whether members ask before they campaign (thesis §9.6), so that one that was cut off does
+    /// not disturb the others when it comes back. Needs `check_quorum`: without it a leader that
+    /// only some can hear keeps those from electing another, for ever.
+    pub pre_vote: Switch,
+    /// Whether a leader that hears no majority for an election time-out steps down, and members
+    /// that hear a leader take no part in replacing it (thesis §6.2, §4.2.3).
+    pub check_quorum: Switch,
+    /// After how many ticks an own write that is not durable makes a leader hand over: a disk that
+    /// hangs must not hold the cluster by heartbeats. At least `election_ticks`.
+    pub stalled_write_ticks: u32,
+    /// How many entries a learner may be behind and still count as caught up.
+    pub caught_up_entries: u64,
+    /// The length of a tick in milliseconds: what leases are measured in.
+    pub tick_millis: u64,
+    /// By how much the rates of two members' clocks may differ, in thousandths. A lease is that
+    /// much shorter than the shortest election time-out. Less than 1000.
+    pub clock_drift_permille: u64,
+}
+
+/// Whether something is done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Switch {
+    /// It is.
+    On,
+    /// It is not.
+    Off,
+}
+
+impl Switch {
+    pub(crate) const fn is_on(self) -> bool {
+        matches!(self, Self::On)
+    }
 }
 
 impl Config {
@@ -41,8 +78,23 @@ impl Config {
             heartbeat_ticks: 3,
             append_entries_max: 1024,
             inflight_appends_max: 64,
+            inflight_bytes_max: 8 << 20,
+            uncommitted_bytes_max: 64 << 20,
             forwarded_requests_max: 65_536,
+            pre_vote: Switch::On,
+            check_quorum: Switch::On,
+            stalled_write_ticks: 100,
+            caught_up_entries: 128,
+            tick_millis: 10,
+            clock_drift_permille: 100,
         }
+    }
+
+    /// How long a lease is, in milliseconds.
+    pub(crate) const fn lease_millis(&self) -> u64 {
+        let patience = (self.election_ticks as u64 - 1).saturating_mul(self.tick_millis);
+        let kept = 1000 - self.clock_drift_permille;
+        patience / 1000 * kept + patience % 1000 * kept / 1000
     }
 
     /// Whether the settings can work together.
@@ -64,6 +116,17 @@ impl Config {
         }
         if self.append_entries_max == 0 || self.inflight_appends_max == 0 {
             return Err(ConfigError::NothingMayBeSent);
+        }
+        if self.pre_vote.is_on() && !self.check_quorum.is_on() {
+            return Err(ConfigError::PreVoteAlone);
+        }
+        if self.stalled_write_ticks < self.election_ticks {
+            return Err(ConfigError::StallTooShort {
+                stalled_write_ticks: self.stalled_write_ticks,
+            });
+        }
+        if self.tick_millis == 0 || self.clock_drift_permille >= 1000 {
+            return Err(ConfigError::NoLease);
         }
         Ok(())
     }
@@ -88,6 +151,15 @@ pub enum ConfigError {
     },
     /// `append_entries_max` or `inflight_appends_max` is 0.
     NothingMayBeSent,
+    /// Pre-votes without check-quorum leave a partitioned cluster without a leader.
+    PreVoteAlone,
+    /// A write may take an election time-out.
+    StallTooShort {
+        /// What was set.
+        stalled_write_ticks: u32,
+    },
+    /// `tick_millis` is 0, or clocks would drift apart faster than time passes.
+    NoLease,
 }
 
 impl fmt::Display for ConfigError {
@@ -106,6 +178,19 @@ impl fmt::Display for ConfigError {
                 f,
                 "append_entries_max and inflight_appends_max must be at least 1, or nothing is sent"
             ),
+            Self::PreVoteAlone => write!(
+                f,
+                "pre_vote without check_quorum leaves a partitioned cluster without a leader; \
+                 switch both on or pre_vote off"
+            ),
+            Self::StallTooShort { stalled_write_ticks } => write!(
+                f,
+                "stalled_write_ticks of {stalled_write_ticks} is less than an election time-out; \
+                 choose at least election_ticks"
+            ),
+            Self::NoLease => {
+                write!(f, "tick_millis must be at least 1 and clock_drift_permille less than 1000")
+            }
         }
     }
 }

@@ -1,11 +1,11 @@
-//! Who belongs to the cluster: `Configuration` (the voters, each a `Member`), and its bytes as
-//! they stand in configuration entries and snapshots.
+//! Who belongs to the cluster: `Configuration` (each `Member` with its `Standing`), and its bytes
+//! as they stand in configuration entries and snapshots. How one becomes the next is in `change`.
 //!
 //! ```text
 //!  0        1        2            4
 //! ┌────────┬────────┬────────────┬───────────────────────────────────────────────┐
-//! │version │ 0      │ members    │ members × { id u64, incarnation u64,          │
-//! │ u8 = 1 │        │ u16        │             info length u32, info bytes }     │
+//! │version │ leave  │ members    │ members × { id u64, incarnation u64,          │
+//! │ u8 = 1 │ u8 0,1 │ u16        │   standing u8, info length u32, info bytes }  │
 //! └────────┴────────┴────────────┴───────────────────────────────────────────────┘
 //! ```
 //! All numbers are little-endian; members stand in the order of their ids.
@@ -16,10 +16,14 @@ use alloc::vec::Vec;
 use bytes::{Buf, BufMut, Bytes};
 use core::fmt;
 
-/// The members that count, by id.
+/// The members, by id, and what each may do.
+///
+/// It is *joint* (paper §6) while somebody votes in one half only: then every decision needs a
+/// majority of the old voters and a majority of the new ones.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Configuration {
-    voters: BTreeMap<NodeId, Member>,
+    pub(crate) members: BTreeMap<NodeId, (Member, Standing)>,
+    pub(crate) leave: Leave,
 }
 
 /// One member of a configuration.
@@ -29,6 +33,33 @@ pub struct Member {
     pub id: MemberId,
     /// What the node above wants to know of it (address, island, key). The core never reads it.
     pub info: Bytes,
+}
+
+/// What a member may do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Standing {
+    /// Votes; while joint, in both halves.
+    Voter,
+    /// Votes in the new half only: it comes in.
+    Incoming,
+    /// Votes in the old half only: it goes.
+    Outgoing,
+    /// Votes in the old half only: it becomes a learner.
+    Demoted,
+    /// Holds the log and never votes, until it is asked to.
+    Learner,
+    /// A learner that the leader makes a voter as soon as it has caught up.
+    Joining,
+}
+
+/// How a joint configuration ends.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Leave {
+    /// By itself: whoever leads when it is committed proposes its end.
+    #[default]
+    Automatic,
+    /// When it is asked for.
+    Asked,
 }
 
 /// Why bytes are not a configuration.
@@ -53,6 +84,38 @@ impl fmt::Display for ConfigurationError {
 
 impl core::error::Error for ConfigurationError {}
 
+impl Standing {
+    const ALL: [Self; 6] =
+        [Self::Voter, Self::Incoming, Self::Outgoing, Self::Demoted, Self::Learner, Self::Joining];
+
+    /// Whether it votes among the new voters; outside of a joint configuration, among the voters.
+    #[must_use]
+    pub const fn votes(self) -> bool {
+        matches!(self, Self::Voter | Self::Incoming)
+    }
+
+    /// Whether it votes among the old voters of a joint configuration.
+    #[must_use]
+    pub const fn voted(self) -> bool {
+        matches!(self, Self::Voter | Self::Outgoing | Self::Demoted)
+    }
+
+    const fn code(self) -> u8 {
+        match self {
+            Self::Voter => 0,
+            Self::Incoming => 1,
+            Self::Outgoing => 2,
+            Self::Demoted => 3,
+            Self::Learner => 4,
+            Self::Joining => 5,
+        }
+    }
+
+    fn from_code(code: u8) -> Option<Self> {
+        Self::ALL.into_iter().find(|standing| standing.code() == code)
+    }
+}
+
 impl Configuration {
     /// The most members a configuration may have.
     pub const MEMBERS_MAX: usize = 255;
@@ -62,41 +125,83 @@ impl Configuration {
 
     /// A configuration of these voters. Of two with the same id the later one stays.
     pub fn new(voters: impl IntoIterator<Item = Member>) -> Self {
-        Self { voters: voters.into_iter().map(|member| (member.id.node, member)).collect() }
+        Self::with_standings(voters.into_iter().map(|member| (member, Standing::Voter)))
     }
 
-    /// The voters, in the order of their ids.
-    pub fn voters(&self) -> impl ExactSizeIterator<Item = &Member> {
-        self.voters.values()
+    /// A configuration of members with these standings, that leaves a joint state by itself. Of
+    /// two with the same id the later one stays.
+    pub fn with_standings(members: impl IntoIterator<Item = (Member, Standing)>) -> Self {
+        let by_id = |(member, standing): (Member, Standing)| (member.id.node, (member, standing));
+        Self { members: members.into_iter().map(by_id).collect(), leave: Leave::Automatic }
     }
 
-    /// The voters' numbers, ascending.
-    pub fn voter_ids(&self) -> impl Iterator<Item = NodeId> + '_ {
-        self.voters.keys().copied()
+    /// Everybody, in the order of their ids.
+    pub fn members(&self) -> impl ExactSizeIterator<Item = &(Member, Standing)> {
+        self.members.values()
+    }
+
+    /// Everybody who votes, in whichever half, in the order of their ids.
+    pub fn voters(&self) -> impl Iterator<Item = &Member> {
+        let voters = self.members.values().filter(|(_, s)| s.votes() || s.voted());
+        voters.map(|(member, _)| member)
+    }
+
+    /// The numbers of the new voters (outside of a joint configuration: of the voters), ascending.
+    pub fn new_voters(&self) -> impl Iterator<Item = NodeId> + '_ {
+        self.numbers(Standing::votes)
+    }
+
+    /// The numbers of the old voters of a joint configuration, ascending.
+    pub fn old_voters(&self) -> impl Iterator<Item = NodeId> + '_ {
+        self.numbers(Standing::voted)
+    }
+
+    fn numbers(&self, which: fn(Standing) -> bool) -> impl Iterator<Item = NodeId> + '_ {
+        let chosen = self.members.iter().filter(move |(_, (_, standing))| which(*standing));
+        chosen.map(|(node, _)| *node)
+    }
+
+    /// Whether decisions need two majorities.
+    #[must_use]
+    pub fn is_joint(&self) -> bool {
+        self.members.values().any(|(_, standing)| standing.votes() != standing.voted())
+    }
+
+    /// How a joint configuration ends.
+    #[must_use]
+    pub const fn leave(&self) -> Leave {
+        self.leave
     }
 
     /// The member with this number, in whichever incarnation is configured.
     #[must_use]
     pub fn member(&self, node: NodeId) -> Option<&Member> {
-        self.voters.get(&node)
+        self.members.get(&node).map(|(member, _)| member)
     }
 
-    /// Whether this very incarnation is a voter.
+    /// What this very incarnation may do, if it is a member.
+    #[must_use]
+    pub fn standing(&self, id: MemberId) -> Option<Standing> {
+        let (member, standing) = self.members.get(&id.node)?;
+        (member.id == id).then_some(*standing)
+    }
+
+    /// Whether this very incarnation votes, in whichever half.
     #[must_use]
     pub fn is_voter(&self, id: MemberId) -> bool {
-        self.voters.get(&id.node).is_some_and(|member| member.id == id)
+        self.standing(id).is_some_and(|standing| standing.votes() || standing.voted())
+    }
+
+    /// Whether this very incarnation is a member.
+    #[must_use]
+    pub fn contains(&self, id: MemberId) -> bool {
+        self.standing(id).is_some()
     }
 
     /// Whether there is nobody in it: nobody votes, nothing commits.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.voters.is_empty()
-    }
-
-    /// How many voters there are.
-    #[must_use]
-    pub fn len(&self) -> usize {
-        self.voters.len()
+        self.members.is_empty()
     }
 
     /// The configuration's bytes.
@@ -106,15 +211,16 @@ impl Configuration {
     /// both are checked where configurations are made.
     #[must_use]
     pub fn encode(&self) -> Bytes {
-        assert!(self.voters.len() <= Self::MEMBERS_MAX, "too many members");
+        assert!(self.members.len() <= Self::MEMBERS_MAX, "too many members");
         let mut bytes = Vec::new();
         bytes.put_u8(Self::VERSION);
-        bytes.put_u8(0);
-        bytes.put_u16_le(u16::try_from(self.voters.len()).expect("bounded above"));
-        for member in self.voters.values() {
+        bytes.put_u8(u8::from(self.leave == Leave::Asked));
+        bytes.put_u16_le(u16::try_from(self.members.len()).expect("bounded above"));
+        for (member, standing) in self.members.values() {
             assert!(member.info.len() <= Self::INFO_BYTES_MAX, "member info too long");
             bytes.put_u64_le(member.id.node.0);
             bytes.put_u64_le(member.id.incarnation.0);
+            bytes.put_u8(standing.code());
             bytes.put_u32_le(u32::try_from(member.info.len()).expect("bounded above"));
             bytes.put_slice(&member.info);
         }
@@ -131,35 +237,46 @@ impl Configuration {
         if version != Self::VERSION {
             return Err(Version(version));
         }
-        if bytes.try_get_u8().map_err(|_| Malformed)? != 0 {
-            return Err(Malformed);
-        }
+        let leave = match bytes.try_get_u8() {
+            Ok(0) => Leave::Automatic,
+            Ok(1) => Leave::Asked,
+            _ => return Err(Malformed),
+        };
         let count = usize::from(bytes.try_get_u16_le().map_err(|_| Malformed)?);
         if count > Self::MEMBERS_MAX {
             return Err(Malformed);
         }
-        let mut voters = BTreeMap::new();
+        let mut members = BTreeMap::new();
         for _ in 0..count {
-            let member = decode_member(&mut bytes).ok_or(Malformed)?;
-            let after_last = voters.last_key_value().is_none_or(|(last, _)| *last < member.id.node);
-            if !after_last {
+            let (member, standing) = decode_member(&mut bytes).ok_or(Malformed)?;
+            let node = member.id.node;
+            if members.last_key_value().is_some_and(|(last, _)| *last >= node) {
                 return Err(Malformed);
             }
-            voters.insert(member.id.node, member);
+            members.insert(node, (member, standing));
         }
-        if bytes.has_remaining() { Err(Malformed) } else { Ok(Self { voters }) }
+        let configuration = Self { members, leave };
+        let sound = bytes.is_empty() && configuration.is_sound();
+        if sound { Ok(configuration) } else { Err(Malformed) }
+    }
+
+    /// Whether both halves have somebody who votes; a configuration of nobody is sound as well.
+    pub(crate) fn is_sound(&self) -> bool {
+        let halves = self.new_voters().next().is_some() && self.old_voters().next().is_some();
+        self.is_empty() || halves
     }
 }
 
-fn decode_member(bytes: &mut Bytes) -> Option<Member> {
+fn decode_member(bytes: &mut Bytes) -> Option<(Member, Standing)> {
     let node = NodeId(bytes.try_get_u64_le().ok()?);
     let incarnation = Incarnation(bytes.try_get_u64_le().ok()?);
+    let standing = Standing::from_code(bytes.try_get_u8().ok()?)?;
     let length = usize::try_from(bytes.try_get_u32_le().ok()?).ok()?;
     if length > Configuration::INFO_BYTES_MAX || length > bytes.remaining() {
         return None;
     }
     let info = bytes.split_to(length);
-    Some(Member { id: MemberId::new(node, incarnation), info })
+    Some((Member { id: MemberId::new(node, incarnation), info }, standing))
 }
 
 #[cfg(test)]
@@ -167,22 +284,28 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    fn member() -> impl Strategy<Value = Member> {
-        (any::<u64>(), any::<u64>(), proptest::collection::vec(any::<u8>(), 0..64)).prop_map(
-            |(node, incarnation, info)| Member {
-                id: MemberId::new(NodeId(node), Incarnation(incarnation)),
-                info: info.into(),
+    fn member() -> impl Strategy<Value = (Member, Standing)> {
+        let info = proptest::collection::vec(any::<u8>(), 0..64);
+        (any::<u64>(), any::<u64>(), 0..6_usize, info).prop_map(
+            |(node, incarnation, standing, info)| {
+                let id = MemberId::new(NodeId(node), Incarnation(incarnation));
+                (Member { id, info: info.into() }, Standing::ALL[standing])
             },
         )
     }
 
     proptest! {
         #[test]
-        fn a_configuration_survives_its_bytes(
+        fn a_sound_configuration_survives_its_bytes_and_no_other_does(
             members in proptest::collection::vec(member(), 0..9),
         ) {
-            let configuration = Configuration::new(members);
-            prop_assert_eq!(Configuration::decode(configuration.encode()), Ok(configuration));
+            let configuration = Configuration::with_standings(members);
+            let decoded = Configuration::decode(configuration.encode());
+            if configuration.is_sound() {
+                prop_assert_eq!(decoded, Ok(configuration));
+            } else {
+                prop_assert_eq!(decoded, Err(ConfigurationError::Malformed));
+            }
         }
 
         #[test]

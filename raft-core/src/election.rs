@@ -1,6 +1,6 @@
 //! Elections (paper §5.2, §5.4.1; thesis §4.2.3, §9.6): pre-votes, votes, and how they are counted.
 
-use crate::message::{Ballot, Body, Message};
+use crate::message::{Ballot, Body, Cause, Message};
 use crate::quorum::{self, Tally};
 use crate::raft::{Core, Raft};
 use crate::ready::Outbound;
@@ -10,8 +10,27 @@ use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 
 impl Raft {
+    /// No leader was heard for an election time-out.
+    pub(crate) fn time_out(&mut self) {
+        if self.core.config.pre_vote.is_on() {
+            self.pre_campaign();
+        } else if self.core.membership.current().is_voter(self.core.config.me) {
+            self.campaign(Cause::Timeout);
+        }
+    }
+
+    /// The leader hands over to this member: it need not ask whether it could win.
+    pub(crate) fn on_timeout_now(&mut self, from: MemberId) {
+        let voter = self.core.membership.current().is_voter(self.core.config.me);
+        if voter && self.leader() == Some(from) {
+            self.campaign(Cause::Transfer);
+        } else {
+            self.core.dropped.outdated += 1;
+        }
+    }
+
     /// Asks whether an election could be won. Changes no term, so it disturbs nobody.
-    pub(crate) fn pre_campaign(&mut self) {
+    fn pre_campaign(&mut self) {
         let me = self.core.config.me;
         if !self.core.membership.current().is_voter(me) {
             return;
@@ -26,7 +45,7 @@ impl Raft {
         self.count_pre_votes();
     }
 
-    fn campaign(&mut self) {
+    fn campaign(&mut self, cause: Cause) {
         let me = self.core.config.me;
         self.core.elections += 1;
         self.core.advance_term(self.core.term.next());
@@ -36,7 +55,7 @@ impl Raft {
         self.become_role(Role::Candidate(Candidate { own_vote, votes: BTreeMap::new() }));
         let last = self.core.log.last();
         for to in self.core.other_voters() {
-            self.core.answer_durably(to, Body::Vote { last });
+            self.core.answer_durably(to, Body::Vote { last, cause });
         }
     }
 
@@ -78,9 +97,7 @@ impl Raft {
     }
 
     pub(crate) fn on_pre_voted(&mut self, from: MemberId, term: Term, ballot: Ballot) {
-        let Role::PreCandidate(candidate) = &mut self.role else {
-            return;
-        };
+        let Role::PreCandidate(candidate) = &mut self.role else { return };
         // A grant is for the term that was asked about; one from an earlier campaign is void.
         let granted = ballot == Ballot::Granted;
         if granted && term != self.core.term.next() {
@@ -92,11 +109,9 @@ impl Raft {
     }
 
     fn count_pre_votes(&mut self) {
-        let Role::PreCandidate(candidate) = &self.role else {
-            return;
-        };
+        let Role::PreCandidate(candidate) = &self.role else { return };
         match quorum::tally(self.core.membership.current(), &candidate.votes) {
-            Tally::Won => self.campaign(),
+            Tally::Won => self.campaign(Cause::Timeout),
             Tally::Lost => self.follow(self.core.term, None),
             Tally::Open => {}
         }
@@ -116,9 +131,7 @@ impl Raft {
     }
 
     fn count_vote(&mut self, from: NodeId, granted: bool) {
-        let Role::Candidate(candidate) = &mut self.role else {
-            return;
-        };
+        let Role::Candidate(candidate) = &mut self.role else { return };
         candidate.votes.insert(from, granted);
         match quorum::tally(self.core.membership.current(), &candidate.votes) {
             Tally::Won => self.lead(),
@@ -130,7 +143,9 @@ impl Raft {
     /// Whether this member believes in a leader (or, just started, may have promised one its
     /// loyalty), so that it takes no part in replacing it (paper §6, thesis §4.2.3).
     pub(crate) fn keeps_its_leader(&self) -> bool {
-        matches!(self.role, Role::Leader(_)) || self.core.unheard < self.core.config.election_ticks
+        let config = &self.core.config;
+        let heard = self.core.unheard < config.election_ticks;
+        config.check_quorum.is_on() && (heard || matches!(self.role, Role::Leader(_)))
     }
 }
 

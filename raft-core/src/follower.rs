@@ -8,6 +8,7 @@ use crate::message::{Body, Snapshot};
 use crate::raft::Core;
 use crate::ready::LogStart;
 use crate::types::{EntryId, Index, LogTime, MemberId, Term};
+use crate::weights::Weights;
 use alloc::vec::Vec;
 
 impl Core {
@@ -49,6 +50,7 @@ impl Core {
             if entry.id.index <= self.log.last().index {
                 self.log.truncate(entry.id.index);
                 self.membership.truncate(entry.id.index);
+                self.weights.truncate(entry.id.index);
                 self.writes.truncate(entry.id.index);
             }
             self.append_entry(entry);
@@ -63,6 +65,7 @@ impl Core {
             self.membership.append(entry.id.index, configuration);
         }
         self.log.append(entry.id, entry.time);
+        self.weights.append(entry.id.index, entry.weight());
         self.writes.entry(entry);
     }
 
@@ -93,6 +96,7 @@ impl Core {
         let start = LogStart { id: snapshot.meta.last, time: snapshot.meta.time };
         self.log.reset(start.id, start.time);
         self.membership = Membership::restore(&snapshot.meta, Vec::new());
+        self.weights = Weights::default();
         self.writes.install(start, Some(snapshot));
     }
 

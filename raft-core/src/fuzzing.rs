@@ -1,7 +1,8 @@
-//! A schedule from bytes: `fuzz_events` drives three cores through ticks, deliveries, losses,
-//! repetitions, writes that take their time, crashes, proposals, reads and snapshots, and asserts
-//! the paper's safety properties (figure 3) after each step. The fuzz target, the random histories
-//! and the kept corpus all run it.
+//! A schedule from bytes: `fuzz_events` drives five cores, three of them voters at first, through
+//! ticks, deliveries, losses, repetitions, writes that take their time, crashes, proposals, reads,
+//! snapshots, changes of the members and hand-overs, and asserts the paper's safety properties
+//! (figure 3) after each step. The fuzz target, the random histories and the kept corpus all run
+//! it.
 
 mod cluster;
 mod disk;
@@ -14,7 +15,7 @@ pub use cluster::Outcome;
 /// # Panics
 /// When a safety property does not hold.
 pub fn fuzz_events(data: &[u8]) -> Outcome {
-    let mut cluster = Cluster::new(3, data.first().copied().map_or(0, u64::from));
+    let mut cluster = Cluster::new(5, 3, data.first().copied().map_or(0, u64::from));
     for step in data.chunks_exact(2) {
         cluster.step(step[0], step[1]);
     }
@@ -53,6 +54,7 @@ mod tests {
         assert!(total.reads > 500, "{total:?}");
         assert!(total.installed > 50, "{total:?}");
         assert!(total.truncated > 50, "{total:?}");
+        assert!(total.changed > 1_000, "{total:?}");
     }
 
     #[test]
@@ -71,7 +73,7 @@ mod tests {
     #[test]
     fn once_the_faults_stop_a_cluster_commits_and_catches_everybody_up() {
         for seed in 0..200 {
-            let mut cluster = Cluster::new(3, seed);
+            let mut cluster = Cluster::new(5, 3, seed);
             for step in schedule(seed, 800, 120).chunks_exact(2) {
                 cluster.step(step[0], step[1]);
             }

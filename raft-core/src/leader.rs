@@ -2,8 +2,9 @@
 //! confirms reads, and steps down when it no longer hears a majority.
 
 use crate::entry::{Entry, EntryKind};
+use crate::lease::Lease;
 use crate::message::Body;
-use crate::progress::Progress;
+use crate::progress::{Progress, Window};
 use crate::quorum;
 use crate::raft::{Core, Raft};
 use crate::reads::{ReadQueue, Reader};
@@ -20,12 +21,14 @@ impl Raft {
         let next = self.core.log.last().index.next();
         let follower = |id: MemberId| (id.node, Progress::new(id, next));
         let leader = Leader {
-            followers: self.core.other_voters().into_iter().map(follower).collect(),
+            followers: self.core.other_members().into_iter().map(follower).collect(),
             reads: ReadQueue::default(),
             round: 0,
             seen: BTreeMap::new(),
             time_base: self.core.log.last_time(),
             since: self.core.now,
+            transfer: None,
+            lease: Lease::default(),
         };
         self.become_role(Role::Leader(leader));
         self.append(EntryKind::Noop, Bytes::new());
@@ -43,16 +46,19 @@ impl Raft {
     }
 
     pub(crate) fn tick_leader(&mut self) {
-        let Role::Leader(leader) = &mut self.role else {
-            return;
-        };
+        let Role::Leader(leader) = &mut self.role else { return };
         let election_ticks = self.core.config.election_ticks;
         for progress in leader.followers.values_mut() {
             progress.tick(election_ticks.saturating_mul(10));
         }
+        self.tick_transfer();
+        if self.hands_over_from_a_stalled_disk() {
+            return;
+        }
+        self.promote_who_caught_up();
         if self.core.elapsed >= election_ticks {
             self.core.elapsed = 0;
-            if !self.hears_a_majority() {
+            if self.core.config.check_quorum.is_on() && !self.hears_a_majority() {
                 self.follow(self.core.term, None);
                 return;
             }
@@ -79,10 +85,9 @@ impl Raft {
 
     /// Begins a heartbeat round; it serves the reads that wait, once this term has committed.
     pub(crate) fn heartbeat(&mut self) {
-        let Role::Leader(leader) = &mut self.role else {
-            return;
-        };
+        let Role::Leader(leader) = &mut self.role else { return };
         leader.round += 1;
+        leader.lease.round_sent(leader.round, self.core.now);
         let committed = self.core.log.committed();
         if self.core.log.term(committed) == Some(self.core.term) {
             leader.reads.begin(leader.round, committed);
@@ -96,13 +101,12 @@ impl Raft {
 
     /// Serves the reads of every round that a majority has answered.
     fn confirm_reads(&mut self) {
-        let Role::Leader(leader) = &mut self.role else {
-            return;
-        };
+        let Role::Leader(leader) = &mut self.role else { return };
         let own = leader.round;
         let confirmed = quorum::reached(self.core.membership.current(), |node| {
             leader.followers.get(&node).map_or(own, |progress| progress.round)
         });
+        leader.lease.round_confirmed(confirmed);
         for (reader, index) in leader.reads.confirmed(confirmed) {
             self.core.serve_read(reader, Some(index));
         }
@@ -111,9 +115,7 @@ impl Raft {
     /// Commits what a majority holds durably, if it is of this term: older entries commit only
     /// with one of this term behind them (§5.4.2, figure 8).
     pub(crate) fn commit(&mut self) {
-        let Role::Leader(leader) = &self.role else {
-            return;
-        };
+        let Role::Leader(leader) = &self.role else { return };
         let core = &mut self.core;
         let durable = core.log.durable();
         let held = quorum::committed(core.membership.current(), |node| {
@@ -121,20 +123,32 @@ impl Raft {
         });
         if held > core.log.committed() && core.log.term(held) == Some(core.term) {
             core.log.commit(held);
+            self.after_commit();
         }
+    }
+
+    /// The index of a read that is answered at `now` without a round, if the lease holds. By a
+    /// follower's ticks one may be due at once, so the lease is a tick shorter than its time-out.
+    pub(crate) fn leased_index(&self, now: u64) -> Option<Index> {
+        let Role::Leader(leader) = &self.role else { return None };
+        let core = &self.core;
+        let committed = core.log.committed();
+        let own = core.log.term(committed) == Some(core.term);
+        let length = core.config.lease_millis();
+        let holds = core.config.check_quorum.is_on() && leader.lease.holds(now, length);
+        (own && holds).then_some(committed)
     }
 
     pub(crate) fn on_appended(&mut self, from: MemberId, matched: Index) {
         let end = self.core.log.last().index;
         let start = self.core.log.start().index;
-        let Some(progress) = self.progress(from) else {
-            return;
-        };
+        let Some(progress) = self.progress(from) else { return };
         progress.active = true;
         if matched > end {
             self.core.dropped.impossible += 1;
         } else if progress.appended(matched, start) {
             self.commit();
+            self.tell_next_leader();
         }
     }
 
@@ -149,16 +163,12 @@ impl Raft {
     }
 
     pub(crate) fn on_heartbeat_ack(&mut self, from: MemberId, round: u64) {
-        let Role::Leader(leader) = &self.role else {
-            return;
-        };
+        let Role::Leader(leader) = &self.role else { return };
         if round > leader.round {
             self.core.dropped.impossible += 1;
             return;
         }
-        let Some(progress) = self.progress(from) else {
-            return;
-        };
+        let Some(progress) = self.progress(from) else { return };
         progress.active = true;
         progress.round = progress.round.max(round);
         progress.ask_again();
@@ -181,9 +191,7 @@ impl Raft {
         {
             self.heartbeat();
         }
-        let Role::Leader(leader) = &mut self.role else {
-            return;
-        };
+        let Role::Leader(leader) = &mut self.role else { return };
         for progress in leader.followers.values_mut() {
             while self.core.send_append(progress) {}
         }
@@ -193,7 +201,11 @@ impl Raft {
 impl Core {
     /// Sends one append, or a snapshot, if it is due. Returns whether there may be more to send.
     fn send_append(&mut self, progress: &mut Progress) -> bool {
-        if !progress.may_send(self.config.inflight_appends_max) {
+        let window = Window {
+            appends_max: self.config.inflight_appends_max,
+            bytes_max: self.config.inflight_bytes_max,
+        };
+        if !progress.may_send(window) {
             return false;
         }
         let prev = progress.next.prev();
@@ -211,7 +223,8 @@ impl Core {
         }
         let last = self.log.id(end).expect("within the log");
         self.out.send.push(Outbound::Entries { to, term, prev, last, commit });
-        progress.sent(end, commit.min(end));
+        let bytes = self.weights.between(prev.index, end);
+        progress.sent(end, bytes, commit.min(end));
         end > prev.index && !asks
     }
 

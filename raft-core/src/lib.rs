@@ -42,6 +42,7 @@ extern crate alloc;
 extern crate std;
 
 mod admit;
+mod change;
 mod config;
 mod configuration;
 mod election;
@@ -50,28 +51,33 @@ mod follower;
 #[cfg(any(test, feature = "fuzzing"))]
 mod fuzzing;
 mod leader;
+mod lease;
 mod log;
 mod membership;
 mod message;
 mod progress;
 mod proposals;
-mod quorum;
+pub mod quorum;
 mod raft;
 mod reads;
 mod ready;
+mod reconfigure;
 mod requests;
 mod rng;
 mod role;
 mod status;
+mod transfer;
 mod types;
+mod weights;
 mod writes;
 
-pub use config::{Config, ConfigError, Restored};
-pub use configuration::{Configuration, ConfigurationError, Member};
+pub use change::{ChangeError, Step};
+pub use config::{Config, ConfigError, Restored, Switch};
+pub use configuration::{Configuration, ConfigurationError, Leave, Member, Standing};
 pub use entry::{Entry, EntryKind};
 #[cfg(any(test, feature = "fuzzing"))]
 pub use fuzzing::{Outcome, fuzz_events};
-pub use message::{Ballot, Body, Message, Snapshot, SnapshotMeta};
+pub use message::{Ballot, Body, Cause, Message, Snapshot, SnapshotMeta};
 pub use raft::{Event, Raft};
 pub use ready::{Fate, LogStart, Outbound, Persist, Ready};
 pub use status::{Dropped, FollowerStatus, Status};

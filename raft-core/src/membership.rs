@@ -48,6 +48,11 @@ impl Membership {
         self.configurations.drain(..after.saturating_sub(1));
     }
 
+    /// The entry that set the configuration in force.
+    pub(crate) fn set_at(&self) -> Index {
+        self.latest().0
+    }
+
     fn latest(&self) -> &(Index, Configuration) {
         self.configurations.last().expect("never empty")
     }

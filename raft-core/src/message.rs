@@ -35,6 +35,8 @@ pub enum Body {
     Vote {
         /// The end of the candidate's log.
         last: EntryId,
+        /// Why it campaigns.
+        cause: Cause,
     },
     /// The answer to a vote request.
     Voted(Ballot),
@@ -72,6 +74,9 @@ pub enum Body {
         /// The round that is answered.
         round: u64,
     },
+    /// The leader hands over: the receiver, whose log is complete, campaigns at once (thesis
+    /// §3.10).
+    TimeoutNow,
     /// `InstallSnapshot` (paper §7), whole.
     Snapshot(Snapshot),
     /// A follower passes a caller's proposal on to the leader of this term.
@@ -108,6 +113,15 @@ pub enum Body {
         /// The index, or nothing when the read was refused.
         index: Option<Index>,
     },
+}
+
+/// Why a candidate campaigns.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Cause {
+    /// It heard no leader. Whoever hears one ignores it (thesis §4.2.3).
+    Timeout,
+    /// The leader handed over to it, and so releases everybody from their loyalty.
+    Transfer,
 }
 
 /// The answer to a (pre-)vote request.

@@ -24,13 +24,46 @@ pub(crate) struct Progress {
     state: State,
 }
 
+/// The appends that are not answered: the last index and the weight of each.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+struct Inflight {
+    appends: VecDeque<(Index, u64)>,
+    bytes: u64,
+}
+
+/// How much may be in flight.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Window {
+    pub(crate) appends_max: usize,
+    pub(crate) bytes_max: u64,
+}
+
+impl Inflight {
+    fn is_full(&self, window: Window) -> bool {
+        let count = self.appends.len();
+        count >= window.appends_max || (count > 0 && self.bytes >= window.bytes_max)
+    }
+
+    fn push(&mut self, last: Index, bytes: u64) {
+        self.appends.push_back((last, bytes));
+        self.bytes += bytes;
+    }
+
+    fn answered(&mut self, matched: Index) {
+        while self.appends.front().is_some_and(|(last, _)| *last <= matched) {
+            let (_, bytes) = self.appends.pop_front().expect("looked at above");
+            self.bytes -= bytes;
+        }
+    }
+}
+
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 enum State {
     /// Where the logs agree is not known; `asked` while an append is unanswered.
     Probe { asked: bool },
-    /// The last index of each append in flight.
+    /// Appends are under way ahead of their answers.
     /// `nudge`: the last of them may have been lost, with nothing behind it to show that.
-    Replicate { inflight: VecDeque<Index>, nudge: bool },
+    Replicate { inflight: Inflight, nudge: bool },
     /// A snapshot is on its way since `ticks`.
     Snapshot { ticks: u32 },
 }
@@ -50,10 +83,10 @@ impl Progress {
     }
 
     /// Whether one more append may be sent.
-    pub(crate) fn may_send(&self, inflight_appends_max: usize) -> bool {
+    pub(crate) fn may_send(&self, window: Window) -> bool {
         match &self.state {
             State::Probe { asked } => !asked,
-            State::Replicate { inflight, nudge } => *nudge || inflight.len() < inflight_appends_max,
+            State::Replicate { inflight, nudge } => *nudge || !inflight.is_full(window),
             State::Snapshot { .. } => false,
         }
     }
@@ -80,15 +113,16 @@ impl Progress {
         }
     }
 
-    /// An append up to `last` was sent; none of its entries if `last` is below `next`.
-    pub(crate) fn sent(&mut self, last: Index, commit: Index) {
+    /// An append up to `last` was sent that weighs so many bytes; without entries if `last` is
+    /// below `next`.
+    pub(crate) fn sent(&mut self, last: Index, bytes: u64, commit: Index) {
         self.commit_sent = self.commit_sent.max(commit);
         match &mut self.state {
             State::Probe { asked } => *asked = true,
             State::Replicate { inflight, nudge } => {
                 *nudge = false;
                 if last >= self.next {
-                    inflight.push_back(last);
+                    inflight.push(last, bytes);
                     self.next = last.next();
                 }
             }
@@ -103,15 +137,13 @@ impl Progress {
         self.next = self.next.max(self.matched.next());
         match &mut self.state {
             State::Replicate { inflight, .. } => {
-                while inflight.front().is_some_and(|last| *last <= matched) {
-                    inflight.pop_front();
-                }
+                inflight.answered(matched);
             }
             // An answer from before the snapshot does not show that it arrived.
             State::Snapshot { .. } if self.matched < log_start => {}
             State::Probe { .. } | State::Snapshot { .. } => {
                 self.next = self.matched.next();
-                self.state = State::Replicate { inflight: VecDeque::new(), nudge: false };
+                self.state = State::Replicate { inflight: Inflight::default(), nudge: false };
             }
         }
         news
@@ -137,7 +169,7 @@ impl Progress {
     pub(crate) fn ask_again(&mut self) {
         match &mut self.state {
             State::Probe { asked } => *asked = false,
-            State::Replicate { inflight, nudge } => *nudge = !inflight.is_empty(),
+            State::Replicate { inflight, nudge } => *nudge = !inflight.appends.is_empty(),
             State::Snapshot { .. } => {}
         }
     }
@@ -167,6 +199,8 @@ mod tests {
     use super::*;
     use crate::types::{Incarnation, NodeId};
 
+    const WINDOW: Window = Window { appends_max: 2, bytes_max: 50 };
+
     fn progress(next: u64) -> Progress {
         Progress::new(MemberId::new(NodeId(2), Incarnation(2)), Index(next))
     }
@@ -174,29 +208,34 @@ mod tests {
     #[test]
     fn a_probe_waits_for_its_answer_and_then_pipelines() {
         let mut follower = progress(5);
-        assert!(follower.may_send(2));
-        follower.sent(Index(6), Index(0));
-        assert!(!follower.may_send(2), "one question at a time");
+        assert!(follower.may_send(WINDOW));
+        follower.sent(Index(6), 10, Index(0));
+        assert!(!follower.may_send(WINDOW), "one question at a time");
         assert!(follower.appended(Index(6), Index(0)));
         assert_eq!((follower.matched, follower.next), (Index(6), Index(7)));
-        follower.sent(Index(8), Index(0));
-        follower.sent(Index(9), Index(0));
-        assert!(!follower.may_send(2), "the window is full");
+        follower.sent(Index(8), 10, Index(0));
+        follower.sent(Index(9), 10, Index(0));
+        assert!(!follower.may_send(WINDOW), "the window is full");
         assert!(follower.appended(Index(8), Index(0)));
-        assert!(follower.may_send(2));
+        assert!(follower.may_send(WINDOW));
+        follower.sent(Index(10), 100, Index(0));
+        assert!(follower.appended(Index(9), Index(0)));
+        assert!(!follower.may_send(WINDOW), "one append may be larger than the window, alone");
+        assert!(follower.appended(Index(10), Index(0)));
+        assert!(follower.may_send(WINDOW));
     }
 
     #[test]
     fn a_refusal_steps_back_to_the_hint_but_never_below_what_matches() {
         let mut follower = progress(9);
-        follower.sent(Index(9), Index(0));
+        follower.sent(Index(9), 10, Index(0));
         assert!(!follower.rejected(Index(5), Index(2)), "an answer to another question");
         assert!(follower.rejected(Index(8), Index(4)));
         assert_eq!(follower.next, Index(5));
-        follower.sent(Index(9), Index(0));
+        follower.sent(Index(9), 10, Index(0));
         follower.appended(Index(9), Index(0));
         assert!(!follower.rejected(Index(8), Index(0)), "it is known to match");
-        follower.sent(Index(12), Index(0));
+        follower.sent(Index(12), 10, Index(0));
         assert!(follower.rejected(Index(12), Index(3)));
         assert_eq!(follower.next, Index(10));
     }

@@ -1,4 +1,5 @@
-//! Counting: how far a majority has come, and whether a vote is decided.
+//! Counting: how far a majority has come, and whether a vote is decided. In a joint configuration
+//! both halves count, each on its own (paper §6).
 
 use crate::configuration::Configuration;
 use crate::types::{Index, NodeId};
@@ -7,63 +8,109 @@ use alloc::vec::Vec;
 
 /// How an election stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Tally {
+pub enum Tally {
+    /// A majority granted it, of each half.
     Won,
+    /// A majority can't be reached any more, in one of the halves.
     Lost,
+    /// Neither yet.
     Open,
 }
 
 /// How many of `voters` make a majority.
-pub(crate) const fn majority(voters: usize) -> usize {
+#[must_use]
+pub const fn majority(voters: usize) -> usize {
     voters / 2 + 1
 }
 
 /// How the election stands, given the answers so far (granted or not).
-pub(crate) fn tally(configuration: &Configuration, votes: &BTreeMap<NodeId, bool>) -> Tally {
-    let needed = majority(configuration.len());
-    let count =
-        |wanted| configuration.voter_ids().filter(|node| votes.get(node) == Some(&wanted)).count();
-    if configuration.is_empty() {
+#[must_use]
+pub fn tally(configuration: &Configuration, votes: &BTreeMap<NodeId, bool>) -> Tally {
+    let new = tally_half(configuration.new_voters(), votes);
+    if !configuration.is_joint() {
+        return new;
+    }
+    match (new, tally_half(configuration.old_voters(), votes)) {
+        (Tally::Won, Tally::Won) => Tally::Won,
+        (Tally::Lost, _) | (_, Tally::Lost) => Tally::Lost,
+        _ => Tally::Open,
+    }
+}
+
+fn tally_half(voters: impl Iterator<Item = NodeId>, votes: &BTreeMap<NodeId, bool>) -> Tally {
+    let (mut granted, mut refused, mut count) = (0, 0, 0);
+    for voter in voters {
+        count += 1;
+        match votes.get(&voter) {
+            Some(true) => granted += 1,
+            Some(false) => refused += 1,
+            None => {}
+        }
+    }
+    let needed = majority(count);
+    if count == 0 {
         Tally::Open
-    } else if count(true) >= needed {
+    } else if granted >= needed {
         Tally::Won
-    } else if count(false) > configuration.len() - needed {
+    } else if refused > count - needed {
         Tally::Lost
     } else {
         Tally::Open
     }
 }
 
-/// The highest number that a majority of the voters has reached; 0 without voters.
-pub(crate) fn reached(
-    configuration: &Configuration,
-    mut reached_by: impl FnMut(NodeId) -> u64,
+/// The highest number that a majority of the voters has reached, of each half; 0 without voters.
+pub fn reached(configuration: &Configuration, mut reached_by: impl FnMut(NodeId) -> u64) -> u64 {
+    let new = reached_half(configuration.new_voters(), &mut reached_by);
+    if !configuration.is_joint() {
+        return new;
+    }
+    new.min(reached_half(configuration.old_voters(), &mut reached_by))
+}
+
+fn reached_half(
+    voters: impl Iterator<Item = NodeId>,
+    reached_by: &mut impl FnMut(NodeId) -> u64,
 ) -> u64 {
-    let mut each: Vec<u64> = configuration.voter_ids().map(&mut reached_by).collect();
+    let mut each: Vec<u64> = voters.map(reached_by).collect();
     each.sort_unstable_by(|a, b| b.cmp(a));
     each.get(majority(each.len()) - 1).copied().unwrap_or(0)
 }
 
 /// The highest index that a majority of the voters holds durably.
-pub(crate) fn committed(
-    configuration: &Configuration,
-    mut matched: impl FnMut(NodeId) -> Index,
-) -> Index {
+pub fn committed(configuration: &Configuration, mut matched: impl FnMut(NodeId) -> Index) -> Index {
     Index(reached(configuration, |node| matched(node).0))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::configuration::Member;
+    use crate::configuration::{Member, Standing};
     use crate::types::{Incarnation, MemberId};
     use bytes::Bytes;
 
+    fn member(node: u64) -> Member {
+        Member { id: MemberId::new(NodeId(node), Incarnation(node)), info: Bytes::new() }
+    }
+
     fn voters(count: u64) -> Configuration {
-        Configuration::new((1..=count).map(|node| Member {
-            id: MemberId::new(NodeId(node), Incarnation(node)),
-            info: Bytes::new(),
-        }))
+        Configuration::new((1..=count).map(member))
+    }
+
+    fn joint(old: &[u64], new: &[u64]) -> Configuration {
+        let standing = |node| match (old.contains(&node), new.contains(&node)) {
+            (true, true) => Standing::Voter,
+            (true, false) => Standing::Outgoing,
+            (false, true) => Standing::Incoming,
+            (false, false) => Standing::Learner,
+        };
+        Configuration::with_standings((1..=9).map(|node| (member(node), standing(node))))
+    }
+
+    fn votes(granted: &[u64], refused: &[u64]) -> BTreeMap<NodeId, bool> {
+        let yes = granted.iter().map(|node| (NodeId(*node), true));
+        let no = refused.iter().map(|node| (NodeId(*node), false));
+        yes.chain(no).collect()
     }
 
     #[test]
@@ -90,11 +137,6 @@ mod tests {
 
     #[test]
     fn a_vote_is_won_lost_or_open() {
-        let votes = |granted: &[u64], refused: &[u64]| {
-            let yes = granted.iter().map(|node| (NodeId(*node), true));
-            let no = refused.iter().map(|node| (NodeId(*node), false));
-            yes.chain(no).collect::<BTreeMap<_, _>>()
-        };
         for (count, granted, refused, expected) in [
             (3, &[1, 2][..], &[][..], Tally::Won),
             (3, &[1], &[2], Tally::Open),
@@ -106,5 +148,29 @@ mod tests {
         ] {
             assert_eq!(tally(&voters(count), &votes(granted, refused)), expected);
         }
+    }
+
+    #[test]
+    fn a_joint_configuration_needs_a_majority_of_each_half() {
+        let configuration = joint(&[1, 2, 3], &[3, 4, 5]);
+        // A majority of the union alone decides nothing.
+        assert_eq!(tally(&configuration, &votes(&[1, 2, 3], &[])), Tally::Open);
+        assert_eq!(tally(&configuration, &votes(&[1, 3, 4], &[])), Tally::Won);
+        assert_eq!(tally(&configuration, &votes(&[1, 2, 3], &[4, 5])), Tally::Lost);
+        let at = |node: NodeId| Index([9, 9, 2, 1, 1][usize::try_from(node.0).unwrap() - 1]);
+        assert_eq!(committed(&configuration, at), Index(1));
+        let at = |node: NodeId| Index([9, 1, 8, 7, 1][usize::try_from(node.0).unwrap() - 1]);
+        assert_eq!(committed(&configuration, at), Index(7));
+    }
+
+    #[test]
+    fn a_learner_counts_for_nothing() {
+        let configuration = joint(&[1, 2, 3], &[1, 2, 3]);
+        assert!(!configuration.is_joint());
+        assert_eq!(tally(&configuration, &votes(&[1, 4, 5, 6], &[])), Tally::Open);
+        assert_eq!(
+            committed(&configuration, |node| Index(if node.0 > 3 { 9 } else { 2 })),
+            Index(2)
+        );
     }
 }

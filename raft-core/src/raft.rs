@@ -3,17 +3,19 @@
 //! table that sends each message to its handler. What the roles do is in `election`, `follower`,
 //! `leader` and `requests`.
 
+use crate::change::{ChangeError, Step};
 use crate::config::{Config, ConfigError, Restored};
-use crate::configuration::Configuration;
+use crate::configuration::{Configuration, Leave};
 use crate::log::Log;
 use crate::membership::Membership;
-use crate::message::{Body, Message, SnapshotMeta};
+use crate::message::{Ballot, Body, Cause, Message, SnapshotMeta};
 use crate::proposals::Forwarded;
 use crate::ready::{Fate, LogStart, Outbound, Ready};
 use crate::rng::Rng;
 use crate::role::{Follower, Role};
 use crate::status::Dropped;
-use crate::types::{HardState, Index, MemberId, RequestNumber, Term, WriteNumber};
+use crate::types::{EntryId, HardState, Index, MemberId, NodeId, RequestNumber, Term, WriteNumber};
+use crate::weights::Weights;
 use crate::writes::Writes;
 use alloc::vec::Vec;
 use bytes::Bytes;
@@ -35,6 +37,7 @@ pub(crate) struct Core {
     pub(crate) term: Term,
     pub(crate) vote: Option<MemberId>,
     pub(crate) log: Log,
+    pub(crate) weights: Weights,
     pub(crate) membership: Membership,
     pub(crate) writes: Writes,
     pub(crate) out: Out,
@@ -59,6 +62,7 @@ pub(crate) struct Out {
     pub(crate) send: Vec<Outbound>,
     pub(crate) proposals: Vec<(RequestNumber, Fate)>,
     pub(crate) reads: Vec<(RequestNumber, Option<Index>)>,
+    pub(crate) changes: Vec<(RequestNumber, Result<EntryId, ChangeError>)>,
 }
 
 /// Something that happens to a core.
@@ -84,6 +88,36 @@ pub enum Event {
     Read {
         /// The caller's number for it, used once in a boot.
         number: RequestNumber,
+    },
+    /// A caller asks for a read that may be answered without a round, by the leader's lease; told
+    /// in [`Ready::reads`]. Where there is no lease it is a [`Event::Read`].
+    ReadByLease {
+        /// The caller's number for it, used once in a boot.
+        number: RequestNumber,
+        /// The clock, read for this call.
+        now: u64,
+    },
+    /// A caller changes the configuration, on the leader; told in [`Ready::changes`].
+    Change {
+        /// The caller's number for it, used once in a boot.
+        number: RequestNumber,
+        /// Only if the configuration was set at this index (compare and set).
+        expected: Option<Index>,
+        /// What to change.
+        steps: Vec<Step>,
+        /// How a joint configuration ends.
+        leave: Leave,
+    },
+    /// A caller ends a joint configuration, on the leader; told in [`Ready::changes`].
+    LeaveJoint {
+        /// The caller's number for it, used once in a boot.
+        number: RequestNumber,
+    },
+    /// The leader hands over to this voter, once that holds the whole log (thesis §3.10). Given up
+    /// after an election time-out; ignored where there is nothing to hand over.
+    Transfer {
+        /// Who shall lead.
+        to: NodeId,
     },
     /// A proposal or read that was to be passed on to the leader never left this member: it can be
     /// made again without a second one being possible.
@@ -129,6 +163,7 @@ impl Raft {
             membership: Membership::restore(&snapshot, restored.configurations),
             writes: Writes::restore(log.last().index),
             log,
+            weights: Weights::default(),
             out: Out::default(),
             forwarded: Forwarded::default(),
             rng: Rng::new(config.seed),
@@ -160,6 +195,16 @@ impl Raft {
             Event::Persisted(number) => self.persisted(number),
             Event::Propose { number, data } => self.propose(number, data),
             Event::Read { number } => self.read(number),
+            Event::ReadByLease { number, now } => self.read_by_lease(number, now),
+            Event::Change { number, expected, steps, leave } => {
+                let changed = self.change(expected, &steps, leave);
+                self.core.out.changes.push((number, changed));
+            }
+            Event::LeaveJoint { number } => {
+                let left = self.leave_joint();
+                self.core.out.changes.push((number, left));
+            }
+            Event::Transfer { to } => self.transfer(to),
             Event::Unsent { number } => self.core.unsent(number),
             Event::Forget { number } => self.core.forget(number),
             Event::Form(configuration) => self.core.form(configuration),
@@ -180,6 +225,7 @@ impl Raft {
             committed: self.core.log.hand_out(),
             proposals: out.proposals,
             reads: out.reads,
+            changes: out.changes,
         }
     }
 
@@ -187,11 +233,12 @@ impl Raft {
         self.core.now = self.core.now.max(now);
         self.core.elapsed = self.core.elapsed.saturating_add(1);
         self.core.unheard = self.core.unheard.saturating_add(1);
+        self.core.writes.tick();
         if matches!(self.role, Role::Leader(_)) {
             self.tick_leader();
         } else if self.core.elapsed >= self.core.timeout {
             self.core.reset_timer();
-            self.pre_campaign();
+            self.time_out();
         }
     }
 
@@ -212,8 +259,8 @@ impl Raft {
         if message.term > self.core.term {
             match message.body {
                 // Neither asking nor a promise for later moves anybody's term.
-                Body::PreVote { .. } | Body::PreVoted(crate::Ballot::Granted) => {}
-                Body::Vote { .. } if self.keeps_its_leader() => return,
+                Body::PreVote { .. } | Body::PreVoted(Ballot::Granted) => {}
+                Body::Vote { cause: Cause::Timeout, .. } if self.keeps_its_leader() => return,
                 _ => self.follow(message.term, None),
             }
         } else if message.term < self.core.term && !message.body.is_refused_pre_vote() {
@@ -228,15 +275,17 @@ impl Raft {
         let Message { from, term, body, .. } = message;
         match (&mut self.role, body) {
             (_, Body::PreVote { last }) => self.on_pre_vote(from, term, last),
-            (_, Body::Vote { last }) => self.on_vote(from, last),
+            (_, Body::Vote { last, .. }) => self.on_vote(from, last),
             (Role::PreCandidate(_), Body::PreVoted(ballot)) => {
                 self.on_pre_voted(from, term, ballot)
             }
             (Role::Candidate(_), Body::Voted(ballot)) => self.on_voted(from, ballot),
 
-            (Role::Leader(_), Body::Append { .. } | Body::Heartbeat { .. } | Body::Snapshot(_)) => {
+            (Role::Leader(_), Body::Append { .. } | Body::Heartbeat { .. })
+            | (Role::Leader(_), Body::Snapshot(_) | Body::TimeoutNow) => {
                 self.core.dropped.impossible += 1;
             }
+            (_, Body::TimeoutNow) => self.on_timeout_now(from),
             (_, Body::Append { prev, entries, commit }) => {
                 self.heard(from);
                 self.core.on_append(from, prev, entries, commit);
@@ -319,12 +368,15 @@ impl Raft {
     /// When one does not hold.
     pub fn check(&self) {
         self.core.log.check();
+        assert!(self.configuration().is_sound(), "somebody votes in each half");
         self.core.membership.check(self.core.log.last().index);
         assert!(self.core.log.last().term <= self.core.term, "no entry is from a later term");
         if let Role::Leader(leader) = &self.role {
             for progress in leader.followers.values() {
                 progress.check();
                 assert!(progress.matched <= self.core.log.last().index, "nobody is ahead");
+                let member = self.configuration().contains(progress.member);
+                assert!(member, "only members are replicated to");
             }
         }
     }

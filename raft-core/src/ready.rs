@@ -1,6 +1,7 @@
 //! What the driver is asked to do: `Ready`, with `Persist` (what must be durable, and what may be
 //! said only then) and `Outbound` (what may leave at once).
 
+use crate::change::ChangeError;
 use crate::entry::Entry;
 use crate::message::{Message, Snapshot};
 use crate::types::{
@@ -23,6 +24,8 @@ pub struct Ready {
     pub committed: Option<RangeInclusive<Index>>,
     /// What became of proposals.
     pub proposals: Vec<(RequestNumber, Fate)>,
+    /// What became of changes of the configuration.
+    pub changes: Vec<(RequestNumber, Result<EntryId, ChangeError>)>,
     /// Reads that may be served once all up to their index is applied; `None`: refused.
     pub reads: Vec<(RequestNumber, Option<Index>)>,
 }

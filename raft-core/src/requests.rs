@@ -16,8 +16,8 @@ impl Raft {
         let core = &mut self.core;
         match &self.role {
             Role::Leader(_) => {
-                let id = self.append(EntryKind::Command, data);
-                self.core.out.proposals.push((number, Fate::Appended(id)));
+                let fate = self.accept(data).map_or(Fate::Refused, Fate::Appended);
+                self.core.out.proposals.push((number, fate));
             }
             Role::Follower(follower) => match follower.leader {
                 Some(leader)
@@ -49,6 +49,14 @@ impl Raft {
         }
     }
 
+    /// A read that the lease answers, or one that asks for a round.
+    pub(crate) fn read_by_lease(&mut self, number: RequestNumber, now: u64) {
+        match self.leased_index(now) {
+            Some(index) => self.core.out.reads.push((number, Some(index))),
+            None => self.read(number),
+        }
+    }
+
     /// A follower passes a proposal on. A repeated message is not a second proposal.
     pub(crate) fn on_propose(
         &mut self,
@@ -57,22 +65,30 @@ impl Raft {
         number: RequestNumber,
         data: Bytes,
     ) {
-        let Role::Leader(leader) = &mut self.role else {
-            return;
-        };
+        let Role::Leader(leader) = &mut self.role else { return };
         if !leader.seen.entry(from).or_default().is_new(boot, number) {
             self.core.dropped.outdated += 1;
             return;
         }
-        let id = self.append(EntryKind::Command, data);
-        self.core.answer(from, Body::Proposed { boot, number, appended: Some(id) });
+        let appended = self.accept(data);
+        self.core.answer(from, Body::Proposed { boot, number, appended });
+    }
+
+    /// Appends a command, unless leadership is being handed over, or too much is not committed.
+    fn accept(&mut self, data: Bytes) -> Option<EntryId> {
+        let Role::Leader(leader) = &self.role else { return None };
+        let core = &self.core;
+        let waiting = core.weights.between(core.log.committed(), core.log.last().index);
+        let fits = waiting.saturating_add(data.len() as u64) <= core.config.uncommitted_bytes_max;
+        // A single command may be larger than the limit, alone.
+        let alone = core.log.committed() == core.log.last().index;
+        let accepts = leader.transfer.is_none() && (fits || alone);
+        accepts.then(|| self.append(EntryKind::Command, data))
     }
 
     /// A follower asks for a read. A repeated message costs nothing but a second answer.
     pub(crate) fn on_read(&mut self, member: MemberId, boot: Boot, number: RequestNumber) {
-        let Role::Leader(leader) = &mut self.role else {
-            return;
-        };
+        let Role::Leader(leader) = &mut self.role else { return };
         leader.reads.push(Reader::Member { member, boot, number });
     }
 }

@@ -1,5 +1,6 @@
 //! What a member is at the moment: `Role`. A role's data exists only in that role.
 
+use crate::lease::Lease;
 use crate::progress::Progress;
 use crate::proposals::Seen;
 use crate::reads::ReadQueue;
@@ -35,7 +36,7 @@ pub(crate) struct Candidate {
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Leader {
-    /// The other voters.
+    /// The other members, learners too.
     pub(crate) followers: BTreeMap<NodeId, Progress>,
     pub(crate) reads: ReadQueue,
     /// The latest heartbeat round.
@@ -45,6 +46,25 @@ pub(crate) struct Leader {
     /// Log time when leadership began, and the clock then: what entries are stamped by.
     pub(crate) time_base: LogTime,
     pub(crate) since: u64,
+    /// To whom leadership is being handed over.
+    pub(crate) transfer: Option<Transfer>,
+    pub(crate) lease: Lease,
+}
+
+/// A hand-over under way. Proposals are refused meanwhile, so that it comes to an end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Transfer {
+    pub(crate) to: MemberId,
+    /// Ticks since it was asked for; after an election time-out it is given up.
+    pub(crate) ticks: u32,
+    pub(crate) told: Told,
+}
+
+/// Whether the next leader was told to campaign.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Told {
+    NotYet,
+    Already,
 }
 
 impl Role {

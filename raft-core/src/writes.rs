@@ -18,6 +18,7 @@ pub(crate) struct Writes {
     written: Index,
     inflight: VecDeque<Inflight>,
     last_number: WriteNumber,
+    ticks: u64,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -32,6 +33,8 @@ struct Inflight {
     number: WriteNumber,
     /// The end of the log that this write makes durable.
     end: Index,
+    /// When it was handed out, in ticks.
+    since: u64,
 }
 
 impl Writes {
@@ -103,8 +106,21 @@ impl Writes {
         self.last_number.0 += 1;
         persist.number = self.last_number;
         self.written = log_end;
-        self.inflight.push_back(Inflight { number: persist.number, end: log_end });
+        self.inflight.push_back(Inflight {
+            number: persist.number,
+            end: log_end,
+            since: self.ticks,
+        });
         Some(persist)
+    }
+
+    pub(crate) fn tick(&mut self) {
+        self.ticks += 1;
+    }
+
+    /// For how many ticks the oldest write has not been acknowledged.
+    pub(crate) fn oldest(&self) -> u64 {
+        self.inflight.front().map_or(0, |write| self.ticks - write.since)
     }
 
     /// All writes up to `number` are durable. Returns up to which index that covers the log, or

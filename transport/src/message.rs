@@ -12,8 +12,8 @@
 
 use bytes::{Buf, BufMut, Bytes, BytesMut, TryGetError};
 use holm_raft_core::{
-    Ballot, Body, Boot, Configuration, Entry, EntryId, EntryKind, Incarnation, Index, LogTime,
-    MemberId, Message, NodeId, RequestNumber, Snapshot, SnapshotMeta, Term,
+    Ballot, Body, Boot, Cause, Configuration, Entry, EntryId, EntryKind, Incarnation, Index,
+    LogTime, MemberId, Message, NodeId, RequestNumber, Snapshot, SnapshotMeta, Term,
 };
 
 /// The bytes before the fields.
@@ -54,6 +54,7 @@ pub(crate) fn class(body: &Body) -> Class {
         | Body::Rejected { .. }
         | Body::Heartbeat { .. }
         | Body::HeartbeatAck { .. }
+        | Body::TimeoutNow
         | Body::Proposed { .. }
         | Body::Read { .. }
         | Body::ReadAt { .. } => Class::Urgent,
@@ -63,8 +64,10 @@ pub(crate) fn class(body: &Body) -> Class {
 /// How many bytes `put` appends.
 pub(crate) fn length(message: &Message) -> usize {
     let fields = match &message.body {
+        Body::TimeoutNow => 0,
         Body::PreVoted(_) | Body::Voted(_) => 1,
-        Body::PreVote { .. } | Body::Vote { .. } | Body::Heartbeat { .. } | Body::Read { .. } => 16,
+        Body::PreVote { .. } | Body::Heartbeat { .. } | Body::Read { .. } => 16,
+        Body::Vote { .. } => 17,
         Body::Append { entries, .. } => {
             28 + entries.iter().map(|entry| ENTRY_HEAD_BYTES + entry.data.len()).sum::<usize>()
         }
@@ -87,7 +90,15 @@ pub(crate) fn put(message: &Message, out: &mut BytesMut) {
     out.put_u64_le(message.to.incarnation.0);
     out.put_u64_le(message.term.0);
     match &message.body {
-        Body::PreVote { last } | Body::Vote { last } => put_id(*last, out),
+        Body::PreVote { last } => put_id(*last, out),
+        Body::Vote { last, cause } => {
+            put_id(*last, out);
+            out.put_u8(match cause {
+                Cause::Timeout => 0,
+                Cause::Transfer => 1,
+            });
+        }
+        Body::TimeoutNow => {}
         Body::PreVoted(ballot) | Body::Voted(ballot) => out.put_u8(match ballot {
             Ballot::Refused => 0,
             Ballot::Granted => 1,
@@ -165,6 +176,7 @@ const fn tag(body: &Body) -> u8 {
         Body::Proposed { .. } => 12,
         Body::Read { .. } => 13,
         Body::ReadAt { .. } => 14,
+        Body::TimeoutNow => 15,
     }
 }
 
@@ -172,7 +184,7 @@ fn take_body(tag: u8, bytes: &mut Bytes) -> Result<Body, Malformed> {
     Ok(match tag {
         1 => Body::PreVote { last: take_id(bytes)? },
         2 => Body::PreVoted(take_ballot(bytes)?),
-        3 => Body::Vote { last: take_id(bytes)? },
+        3 => Body::Vote { last: take_id(bytes)?, cause: take_cause(bytes)? },
         4 => Body::Voted(take_ballot(bytes)?),
         5 => take_append(bytes)?,
         6 => Body::Appended { matched: Index(bytes.try_get_u64_le()?) },
@@ -200,8 +212,17 @@ fn take_body(tag: u8, bytes: &mut Bytes) -> Result<Body, Malformed> {
             let index = take_option(bytes, |bytes| Ok(Index(bytes.try_get_u64_le()?)))?;
             Body::ReadAt { boot, number, index }
         }
+        15 => Body::TimeoutNow,
         _ => return Err(Malformed("its tag is unknown")),
     })
+}
+
+fn take_cause(bytes: &mut Bytes) -> Result<Cause, Malformed> {
+    match bytes.try_get_u8()? {
+        0 => Ok(Cause::Timeout),
+        1 => Ok(Cause::Transfer),
+        _ => Err(Malformed("its cause is unknown")),
+    }
 }
 
 fn take_append(bytes: &mut Bytes) -> Result<Body, Malformed> {

@@ -175,7 +175,7 @@ impl Item {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use holm_raft_core::{Body, EntryId, Incarnation, Term};
+    use holm_raft_core::{Body, Cause, EntryId, Incarnation, Term};
 
     const PEER: MemberId = MemberId::new(NodeId(2), Incarnation(7));
 
@@ -193,7 +193,12 @@ mod tests {
 
     fn vote(to: MemberId) -> Message {
         let from = MemberId::new(NodeId(1), Incarnation(1));
-        Message { from, to, term: Term(3), body: Body::Vote { last: EntryId::ZERO } }
+        Message {
+            from,
+            to,
+            term: Term(3),
+            body: Body::Vote { last: EntryId::ZERO, cause: Cause::Timeout },
+        }
     }
 
     #[test]

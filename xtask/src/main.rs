@@ -31,15 +31,24 @@ enum Task {
         #[arg(long, default_value_t = 1_000)]
         node: u64,
     },
+    /// Run other consensus crates' test data against the core, and the same random inputs to both.
+    Outside,
+    /// Measure the core next to other consensus crates, in one run.
+    Peers,
 }
 
 /// The fuzz targets; a test holds them against the folder.
 const FUZZ_TARGETS: [&str; 3] = ["core_events", "transport_frames", "wal_recovery"];
 
+/// A workspace of its own: ordinary builds do not compile the peers.
+const PEERS: &str = "benches/peers/Cargo.toml";
+
 fn main() -> ExitCode {
     let done = match Cli::parse().task {
         Task::Fuzz { target, seconds } => fuzz(target.as_deref(), seconds),
         Task::Campaign { core, node } => campaign(core, node),
+        Task::Outside => run(cargo(&["test", "--release", "--manifest-path", PEERS])),
+        Task::Peers => run(cargo(&["run", "--release", "--manifest-path", PEERS])),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
@@ -63,7 +72,10 @@ fn fuzz(only: Option<&str>, seconds: u64) -> Result<(), String> {
     let limit = format!("-max_total_time={seconds}");
     for target in FUZZ_TARGETS.into_iter().filter(|target| only.is_none_or(|only| only == *target))
     {
-        run(cargo(&["+nightly", "fuzz", "run", target, "--", &limit]))?;
+        // What is found goes to the first folder; the kept corpus is read only.
+        let (found, kept) = (format!("target/fuzz/{target}"), format!("fuzz/corpus/{target}"));
+        std::fs::create_dir_all(root().join(&found)).map_err(|e| format!("{found}: {e}"))?;
+        run(cargo(&["+nightly", "fuzz", "run", target, &found, &kept, "--", &limit]))?;
     }
     Ok(())
 }
@@ -76,11 +88,14 @@ fn campaign(core: u64, node: u64) -> Result<(), String> {
     run(cargo(&["sim", "sweep", "--seeds", &seeds]))
 }
 
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("xtask is in the workspace")
+}
+
 /// `cargo` as rustup's proxy, so that `+nightly` works, in the workspace.
 fn cargo(arguments: &[&str]) -> Command {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("xtask is in the workspace");
     let mut command = Command::new("cargo");
-    command.args(arguments).current_dir(root).env_remove("RUSTUP_TOOLCHAIN").env_remove("CARGO");
+    command.args(arguments).current_dir(root()).env_remove("RUSTUP_TOOLCHAIN").env_remove("CARGO");
     command
 }
 

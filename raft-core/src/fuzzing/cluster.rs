@@ -3,9 +3,9 @@
 
 use super::disk::Disk;
 use crate::{
-    Body, Boot, Config, Configuration, Entry, EntryId, Event, Fate, Incarnation, Index, LogStart,
-    Member, MemberId, Message, NodeId, Outbound, Persist, Raft, RequestNumber, Snapshot,
-    SnapshotMeta, Term,
+    Body, Boot, Config, Configuration, Entry, EntryId, EntryKind, Event, Fate, Incarnation, Index,
+    Leave, LogStart, Member, MemberId, Message, NodeId, Outbound, Persist, Raft, RequestNumber,
+    Snapshot, SnapshotMeta, Step, Term,
 };
 use bytes::Bytes;
 use std::collections::{BTreeMap, VecDeque};
@@ -27,6 +27,8 @@ pub struct Outcome {
     pub installed: u64,
     /// Suffixes that were dropped.
     pub truncated: u64,
+    /// Configurations that were appended.
+    pub changed: u64,
 }
 
 impl AddAssign for Outcome {
@@ -37,6 +39,7 @@ impl AddAssign for Outcome {
         self.reads += other.reads;
         self.installed += other.installed;
         self.truncated += other.truncated;
+        self.changed += other.changed;
     }
 }
 
@@ -74,11 +77,12 @@ impl Cluster {
     #[cfg(test)]
     pub(crate) const CALM_STEP: u8 = 255;
 
-    /// `count` members that have just formed a cluster.
+    /// `count` members, of whom the first `formed` have just formed a cluster; the others wait to
+    /// be added.
     #[must_use]
-    pub(crate) fn new(count: u64, seed: u64) -> Self {
+    pub(crate) fn new(count: u64, formed: u64, seed: u64) -> Self {
         let id = |node| MemberId::new(NodeId(node), Incarnation(node * 11));
-        let members = (1..=count).map(|node| Member { id: id(node), info: Bytes::new() });
+        let members = (1..=formed).map(|node| Member { id: id(node), info: Bytes::new() });
         let configuration = Configuration::new(members);
         let nodes = (1..=count).map(|node| {
             let durable = Disk::default();
@@ -99,7 +103,7 @@ impl Cluster {
             requests: 0,
             outcome: Outcome::default(),
         };
-        for at in 0..cluster.nodes.len() {
+        for at in 0..usize::try_from(formed).expect("a few") {
             cluster.handle(at, Event::Form(configuration.clone()));
             cluster.acknowledge(at);
         }
@@ -126,7 +130,9 @@ impl Cluster {
             150..175 => self.propose(at),
             175..185 => self.read(at),
             185..190 => self.crash(at, whom),
-            190..200 => self.snapshot(at),
+            190..195 => self.snapshot(at),
+            195..199 => self.change(whom),
+            199 => self.transfer(at),
             200..203 => self.cut = Some(self.nodes[at].me),
             203..206 => self.cut_leader(),
             206..208 => self.cut = None,
@@ -155,22 +161,59 @@ impl Cluster {
         }
     }
 
-    /// Whether all have applied the same, which is all there is.
+    /// Whether all members have applied the same, which is all there is.
     #[must_use]
     #[cfg(test)]
     pub(crate) fn agrees(&self) -> bool {
         let last = self.ledger.last_key_value().map_or(Index(0), |(index, _)| *index);
-        self.nodes.iter().all(|node| node.applied == last)
+        let leaders = self.nodes.iter().filter(|node| node.raft.status().role == "leader");
+        let Some(leader) = leaders.max_by_key(|node| node.raft.status().term) else { return false };
+        let configuration = leader.raft.configuration();
+        let member = |node: &&Node| configuration.contains(node.me);
+        self.nodes.iter().filter(member).all(|node| node.applied == last)
     }
 
     /// The leader is cut off with entries of its own that nobody else will hear of.
     fn cut_leader(&mut self) {
-        let leads = |node: &Node| node.raft.status().role == "leader";
-        if let Some(at) = self.nodes.iter().position(leads) {
+        if let Some(at) = self.leader() {
             self.cut = Some(self.nodes[at].me);
             self.propose(at);
             self.propose(at);
         }
+    }
+
+    /// The leader is asked for one or two steps of a change.
+    fn change(&mut self, whom: usize) {
+        let Some(at) = self.leader() else { return };
+        let number = self.next_request();
+        let steps = [whom, whom / 7].map(|which| {
+            let node = &self.nodes[which % self.nodes.len()];
+            let member = Member { id: node.me, info: Bytes::new() };
+            match which / self.nodes.len() % 4 {
+                0 => Step::Voter(member),
+                1 => Step::Learner(member),
+                2 => Step::Joining(member),
+                _ => Step::Remove(node.me.node),
+            }
+        });
+        let steps = steps[..=whom % 2].to_vec();
+        let leave = if whom.is_multiple_of(5) { Leave::Asked } else { Leave::Automatic };
+        self.handle(at, Event::Change { number, expected: None, steps, leave });
+        if whom.is_multiple_of(3) {
+            self.handle(at, Event::LeaveJoint { number });
+        }
+    }
+
+    fn transfer(&mut self, at: usize) {
+        let to = self.nodes[at].me.node;
+        if let Some(leader) = self.leader() {
+            self.handle(leader, Event::Transfer { to });
+        }
+    }
+
+    /// A member that leads, in whichever term.
+    fn leader(&self) -> Option<usize> {
+        self.nodes.iter().position(|node| node.raft.status().role == "leader")
     }
 
     fn calm(&mut self, at: usize) {
@@ -297,6 +340,8 @@ impl Cluster {
         let ready = node.raft.ready();
         if let Some(persist) = ready.persist {
             self.outcome.truncated += u64::from(persist.truncate.is_some());
+            let changes = |entry: &&Entry| entry.kind == EntryKind::Configuration;
+            self.outcome.changed += persist.entries.iter().filter(changes).count() as u64;
             node.written.write(&persist);
             if let Some(snapshot) = &persist.snapshot {
                 self.outcome.installed += 1;

@@ -7,8 +7,8 @@ use crate::hello::Hello;
 use crate::message;
 use bytes::{BufMut, Bytes, BytesMut};
 use holm_raft_core::{
-    Ballot, Body, Boot, Configuration, Entry, EntryId, EntryKind, Incarnation, Index, LogTime,
-    Member, MemberId, Message, NodeId, RequestNumber, Snapshot, SnapshotMeta, Term,
+    Ballot, Body, Boot, Cause, Configuration, Entry, EntryId, EntryKind, Incarnation, Index,
+    LogTime, Member, MemberId, Message, NodeId, RequestNumber, Snapshot, SnapshotMeta, Term,
 };
 use std::fmt::Write;
 
@@ -44,7 +44,8 @@ fn bodies() -> Vec<(&'static str, Body)> {
     vec![
         ("pre-vote", Body::PreVote { last: id(5, 2) }),
         ("pre-voted", Body::PreVoted(Ballot::Granted)),
-        ("vote", Body::Vote { last: id(5, 2) }),
+        ("vote", Body::Vote { last: id(5, 2), cause: Cause::Timeout }),
+        ("vote-transfer", Body::Vote { last: id(5, 2), cause: Cause::Transfer }),
         ("voted", Body::Voted(Ballot::Refused)),
         ("append", Body::Append { prev: id(5, 2), entries, commit: Index(4) }),
         ("appended", Body::Appended { matched: Index(7) }),
@@ -58,6 +59,7 @@ fn bodies() -> Vec<(&'static str, Body)> {
         ("read", Body::Read { boot, number }),
         ("read-at", Body::ReadAt { boot, number, index: Some(Index(8)) }),
         ("read-at-refused", Body::ReadAt { boot, number, index: None }),
+        ("timeout-now", Body::TimeoutNow),
     ]
 }
 

@@ -3,8 +3,8 @@
 use crate::message::{Malformed, length, put, take};
 use bytes::{BufMut, Bytes, BytesMut};
 use holm_raft_core::{
-    Ballot, Body, Boot, Configuration, Entry, EntryId, EntryKind, Incarnation, Index, LogTime,
-    Member, MemberId, Message, NodeId, RequestNumber, Snapshot, SnapshotMeta, Term,
+    Ballot, Body, Boot, Cause, Configuration, Entry, EntryId, EntryKind, Incarnation, Index,
+    LogTime, Member, MemberId, Message, NodeId, RequestNumber, Snapshot, SnapshotMeta, Term,
 };
 use proptest::collection::vec;
 use proptest::option;
@@ -40,6 +40,10 @@ fn request() -> impl Strategy<Value = (Boot, RequestNumber)> {
     any::<(u64, u64)>().prop_map(|(boot, number)| (Boot(boot), RequestNumber(number)))
 }
 
+fn cause() -> impl Strategy<Value = Cause> {
+    prop_oneof![Just(Cause::Timeout), Just(Cause::Transfer)]
+}
+
 fn snapshot() -> impl Strategy<Value = Snapshot> {
     let members = vec((member_id(), data()).prop_map(|(id, info)| Member { id, info }), 0..4);
     (id(), any::<u64>(), members, any::<u64>(), data()).prop_map(
@@ -60,7 +64,8 @@ fn body() -> impl Strategy<Value = Body> {
     prop_oneof![
         id().prop_map(|last| Body::PreVote { last }),
         ballot().prop_map(Body::PreVoted),
-        id().prop_map(|last| Body::Vote { last }),
+        (id(), cause()).prop_map(|(last, cause)| Body::Vote { last, cause }),
+        Just(Body::TimeoutNow),
         ballot().prop_map(Body::Voted),
         (id(), vec(entry(), 0..5), number()).prop_map(|(prev, entries, commit)| Body::Append {
             prev,
