@@ -6,6 +6,8 @@
 
 mod cluster;
 mod disk;
+#[cfg(test)]
+mod scenarios;
 
 use cluster::Cluster;
 pub use cluster::Outcome;

@@ -3,9 +3,9 @@
 
 use super::disk::Disk;
 use crate::{
-    Body, Boot, Config, Configuration, Entry, EntryId, EntryKind, Event, Fate, Incarnation, Index,
-    Leave, LogStart, Member, MemberId, Message, NodeId, Outbound, Persist, Raft, RequestNumber,
-    Snapshot, SnapshotMeta, Step, Term,
+    Body, Boot, ChangeError, Config, Configuration, Entry, EntryId, EntryKind, Event, Fate,
+    Incarnation, Index, Leave, LogStart, Member, MemberId, Message, NodeId, Outbound, Persist,
+    Raft, RequestNumber, Snapshot, SnapshotMeta, Step, Term,
 };
 use bytes::Bytes;
 use std::collections::{BTreeMap, VecDeque};
@@ -45,24 +45,28 @@ impl AddAssign for Outcome {
 
 /// Some cores, what is between them, and what was ever committed.
 pub(crate) struct Cluster {
-    nodes: Vec<Node>,
+    pub(super) nodes: Vec<Node>,
     network: Vec<Message>,
     /// Who is cut off: what is sent to or by it is lost.
-    cut: Option<MemberId>,
+    pub(super) cut: Option<MemberId>,
     /// Everything that was ever applied anywhere: state-machine safety is one value an index.
     ledger: BTreeMap<Index, Entry>,
     leaders: BTreeMap<Term, MemberId>,
     /// The highest index committed when each read was asked for.
     asked: BTreeMap<RequestNumber, Index>,
-    now: u64,
+    pub(super) now: u64,
     requests: u64,
     outcome: Outcome,
+    /// What became of changes, proposals and reads, in order.
+    pub(super) changes: Vec<Result<EntryId, ChangeError>>,
+    pub(super) fates: Vec<Fate>,
+    pub(super) reads: Vec<(RequestNumber, Option<Index>)>,
 }
 
-struct Node {
-    me: MemberId,
+pub(super) struct Node {
+    pub(super) me: MemberId,
     boots: u64,
-    raft: Raft,
+    pub(super) raft: Raft,
     durable: Disk,
     written: Disk,
     pending: VecDeque<Persist>,
@@ -102,6 +106,9 @@ impl Cluster {
             now: 0,
             requests: 0,
             outcome: Outcome::default(),
+            changes: Vec::new(),
+            fates: Vec::new(),
+            reads: Vec::new(),
         };
         for at in 0..usize::try_from(formed).expect("a few") {
             cluster.handle(at, Event::Form(configuration.clone()));
@@ -144,6 +151,12 @@ impl Cluster {
     #[cfg(test)]
     pub(crate) fn settle(&mut self, ticks: u32) {
         self.cut = None;
+        self.run(ticks);
+    }
+
+    /// Everything that is on its way arrives, but to and from whoever is cut off.
+    #[cfg(test)]
+    pub(super) fn run(&mut self, ticks: u32) {
         for _ in 0..ticks {
             self.now += 10;
             for at in 0..self.nodes.len() {
@@ -166,8 +179,7 @@ impl Cluster {
     #[cfg(test)]
     pub(crate) fn agrees(&self) -> bool {
         let last = self.ledger.last_key_value().map_or(Index(0), |(index, _)| *index);
-        let leaders = self.nodes.iter().filter(|node| node.raft.status().role == "leader");
-        let Some(leader) = leaders.max_by_key(|node| node.raft.status().term) else { return false };
+        let Some(leader) = self.leader().map(|at| &self.nodes[at]) else { return false };
         let configuration = leader.raft.configuration();
         let member = |node: &&Node| configuration.contains(node.me);
         self.nodes.iter().filter(member).all(|node| node.applied == last)
@@ -211,9 +223,11 @@ impl Cluster {
         }
     }
 
-    /// A member that leads, in whichever term.
-    fn leader(&self) -> Option<usize> {
-        self.nodes.iter().position(|node| node.raft.status().role == "leader")
+    /// Who leads, in the latest term if there are several.
+    pub(super) fn leader(&self) -> Option<usize> {
+        let leads = |at: &usize| self.nodes[*at].raft.status().role == "leader";
+        let term = |at: &usize| self.nodes[*at].raft.status().term;
+        (0..self.nodes.len()).filter(leads).max_by_key(term)
     }
 
     fn calm(&mut self, at: usize) {
@@ -225,7 +239,12 @@ impl Cluster {
     }
 
     fn any_work(&mut self) -> bool {
-        for at in 0..self.nodes.len() {
+        self.work_but(None)
+    }
+
+    /// What waits is done, but for the disk of `hung`. Returns whether there was anything.
+    pub(super) fn work_but(&mut self, hung: Option<usize>) -> bool {
+        for at in (0..self.nodes.len()).filter(|at| Some(*at) != hung) {
             self.acknowledge(at);
         }
         if self.network.is_empty() {
@@ -257,6 +276,13 @@ impl Cluster {
         }
     }
 
+    /// What is on its way to a member is lost.
+    #[cfg(test)]
+    pub(super) fn lose_all_to(&mut self, at: usize) {
+        let to = self.nodes[at].me;
+        self.network.retain(|message| message.to != to);
+    }
+
     fn lose(&mut self, which: usize) {
         if !self.network.is_empty() {
             let which = which % self.network.len();
@@ -264,7 +290,7 @@ impl Cluster {
         }
     }
 
-    fn propose(&mut self, at: usize) {
+    pub(super) fn propose(&mut self, at: usize) {
         let number = self.next_request();
         let data = Bytes::copy_from_slice(&number.0.to_le_bytes());
         self.handle(at, Event::Propose { number, data });
@@ -330,7 +356,7 @@ impl Cluster {
         self.handle(at, Event::Compact(start));
     }
 
-    fn handle(&mut self, at: usize, event: Event) {
+    pub(super) fn handle(&mut self, at: usize, event: Event) {
         self.nodes[at].raft.handle(event);
         self.act(at);
     }
@@ -359,14 +385,14 @@ impl Cluster {
             let before = self.ledger.entry(Index(index)).or_insert_with(|| entry.clone());
             assert_eq!(before, entry, "state-machine safety (figure 3)");
         }
+        self.changes.extend(ready.changes.iter().map(|(_, changed)| *changed));
+        self.reads.extend(&ready.reads);
+        self.fates.extend(ready.proposals.iter().map(|(_, fate)| *fate));
         for (number, index) in ready.reads {
             if let (Some(asked), Some(index)) = (self.asked.remove(&number), index) {
                 self.outcome.reads += 1;
                 assert!(index >= asked, "a read misses what was committed before it was asked for");
             }
-        }
-        for (_, fate) in ready.proposals {
-            assert!(!matches!(fate, Fate::Appended(id) if id.term == Term(0)));
         }
         self.network.extend(sent);
         self.network.truncate(MESSAGES_MAX);
