@@ -74,7 +74,9 @@ mod tests {
 
     #[test]
     fn once_the_faults_stop_a_cluster_commits_and_catches_everybody_up() {
-        for seed in 0..200 {
+        // Where members do not keep their leader (seeds 3, 7, ...), one that was removed and does not
+        // know it may campaign for ever (paper §6): nothing is promised there.
+        for seed in (0..270).filter(|seed| seed % 4 != 3) {
             let mut cluster = Cluster::new(5, 3, seed);
             for step in schedule(seed, 800, 120).chunks_exact(2) {
                 cluster.step(step[0], step[1]);

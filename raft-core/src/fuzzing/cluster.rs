@@ -5,7 +5,7 @@ use super::disk::Disk;
 use crate::{
     Body, Boot, ChangeError, Config, Configuration, Entry, EntryId, EntryKind, Event, Fate,
     Incarnation, Index, Leave, LogStart, Member, MemberId, Message, NodeId, Outbound, Persist,
-    Raft, RequestNumber, Snapshot, SnapshotMeta, Step, Term,
+    Raft, RequestNumber, Snapshot, SnapshotMeta, Step, Switch, Term,
 };
 use bytes::Bytes;
 use std::collections::{BTreeMap, VecDeque};
@@ -45,6 +45,7 @@ impl AddAssign for Outcome {
 
 /// Some cores, what is between them, and what was ever committed.
 pub(crate) struct Cluster {
+    seed: u64,
     pub(super) nodes: Vec<Node>,
     network: Vec<Message>,
     /// Who is cut off: what is sent to or by it is lost.
@@ -97,6 +98,7 @@ impl Cluster {
             Node { me, boots: 1, raft, durable, written, pending, applied, last_seen_term }
         });
         let mut cluster = Self {
+            seed,
             nodes: nodes.collect(),
             network: Vec::new(),
             cut: None,
@@ -143,7 +145,8 @@ impl Cluster {
             200..203 => self.cut = Some(self.nodes[at].me),
             203..206 => self.cut_leader(),
             206..208 => self.cut = None,
-            208.. => self.calm(at),
+            208..214 => self.hurry(at),
+            214.. => self.calm(at),
         }
     }
 
@@ -183,6 +186,18 @@ impl Cluster {
         let configuration = leader.raft.configuration();
         let member = |node: &&Node| configuration.contains(node.me);
         self.nodes.iter().filter(member).all(|node| node.applied == last)
+    }
+
+    /// A member waits in vain until it campaigns.
+    fn hurry(&mut self, at: usize) {
+        let term = |cluster: &Self| cluster.nodes[at].raft.status().term;
+        let before = term(self);
+        for _ in 0..40 {
+            self.tick(at);
+            if term(self) > before {
+                break;
+            }
+        }
     }
 
     /// The leader is cut off with entries of its own that nobody else will hear of.
@@ -331,7 +346,7 @@ impl Cluster {
         }
         node.boots += 1;
         node.written = node.durable.clone();
-        node.raft = start(node.me, node.boots, node.boots * 7, &node.durable);
+        node.raft = start(node.me, node.boots, self.seed, &node.durable);
         node.applied = node.durable.snapshot.as_ref().map_or(Index(0), |s| s.meta.last.index);
         self.act(at);
     }
@@ -456,9 +471,13 @@ impl Node {
 
 fn start(me: MemberId, boot: u64, seed: u64, disk: &Disk) -> Raft {
     let config = Config {
-        append_entries_max: 3,
+        // Members that ask nobody before they campaign, and appends of one entry each, make for
+        // short leaderships and partial replication.
+        pre_vote: if seed & 1 == 0 { Switch::On } else { Switch::Off },
+        check_quorum: if seed & 3 == 3 { Switch::Off } else { Switch::On },
+        append_entries_max: if seed & 4 == 0 { 3 } else { 1 },
         inflight_appends_max: 3,
-        ..Config::new(me, Boot(boot), seed ^ me.node.0)
+        ..Config::new(me, Boot(boot), seed ^ (boot << 32) ^ (me.node.0 << 8))
     };
     assert!(disk.start.id.index <= disk.last().index || disk.entries.is_empty());
     Raft::new(config, disk.restored()).expect("a good configuration")

@@ -10,7 +10,7 @@ use std::vec::Vec;
 
 /// Five members, of whom three have formed a cluster, with a leader that has committed something.
 fn settled() -> (Cluster, usize) {
-    let mut cluster = Cluster::new(5, 3, 7);
+    let mut cluster = Cluster::new(5, 3, 0);
     cluster.settle(100);
     cluster.propose_everywhere();
     cluster.settle(20);
