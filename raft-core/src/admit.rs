@@ -4,6 +4,7 @@
 use crate::configuration::Configuration;
 use crate::entry::{Entry, EntryKind};
 use crate::message::{Ballot, Body, Message};
+use crate::mutation::{self, Mutation};
 use crate::raft::Core;
 use crate::status::Reason;
 use crate::types::{EntryId, Index, Term};
@@ -20,7 +21,10 @@ impl Core {
         if !is_possible(message) {
             return Err(Reason::Impossible);
         }
-        if message.body.is_answer() && !self.membership.current().contains(message.from) {
+        let known = self.membership.current().member(message.from.node).is_some();
+        let any = known && mutation::on(Mutation::AnswersFromAnyIncarnation);
+        let current = self.membership.current().contains(message.from);
+        if message.body.is_answer() && !current && !any {
             return Err(Reason::Stranger);
         }
         Ok(())

@@ -10,6 +10,7 @@
 //! ```
 //! All numbers are little-endian; members stand in the order of their ids.
 
+use crate::mutation::{self, Mutation};
 use crate::types::{Incarnation, MemberId, NodeId};
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
@@ -90,14 +91,16 @@ impl Standing {
 
     /// Whether it votes among the new voters; outside of a joint configuration, among the voters.
     #[must_use]
-    pub const fn votes(self) -> bool {
+    pub fn votes(self) -> bool {
         matches!(self, Self::Voter | Self::Incoming)
+            || (matches!(self, Self::Learner) && mutation::on(Mutation::LearnerCounts))
     }
 
     /// Whether it votes among the old voters of a joint configuration.
     #[must_use]
-    pub const fn voted(self) -> bool {
+    pub fn voted(self) -> bool {
         matches!(self, Self::Voter | Self::Outgoing | Self::Demoted)
+            || (matches!(self, Self::Learner) && mutation::on(Mutation::LearnerCounts))
     }
 
     const fn code(self) -> u8 {

@@ -1,6 +1,7 @@
 //! Elections (paper §5.2, §5.4.1; thesis §4.2.3, §9.6): pre-votes, votes, and how they are counted.
 
 use crate::message::{Ballot, Body, Cause, Message};
+use crate::mutation::{self, Mutation};
 use crate::quorum::{self, Tally};
 use crate::raft::{Core, Raft};
 use crate::ready::Outbound;
@@ -63,7 +64,7 @@ impl Raft {
         let granted = term > self.core.term
             && !self.keeps_its_leader()
             && !self.core.membership.current().is_empty()
-            && last >= self.core.log.last();
+            && is_up_to_date(last, self.core.log.last());
         let (term, ballot) =
             if granted { (term, Ballot::Granted) } else { (self.core.term, Ballot::Refused) };
         let body = Body::PreVoted(ballot);
@@ -75,21 +76,27 @@ impl Raft {
     pub(crate) fn on_vote(&mut self, from: MemberId, last: EntryId) {
         let free = match self.core.vote {
             None => self.leader().is_none(),
-            Some(vote) => vote == from,
+            Some(vote) => vote == from || mutation::on(Mutation::DoubleVote),
         };
         let core = &mut self.core;
         // A member without a configuration has an empty disk, and an empty disk never votes.
         let formed = !core.membership.current().is_empty();
-        if !(free && formed && last >= core.log.last()) {
+        if !(free && formed && is_up_to_date(last, core.log.last())) {
             core.answer(from, Body::Voted(Ballot::Refused));
             return;
         }
         if core.vote.is_none() {
             core.vote = Some(from);
-            core.writes.hard_state(core.hard_state());
+            if !mutation::on(Mutation::VoteNotWritten) {
+                core.writes.hard_state(core.hard_state());
+            }
         }
         core.elapsed = 0;
-        core.answer_durably(from, Body::Voted(Ballot::Granted));
+        if mutation::on(Mutation::VoteSentBeforeItIsDurable) {
+            core.answer(from, Body::Voted(Ballot::Granted));
+        } else {
+            core.answer_durably(from, Body::Voted(Ballot::Granted));
+        }
         // Whoever was about to campaign itself lets this candidate try first.
         if matches!(self.role, Role::PreCandidate(_)) {
             self.follow(self.core.term, None);
@@ -147,6 +154,14 @@ impl Raft {
         let heard = self.core.unheard < config.election_ticks;
         config.check_quorum.is_on() && (heard || matches!(self.role, Role::Leader(_)))
     }
+}
+
+/// The rule of §5.4.1: the candidate's log must hold all that the voter's may have committed.
+fn is_up_to_date(candidate: EntryId, own: EntryId) -> bool {
+    if mutation::on(Mutation::IdsComparedTheWrongWayRound) {
+        return (candidate.index, candidate.term) >= (own.index, own.term);
+    }
+    candidate >= own || mutation::on(Mutation::NoUpToDateCheck)
 }
 
 impl Core {

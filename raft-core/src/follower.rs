@@ -5,6 +5,7 @@ use crate::configuration::Configuration;
 use crate::entry::{Entry, EntryKind};
 use crate::membership::Membership;
 use crate::message::{Body, Snapshot};
+use crate::mutation::{self, Mutation};
 use crate::raft::Core;
 use crate::ready::LogStart;
 use crate::types::{EntryId, Index, LogTime, MemberId, Term};
@@ -37,14 +38,20 @@ impl Core {
         self.append_new(entries);
         let matched = end.max(self.log.committed());
         self.log.commit(commit.min(matched).min(self.log.last().index));
-        self.answer_durably(leader, Body::Appended { matched });
+        if mutation::on(Mutation::AckBeforeDurable) {
+            self.answer(leader, Body::Appended { matched });
+        } else {
+            self.answer_durably(leader, Body::Appended { matched });
+        }
     }
 
     /// Appends what is not there yet. Only a conflict truncates: an old message, reordered behind
     /// a newer one, must not cut off what the newer one brought (paper, figure 2, receiver rule 3).
     fn append_new(&mut self, entries: Vec<Entry>) {
         for entry in entries {
-            if entry.id.index <= self.log.committed() || self.log.contains(entry.id) {
+            let always = mutation::on(Mutation::TruncateWithoutConflict);
+            let held = self.log.contains(entry.id) && !always;
+            if entry.id.index <= self.log.committed() || held {
                 continue;
             }
             if entry.id.index <= self.log.last().index {
@@ -95,7 +102,9 @@ impl Core {
     fn install(&mut self, snapshot: Snapshot) {
         let start = LogStart { id: snapshot.meta.last, time: snapshot.meta.time };
         self.log.reset(start.id, start.time);
-        self.membership = Membership::restore(&snapshot.meta, Vec::new());
+        if !mutation::on(Mutation::SnapshotLosesConfiguration) {
+            self.membership = Membership::restore(&snapshot.meta, Vec::new());
+        }
         self.weights = Weights::default();
         self.writes.install(start, Some(snapshot));
     }

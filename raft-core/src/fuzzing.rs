@@ -7,6 +7,10 @@
 mod cluster;
 mod disk;
 #[cfg(test)]
+mod known_bugs;
+#[cfg(test)]
+mod mutations;
+#[cfg(test)]
 mod scenarios;
 
 use cluster::Cluster;
@@ -31,7 +35,7 @@ mod tests {
     use std::vec::Vec;
 
     /// Random steps, `calm` of 256 of them being what a healthy cluster does all the time.
-    fn schedule(seed: u64, steps: usize, calm: u8) -> Vec<u8> {
+    pub(super) fn schedule(seed: u64, steps: usize, calm: u8) -> Vec<u8> {
         let mut rng = Rng::new(seed);
         let mut data = Vec::new();
         for _ in 0..steps {

@@ -4,6 +4,7 @@
 use crate::entry::{Entry, EntryKind};
 use crate::lease::Lease;
 use crate::message::Body;
+use crate::mutation::{self, Mutation};
 use crate::progress::{Progress, Window};
 use crate::quorum;
 use crate::raft::{Core, Raft};
@@ -89,11 +90,14 @@ impl Raft {
         leader.round += 1;
         leader.lease.round_sent(leader.round, self.core.now);
         let committed = self.core.log.committed();
-        if self.core.log.term(committed) == Some(self.core.term) {
-            leader.reads.begin(leader.round, committed);
+        let own = self.core.log.term(committed) == Some(self.core.term);
+        if own || mutation::on(Mutation::ReadBeforeOwnTermCommit) {
+            let reused = u64::from(mutation::on(Mutation::ReadRoundReused));
+            leader.reads.begin(leader.round - reused, committed);
         }
         for progress in leader.followers.values() {
-            let commit = committed.min(progress.matched);
+            let clip = !mutation::on(Mutation::HeartbeatCommitNotClipped);
+            let commit = if clip { committed.min(progress.matched) } else { committed };
             self.core.answer(progress.member, Body::Heartbeat { round: leader.round, commit });
         }
         self.confirm_reads();
@@ -121,7 +125,8 @@ impl Raft {
         let held = quorum::committed(core.membership.current(), |node| {
             leader.followers.get(&node).map_or(durable, |progress| progress.matched)
         });
-        if held > core.log.committed() && core.log.term(held) == Some(core.term) {
+        let own = core.log.term(held) == Some(core.term);
+        if held > core.log.committed() && (own || mutation::on(Mutation::OlderTermCommit)) {
             core.log.commit(held);
             self.after_commit();
         }
@@ -187,7 +192,8 @@ impl Raft {
     pub(crate) fn send_appends(&mut self) {
         if let Role::Leader(leader) = &self.role
             && leader.reads.wants_round()
-            && self.core.log.term(self.core.log.committed()) == Some(self.core.term)
+            && (self.core.log.term(self.core.log.committed()) == Some(self.core.term)
+                || mutation::on(Mutation::ReadBeforeOwnTermCommit))
         {
             self.heartbeat();
         }
@@ -210,7 +216,9 @@ impl Core {
         }
         let prev = progress.next.prev();
         let (to, term, commit) = (progress.member, self.term, self.log.committed());
-        let Some(prev) = self.log.id(prev) else {
+        // A log that begins right behind `prev` still knows it.
+        let reachable = !mutation::on(Mutation::SnapshotOffByOne) || prev > self.log.start().index;
+        let Some(prev) = self.log.id(prev).filter(|_| reachable) else {
             self.out.send.push(Outbound::Snapshot { to, term });
             progress.snapshot_sent();
             return false;

@@ -2,6 +2,7 @@
 //! majority answered, for less than the shortest election time-out, since nobody who answered helps
 //! another leader before that.
 
+use crate::mutation::{self, Mutation};
 use alloc::collections::VecDeque;
 
 /// How many rounds may be unanswered before the oldest are no longer remembered.
@@ -46,7 +47,9 @@ impl Lease {
     }
 
     pub(crate) fn end(&mut self) {
-        self.state = State::Ended;
+        if !mutation::on(Mutation::LeaseKeptOnTransfer) {
+            self.state = State::Ended;
+        }
     }
 
     /// Whether a lease of `length` milliseconds holds at `now`.

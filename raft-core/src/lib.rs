@@ -55,6 +55,7 @@ mod lease;
 mod log;
 mod membership;
 mod message;
+mod mutation;
 mod progress;
 mod proposals;
 pub mod quorum;

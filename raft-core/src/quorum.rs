@@ -2,6 +2,7 @@
 //! both halves count, each on its own (paper §6).
 
 use crate::configuration::Configuration;
+use crate::mutation::{self, Mutation};
 use crate::types::{Index, NodeId};
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
@@ -19,8 +20,8 @@ pub enum Tally {
 
 /// How many of `voters` make a majority.
 #[must_use]
-pub const fn majority(voters: usize) -> usize {
-    voters / 2 + 1
+pub fn majority(voters: usize) -> usize {
+    if mutation::on(Mutation::QuorumOffByOne) && voters > 1 { voters / 2 } else { voters / 2 + 1 }
 }
 
 /// How the election stands, given the answers so far (granted or not).
@@ -29,6 +30,9 @@ pub fn tally(configuration: &Configuration, votes: &BTreeMap<NodeId, bool>) -> T
     let new = tally_half(configuration.new_voters(), votes);
     if !configuration.is_joint() {
         return new;
+    }
+    if mutation::on(Mutation::JointQuorumOverTheUnion) {
+        return tally_half(configuration.voters().map(|member| member.id.node), votes);
     }
     match (new, tally_half(configuration.old_voters(), votes)) {
         (Tally::Won, Tally::Won) => Tally::Won,
@@ -64,6 +68,10 @@ pub fn reached(configuration: &Configuration, mut reached_by: impl FnMut(NodeId)
     let new = reached_half(configuration.new_voters(), &mut reached_by);
     if !configuration.is_joint() {
         return new;
+    }
+    if mutation::on(Mutation::JointQuorumOverTheUnion) {
+        let union = configuration.voters().map(|member| member.id.node);
+        return reached_half(union, &mut reached_by);
     }
     new.min(reached_half(configuration.old_voters(), &mut reached_by))
 }

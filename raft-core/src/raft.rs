@@ -9,6 +9,7 @@ use crate::configuration::{Configuration, Leave};
 use crate::log::Log;
 use crate::membership::Membership;
 use crate::message::{Ballot, Body, Cause, Message, SnapshotMeta};
+use crate::mutation::{self, Mutation};
 use crate::proposals::Forwarded;
 use crate::ready::{Fate, LogStart, Outbound, Ready};
 use crate::rng::Rng;
@@ -390,7 +391,8 @@ impl Core {
     /// Moves to `term`, where nobody has this member's vote yet. Staying in a term keeps the vote.
     pub(crate) fn advance_term(&mut self, term: Term) {
         assert!(term >= self.term, "terms never fall");
-        if term > self.term {
+        let same = mutation::on(Mutation::VoteClearedOnSameTermStepDown);
+        if term > self.term || same {
             self.term = term;
             self.vote = None;
             self.writes.hard_state(self.hard_state());

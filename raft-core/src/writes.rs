@@ -3,6 +3,7 @@
 
 use crate::entry::Entry;
 use crate::message::{Message, Snapshot};
+use crate::mutation::{self, Mutation};
 use crate::ready::{LogStart, Persist};
 use crate::types::{HardState, Index, WriteNumber};
 use alloc::collections::VecDeque;
@@ -73,7 +74,9 @@ impl Writes {
             self.dirty = Dirty::Yes;
         }
         for write in &mut self.inflight {
-            write.end = write.end.min(from.prev());
+            if !mutation::on(Mutation::AckByIndex) {
+                write.end = write.end.min(from.prev());
+            }
         }
     }
 

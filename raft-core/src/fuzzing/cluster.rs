@@ -52,6 +52,8 @@ pub(crate) struct Cluster {
     pub(super) cut: Option<MemberId>,
     /// Everything that was ever applied anywhere: state-machine safety is one value an index.
     ledger: BTreeMap<Index, Entry>,
+    /// The term of whoever applied each first: it was committed in that term or before.
+    committed_by: BTreeMap<Index, Term>,
     leaders: BTreeMap<Term, MemberId>,
     /// The highest index committed when each read was asked for.
     asked: BTreeMap<RequestNumber, Index>,
@@ -103,6 +105,7 @@ impl Cluster {
             network: Vec::new(),
             cut: None,
             ledger: BTreeMap::new(),
+            committed_by: BTreeMap::new(),
             leaders: BTreeMap::new(),
             asked: BTreeMap::new(),
             now: 0,
@@ -135,7 +138,8 @@ impl Cluster {
             40..80 => self.deliver(whom, Keep::No),
             80..90 => self.deliver(whom, Keep::Yes),
             90..105 => self.lose(whom),
-            105..150 => self.acknowledge(at),
+            105..130 => self.acknowledge(at),
+            130..150 => self.acknowledge_oldest(at),
             150..175 => self.propose(at),
             175..185 => self.read(at),
             185..190 => self.crash(at, whom),
@@ -189,7 +193,7 @@ impl Cluster {
     }
 
     /// A member waits in vain until it campaigns.
-    fn hurry(&mut self, at: usize) {
+    pub(super) fn hurry(&mut self, at: usize) {
         let term = |cluster: &Self| cluster.nodes[at].raft.status().term;
         let before = term(self);
         for _ in 0..40 {
@@ -269,7 +273,7 @@ impl Cluster {
         true
     }
 
-    fn tick(&mut self, at: usize) {
+    pub(super) fn tick(&mut self, at: usize) {
         self.now += 3;
         self.handle(at, Event::Tick { now: self.now });
     }
@@ -289,6 +293,46 @@ impl Cluster {
         if let Some(at) = self.nodes.iter().position(|node| node.me == message.to) {
             self.handle(at, Event::Message(message));
         }
+    }
+
+    /// A member hears nothing for some ticks.
+    #[cfg(test)]
+    pub(super) fn wait(&mut self, at: usize, ticks: u32) {
+        for _ in 0..ticks {
+            self.tick(at);
+        }
+    }
+
+    /// What is on its way from one member to another arrives, if `wanted`; the rest of it is lost.
+    #[cfg(test)]
+    pub(super) fn pass(&mut self, from: usize, to: usize, wanted: impl Fn(&Body) -> bool) {
+        let (from, at) = (self.nodes[from].me, to);
+        let to = self.nodes[at].me;
+        let between = |message: &Message| message.from == from && message.to == to;
+        let all = core::mem::take(&mut self.network);
+        let (passing, rest): (Vec<_>, Vec<_>) = all.into_iter().partition(between);
+        self.network = rest;
+        for message in passing.into_iter().filter(|message| wanted(&message.body)) {
+            self.handle(at, Event::Message(message));
+        }
+    }
+
+    /// Two members talk to each other for some ticks of the first, and their disks work.
+    #[cfg(test)]
+    pub(super) fn run_between(&mut self, one: usize, other: usize, ticks: u32) {
+        for _ in 0..ticks {
+            self.tick(one);
+            self.pass(one, other, |_| true);
+            self.acknowledge(other);
+            self.acknowledge(one);
+            self.pass(other, one, |_| true);
+        }
+    }
+
+    /// All that is on its way is lost.
+    #[cfg(test)]
+    pub(super) fn lose_all(&mut self) {
+        self.network.clear();
     }
 
     /// What is on its way to a member is lost.
@@ -323,21 +367,31 @@ impl Cluster {
         RequestNumber(self.requests)
     }
 
-    /// The oldest writes become durable, and only now their messages leave.
-    fn acknowledge(&mut self, at: usize) {
+    /// All writes become durable, and only now their messages leave.
+    pub(super) fn acknowledge(&mut self, at: usize) {
+        self.acknowledge_some(at, usize::MAX);
+    }
+
+    /// The oldest write becomes durable; those behind it are still on their way.
+    pub(super) fn acknowledge_oldest(&mut self, at: usize) {
+        self.acknowledge_some(at, 1);
+    }
+
+    fn acknowledge_some(&mut self, at: usize, count: usize) {
         let node = &mut self.nodes[at];
-        let Some(number) = node.pending.back().map(|persist| persist.number) else {
-            return;
-        };
-        for persist in core::mem::take(&mut node.pending) {
+        let mut last = None;
+        for persist in node.pending.drain(..count.min(node.pending.len())) {
             node.durable.write(&persist);
             self.network.extend(persist.then);
+            last = Some(persist.number);
         }
-        self.handle(at, Event::Persisted(number));
+        if let Some(number) = last {
+            self.handle(at, Event::Persisted(number));
+        }
     }
 
     /// Power is cut: some of the unacknowledged writes made it, in order, but nothing was said.
-    fn crash(&mut self, at: usize, luck: usize) {
+    pub(super) fn crash(&mut self, at: usize, luck: usize) {
         self.outcome.crashes += 1;
         let node = &mut self.nodes[at];
         let survive = luck % (node.pending.len() + 1);
@@ -397,6 +451,8 @@ impl Cluster {
             let entry = node.durable.entry(Index(index)).expect("applied entries are durable here");
             assert_eq!(Index(index), node.applied.next(), "applied in order, each once");
             node.applied = Index(index);
+            let term = node.raft.status().term;
+            self.committed_by.entry(Index(index)).or_insert(term);
             let before = self.ledger.entry(Index(index)).or_insert_with(|| entry.clone());
             assert_eq!(before, entry, "state-machine safety (figure 3)");
         }
@@ -427,13 +483,14 @@ impl Cluster {
         }
     }
 
-    /// Leader completeness (figure 3), and log matching on the way: a leader holds everything that
-    /// was committed in the terms before its own.
+    /// Leader completeness (figure 3): a leader holds everything that was *committed* in the terms
+    /// before its own, whatever the term it was created in.
     fn check_completeness(&self, at: usize) {
         let node = &self.nodes[at];
         let term = node.raft.status().term;
         for (index, entry) in self.ledger.iter().rev().take(20) {
-            if entry.id.term < term && *index > node.written.start.id.index {
+            let earlier = self.committed_by[index] < term;
+            if earlier && *index > node.written.start.id.index {
                 let held = node.written.entry(*index);
                 assert_eq!(held, Some(entry), "leader completeness (figure 3)");
             }

@@ -8,6 +8,47 @@ use crate::{
 use bytes::Bytes;
 use std::vec::Vec;
 
+/// All of them, by name, for the mutation table.
+pub(super) const ALL: [(&str, fn()); 10] = [
+    (
+        "a_joint_configuration_is_in_force_at_once_and_ends_by_itself",
+        a_joint_configuration_is_in_force_at_once_and_ends_by_itself,
+    ),
+    (
+        "a_joint_configuration_ends_when_asked_if_that_was_wanted",
+        a_joint_configuration_ends_when_asked_if_that_was_wanted,
+    ),
+    (
+        "a_removed_leader_leads_until_its_removal_is_committed_and_then_steps_down",
+        a_removed_leader_leads_until_its_removal_is_committed_and_then_steps_down,
+    ),
+    (
+        "a_learner_that_is_to_join_votes_once_it_has_caught_up_and_not_before",
+        a_learner_that_is_to_join_votes_once_it_has_caught_up_and_not_before,
+    ),
+    (
+        "a_change_is_refused_by_a_follower_and_where_the_configuration_has_moved",
+        a_change_is_refused_by_a_follower_and_where_the_configuration_has_moved,
+    ),
+    (
+        "a_leader_hands_over_to_whom_it_is_asked_to_and_takes_no_proposals_meanwhile",
+        a_leader_hands_over_to_whom_it_is_asked_to_and_takes_no_proposals_meanwhile,
+    ),
+    (
+        "a_hand_over_that_comes_to_nothing_is_given_up_and_proposals_are_taken_again",
+        a_hand_over_that_comes_to_nothing_is_given_up_and_proposals_are_taken_again,
+    ),
+    (
+        "a_lease_serves_at_once_while_it_runs_and_never_after_a_hand_over_began",
+        a_lease_serves_at_once_while_it_runs_and_never_after_a_hand_over_began,
+    ),
+    (
+        "what_is_not_committed_is_limited_in_bytes_and_a_proposal_beyond_is_refused",
+        what_is_not_committed_is_limited_in_bytes_and_a_proposal_beyond_is_refused,
+    ),
+    ("a_leader_whose_disk_hangs_hands_over", a_leader_whose_disk_hangs_hands_over),
+];
+
 /// Five members, of whom three have formed a cluster, with a leader that has committed something.
 fn settled() -> (Cluster, usize) {
     let mut cluster = Cluster::new(5, 3, 0);
