@@ -152,7 +152,9 @@ impl Raft {
         if matched > end {
             self.core.dropped.impossible += 1;
         } else if progress.appended(matched, start) {
-            self.commit();
+            if matched > self.core.log.committed() {
+                self.commit();
+            }
             self.tell_next_leader();
         }
     }

@@ -69,6 +69,12 @@ impl Log {
         if index < self.start.index || index > self.last {
             return None;
         }
+        // Most questions are about the end of the log.
+        if let Some(last) = self.runs.last()
+            && last.index <= index
+        {
+            return Some(last.term);
+        }
         let after = self.runs.partition_point(|first| first.index <= index);
         Some(self.runs[after - 1].term)
     }

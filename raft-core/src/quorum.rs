@@ -80,9 +80,24 @@ fn reached_half(
     voters: impl Iterator<Item = NodeId>,
     reached_by: &mut impl FnMut(NodeId) -> u64,
 ) -> u64 {
-    let mut each: Vec<u64> = voters.map(reached_by).collect();
+    // Few clusters have more voters than this, and they need no allocation.
+    let mut few = [0; 8];
+    let mut many = Vec::new();
+    let mut count = 0;
+    for reached in voters.map(reached_by) {
+        match few.get_mut(count) {
+            Some(place) => *place = reached,
+            None if many.is_empty() => {
+                many.extend(few);
+                many.push(reached);
+            }
+            None => many.push(reached),
+        }
+        count += 1;
+    }
+    let each = if many.is_empty() { &mut few[..count] } else { &mut many[..] };
     each.sort_unstable_by(|a, b| b.cmp(a));
-    each.get(majority(each.len()) - 1).copied().unwrap_or(0)
+    each.get(majority(count) - 1).copied().unwrap_or(0)
 }
 
 /// The highest index that a majority of the voters holds durably.
@@ -135,6 +150,9 @@ mod tests {
             (&[7, 3, 5][..], 5),
             (&[9, 8, 2, 1][..], 2),
             (&[9, 8, 4, 2, 1][..], 4),
+            (&[9, 8, 7, 6, 5, 4, 3, 2][..], 5),
+            (&[9, 8, 7, 6, 5, 4, 3, 2, 1][..], 5),
+            (&[1, 2, 3, 4, 5, 6, 7, 8, 9, 10][..], 5),
         ] {
             let configuration = voters(matched.len() as u64);
             let at = |node: NodeId| Index(matched[usize::try_from(node.0).unwrap() - 1]);

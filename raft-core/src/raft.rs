@@ -216,6 +216,12 @@ impl Raft {
         }
     }
 
+    /// Sets at how many ticks without a leader the next election begins, at least 1, until it is
+    /// drawn anew: for exploring what a seed would reach only by chance.
+    pub fn set_election_timeout(&mut self, ticks: u32) {
+        self.core.timeout = ticks.max(1);
+    }
+
     /// What to do now. Empty when nothing happened since the last call.
     pub fn ready(&mut self) -> Ready {
         self.send_appends();

@@ -31,6 +31,11 @@ enum Task {
         #[arg(long, default_value_t = 1_000)]
         node: u64,
     },
+    /// Explore the core exhaustively within larger bounds: minutes, and gigabytes.
+    Exhaustive,
+    /// Mutate the core's counting, progress and membership, and list what its tests do not notice
+    /// (hours; installs cargo-mutants).
+    Mutants,
     /// Run other consensus crates' test data against the core, and the same random inputs to both.
     Outside,
     /// Measure the core next to other consensus crates, in one run.
@@ -47,6 +52,8 @@ fn main() -> ExitCode {
     let done = match Cli::parse().task {
         Task::Fuzz { target, seconds } => fuzz(target.as_deref(), seconds),
         Task::Campaign { core, node } => campaign(core, node),
+        Task::Exhaustive => exhaustive(),
+        Task::Mutants => mutants(),
         Task::Outside => run(cargo(&["test", "--release", "--manifest-path", PEERS])),
         Task::Peers => run(cargo(&["run", "--release", "--manifest-path", PEERS])),
     };
@@ -65,10 +72,7 @@ fn fuzz(only: Option<&str>, seconds: u64) -> Result<(), String> {
     {
         return Err(format!("no target {target}; there are {}", FUZZ_TARGETS.join(", ")));
     }
-    let installed = cargo(&["fuzz", "--version"]).output().is_ok_and(|o| o.status.success());
-    if !installed {
-        run(cargo(&["install", "--locked", "cargo-fuzz"]))?;
-    }
+    install("fuzz")?;
     let limit = format!("-max_total_time={seconds}");
     for target in FUZZ_TARGETS.into_iter().filter(|target| only.is_none_or(|only| only == *target))
     {
@@ -78,6 +82,31 @@ fn fuzz(only: Option<&str>, seconds: u64) -> Result<(), String> {
         run(cargo(&["+nightly", "fuzz", "run", target, &found, &kept, "--", &limit]))?;
     }
     Ok(())
+}
+
+fn exhaustive() -> Result<(), String> {
+    let tests = ["test", "--release", "-p", "holm-raft-core", "--test", "exhaustive"];
+    let mut command = cargo(&[&tests[..], &["--", "--nocapture", "--test-threads", "1"]].concat());
+    command.env("HOLM_EXHAUSTIVE", "large");
+    run(command)
+}
+
+fn mutants() -> Result<(), String> {
+    install("mutants")?;
+    let files = ["quorum", "progress", "membership", "change", "reconfigure"];
+    let files: Vec<String> = files.map(|file| format!("raft-core/src/{file}.rs")).into();
+    let mut arguments = vec!["mutants", "--package", "holm-raft-core"];
+    for file in &files {
+        arguments.extend(["--file", file]);
+    }
+    run(cargo(&arguments))
+}
+
+/// Installs `cargo NAME`, unless it is there.
+fn install(name: &str) -> Result<(), String> {
+    let installed = cargo(&[name, "--version"]).output().is_ok_and(|o| o.status.success());
+    let package = format!("cargo-{name}");
+    if installed { Ok(()) } else { run(cargo(&["install", "--locked", &package])) }
 }
 
 fn campaign(core: u64, node: u64) -> Result<(), String> {
