@@ -1,0 +1,422 @@
+//! A cluster of cores in memory that people drive by commands: `Cluster` holds the members, what is
+//! in flight between them, and the clock. It is deterministic, uses the public interface alone, and
+//! asserts figure 3 of the paper after each step, whatever a script does.
+//!
+//! The commands are in `commands`; what they print is in `describe`.
+#![allow(dead_code)] // Each test that includes this module uses its own part of it.
+
+mod changes;
+mod commands;
+mod describe;
+mod disk;
+mod forge;
+mod safety;
+
+use bytes::Bytes;
+use disk::Disk;
+use holm_raft_core::{
+    Body, Boot, Config, Configuration, Entry, EntryId, EntryKind, Event, Fate, HardState,
+    Incarnation, Index, LogStart, LogTime, Member, MemberId, Message, NodeId, Outbound, Persist,
+    Raft, Ready, RequestNumber, Snapshot, SnapshotMeta, Status, Term,
+};
+use safety::Safety;
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+
+/// The most rounds of deliveries after which a cluster must be quiet.
+const ROUNDS_MAX: u32 = 1_000;
+/// The most ticks after which a member must have begun a campaign.
+const CAMPAIGN_TICKS_MAX: u32 = 100;
+const TICK_MILLISECONDS: u64 = 10;
+
+#[derive(Default)]
+pub(crate) struct Cluster {
+    members: BTreeMap<NodeId, Node>,
+    /// What was sent and neither arrived nor was lost, in the order it was sent.
+    flying: Vec<Message>,
+    /// Links on which whatever is sent is lost, by direction.
+    cut: BTreeSet<(NodeId, NodeId)>,
+    settings: Settings,
+    now: u64,
+    requests: u64,
+    safety: Safety,
+    /// What the current command has made happen so far.
+    lines: Vec<String>,
+    talk: Talk,
+}
+
+/// Whether messages are worth a line.
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
+enum Talk {
+    #[default]
+    Shown,
+    Hidden,
+}
+
+/// What all cores of a script are made with.
+#[derive(Clone, Debug)]
+struct Settings {
+    seed: u64,
+    entries: u64,
+    inflight: usize,
+    forwarded: usize,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        // With this seed nobody's time-out is the shortest one, so `silence` begins no campaign.
+        Self { seed: 7126, entries: 1024, inflight: 64, forwarded: 64 }
+    }
+}
+
+pub(crate) struct Node {
+    me: MemberId,
+    boots: u64,
+    /// Nothing while the member is down.
+    raft: Option<Raft>,
+    durable: Disk,
+    written: Disk,
+    pending: VecDeque<Persist>,
+    speed: Speed,
+    applied: Index,
+    /// The state machine: the commands that were applied, one after another.
+    state: String,
+}
+
+/// When a disk acknowledges.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Speed {
+    /// At once.
+    Fast,
+    /// When the script says so.
+    Slow,
+}
+
+impl Cluster {
+    /// Adds a member with an empty disk.
+    fn add(&mut self, node: NodeId) {
+        let me = MemberId::new(node, Incarnation(node.0 * 11));
+        let mut member = Node {
+            me,
+            boots: 0,
+            raft: None,
+            durable: Disk::default(),
+            written: Disk::default(),
+            pending: VecDeque::new(),
+            speed: Speed::Fast,
+            applied: Index(0),
+            state: String::new(),
+        };
+        member.start(&self.settings);
+        self.members.insert(node, member);
+    }
+
+    fn configuration(&self) -> Configuration {
+        let member = |node: &Node| Member { id: node.me, info: Bytes::new() };
+        Configuration::new(self.members.values().map(member))
+    }
+
+    /// A member as it is; a script names only members there are.
+    pub(crate) fn member(&self, node: NodeId) -> &Node {
+        &self.members[&node]
+    }
+
+    pub(crate) fn status(&self, node: u64) -> Status {
+        self.member(NodeId(node)).raft.as_ref().expect("the member runs").status()
+    }
+
+    /// The ids of a member's log, as written.
+    pub(crate) fn log(&self, node: u64) -> Vec<EntryId> {
+        self.member(NodeId(node)).written.entries.iter().map(|entry| entry.id).collect()
+    }
+
+    pub(crate) fn hard_state(&self, node: u64) -> HardState {
+        self.member(NodeId(node)).durable.hard_state
+    }
+
+    pub(crate) fn state(&self, node: u64) -> &str {
+        &self.member(NodeId(node)).state
+    }
+
+    pub(crate) fn flying(&self) -> &[Message] {
+        &self.flying
+    }
+
+    fn nodes(&self) -> Vec<NodeId> {
+        self.members.keys().copied().collect()
+    }
+
+    fn runs(&self, node: NodeId) -> bool {
+        self.members[&node].raft.is_some()
+    }
+
+    fn next_request(&mut self) -> RequestNumber {
+        self.requests += 1;
+        RequestNumber(self.requests)
+    }
+
+    fn tick(&mut self, node: NodeId) {
+        self.now += TICK_MILLISECONDS;
+        self.turn(node, [Event::Tick { now: self.now }]);
+    }
+
+    /// One turn of a member: some events, then one `Ready`, then what that asks for.
+    fn turn(&mut self, node: NodeId, events: impl IntoIterator<Item = Event>) {
+        let member = self.members.get_mut(&node).expect("named by a checked command");
+        let Some(raft) = &mut member.raft else {
+            return;
+        };
+        for event in events {
+            raft.handle(event);
+        }
+        let ready = raft.ready();
+        self.act(node, ready);
+        self.check(node);
+    }
+
+    fn act(&mut self, node: NodeId, ready: Ready) {
+        let member = self.members.get_mut(&node).expect("it had a turn");
+        let mut quick = false;
+        if let Some(persist) = ready.persist {
+            if let Some(line) = member.write(persist) {
+                self.lines.push(line);
+            }
+            quick = member.speed == Speed::Fast;
+        }
+        let sent: Vec<Message> = ready.send.into_iter().map(|out| member.fill(out)).collect();
+        for index in ready.committed.into_iter().flat_map(|range| range.start().0..=range.end().0) {
+            let entry = member.apply(Index(index));
+            self.lines.push(format!("{node} applies {}", describe::entry(&entry)));
+            self.safety.applied(&entry);
+        }
+        for (number, fate) in ready.proposals {
+            let fate = match fate {
+                Fate::Appended(id) => format!("is appended as {id}"),
+                Fate::Refused => "is refused".into(),
+                Fate::Unknown => "has an unknown fate".into(),
+            };
+            self.lines.push(format!("{node} proposal {number} {fate}"));
+        }
+        for (number, changed) in ready.changes {
+            let fate = match changed {
+                Ok(id) => format!("is appended as {id}"),
+                Err(error) => format!("is refused: {error}"),
+            };
+            self.lines.push(format!("{node} change {number} {fate}"));
+        }
+        for (number, index) in ready.reads {
+            let index = index.map_or("is refused".into(), |index| format!("is served at {index}"));
+            self.lines.push(format!("{node} read {number} {index}"));
+        }
+        for message in sent {
+            self.send(message);
+        }
+        if quick {
+            self.persist(node, usize::MAX);
+        }
+    }
+
+    fn send(&mut self, message: Message) {
+        let lost = self.cut.contains(&(message.from.node, message.to.node));
+        if self.talk == Talk::Shown {
+            let fate = if lost { " (lost)" } else { "" };
+            self.lines.push(format!("{}{fate}", describe::message(&message)));
+        }
+        if !lost {
+            self.flying.push(message);
+        }
+    }
+
+    /// A message arrives, if its receiver runs in the incarnation it is for.
+    fn arrive(&mut self, message: Message) {
+        let to = message.to.node;
+        if self.members.contains_key(&to) {
+            self.turn(to, [Event::Message(message)]);
+        }
+    }
+
+    /// The oldest `count` writes become durable, and only now their messages leave.
+    fn persist(&mut self, node: NodeId, count: usize) {
+        let member = self.members.get_mut(&node).expect("named by a checked command");
+        let count = count.min(member.pending.len());
+        let writes: Vec<Persist> = member.pending.drain(..count).collect();
+        let Some(number) = writes.last().map(|persist| persist.number) else {
+            return;
+        };
+        for persist in writes {
+            let member = self.members.get_mut(&node).expect("as above");
+            member.durable.write(&persist);
+            for message in persist.then {
+                self.send(message);
+            }
+        }
+        self.turn(node, [Event::Persisted(number)]);
+    }
+
+    /// Everything in flight arrives, and what follows from it, until nothing is in flight.
+    fn stabilize(&mut self) -> Result<(), String> {
+        self.talk = Talk::Hidden;
+        for _ in 0..ROUNDS_MAX {
+            if self.flying.is_empty() {
+                return Ok(());
+            }
+            for message in std::mem::take(&mut self.flying) {
+                self.arrive(message);
+            }
+        }
+        Err(format!("messages still fly after {ROUNDS_MAX} rounds"))
+    }
+
+    /// Power is cut. The first `survive` writes made it to the disk, but nobody was told.
+    fn crash(&mut self, node: NodeId, survive: usize) {
+        let member = self.members.get_mut(&node).expect("named by a checked command");
+        for persist in std::mem::take(&mut member.pending).into_iter().take(survive) {
+            member.durable.write(&persist);
+        }
+        member.raft = None;
+    }
+
+    /// Power is cut while a snapshot is installed: its file is there, the log is as it was.
+    fn crash_behind_snapshot(&mut self, node: NodeId) -> Result<(), String> {
+        let member = self.members.get_mut(&node).expect("named by a checked command");
+        let mut snapshots = member.pending.iter().filter_map(|persist| persist.snapshot.clone());
+        let snapshot = snapshots.next().ok_or("no snapshot is being written")?;
+        drop(snapshots);
+        member.durable.snapshot = Some(snapshot);
+        self.crash(node, 0);
+        Ok(())
+    }
+
+    fn restart(&mut self, node: NodeId) {
+        let member = self.members.get_mut(&node).expect("named by a checked command");
+        member.start(&self.settings);
+        self.turn(node, []);
+    }
+
+    /// The member keeps a snapshot of all it applied and drops the log up to there.
+    fn snapshot(&mut self, node: NodeId) -> Result<(), String> {
+        let member = self.members.get_mut(&node).expect("named by a checked command");
+        let raft = member.raft.as_ref().ok_or("it does not run")?;
+        let entry = member.durable.entry(member.applied).ok_or("nothing new is applied")?;
+        let (configuration_index, configuration) = raft.configuration_at(member.applied);
+        let meta = SnapshotMeta {
+            last: entry.id,
+            time: entry.time,
+            configuration: configuration.clone(),
+            configuration_index,
+        };
+        let start = LogStart { id: meta.last, time: meta.time };
+        let snapshot = Snapshot { meta, data: Bytes::from(member.state.clone()) };
+        member.durable.snapshot = Some(snapshot.clone());
+        member.written.snapshot = Some(snapshot);
+        self.turn(node, [Event::Compact(start)]);
+        Ok(())
+    }
+
+    /// The member starts with a log of these terms, the first entry being the configuration.
+    fn load(&mut self, node: NodeId, terms: &[u64], term: Term) {
+        let configuration = self.configuration().encode();
+        let entries = (1..).zip(terms).map(|(index, term)| Entry {
+            id: EntryId::new(Term(*term), Index(index)),
+            time: LogTime(index - 1),
+            kind: if index == 1 { EntryKind::Configuration } else { EntryKind::Command },
+            data: if index == 1 { configuration.clone() } else { format!("t{term}").into() },
+        });
+        let hard_state = HardState { term, vote: None };
+        let disk = Disk { hard_state, entries: entries.collect(), ..Disk::default() };
+        let member = self.members.get_mut(&node).expect("named by a checked command");
+        member.durable = disk;
+        member.start(&self.settings);
+        self.turn(node, []);
+    }
+
+    fn check(&mut self, node: NodeId) {
+        let member = &self.members[&node];
+        if let Some(raft) = &member.raft {
+            self.safety.check(&raft.status(), &member.written);
+        }
+        for other in self.members.values().filter(|other| other.me.node != node) {
+            safety::logs_match(&member.written, &other.written);
+        }
+    }
+}
+
+impl Node {
+    /// Starts from what is durable.
+    fn start(&mut self, settings: &Settings) {
+        self.boots += 1;
+        let mut config = Config::new(self.me, Boot(self.boots), self.seed(settings));
+        config.append_entries_max = settings.entries;
+        config.inflight_appends_max = settings.inflight;
+        config.forwarded_requests_max = settings.forwarded;
+        self.written = self.durable.clone();
+        let snapshot = self.durable.snapshot.as_ref();
+        self.applied = snapshot.map_or(Index(0), |snapshot| snapshot.meta.last.index);
+        self.state = snapshot.map_or(String::new(), state_of);
+        let raft = Raft::new(config, self.durable.restored()).expect("settings that work");
+        self.raft = Some(raft);
+    }
+
+    fn seed(&self, settings: &Settings) -> u64 {
+        settings.seed * 1000 + self.me.node.0 * 10 + self.boots
+    }
+
+    /// Takes a write. It is worth a line while it waits, or if it is a vote.
+    fn write(&mut self, persist: Persist) -> Option<String> {
+        let (node, voted) = (self.me.node, self.written.hard_state.vote);
+        self.written.write(&persist);
+        let mut line = None;
+        if let Some(snapshot) = &persist.snapshot {
+            self.applied = snapshot.meta.last.index;
+            self.state = state_of(snapshot);
+            line = Some(format!("{node} installs the snapshot of {}", snapshot.meta.last));
+        }
+        let vote = persist.hard_state.and_then(|hard_state| hard_state.vote);
+        if vote.is_some() && vote != voted {
+            line = Some(format!("{node} votes for {}", describe::vote(vote)));
+        }
+        if self.speed == Speed::Slow {
+            line = Some(format!("{node} {}", describe::persist(&persist)));
+        }
+        self.pending.push_back(persist);
+        line
+    }
+
+    fn apply(&mut self, index: Index) -> Entry {
+        let entry = self.durable.entry(index).expect("what is applied is durable here").clone();
+        assert_eq!(index, self.applied.next(), "applied in order, each once");
+        self.applied = index;
+        if entry.kind == EntryKind::Command {
+            let space = if self.state.is_empty() { "" } else { " " };
+            self.state += &format!("{space}{}", String::from_utf8_lossy(&entry.data));
+        }
+        entry
+    }
+
+    /// The message that an `Outbound` names, filled from what is written.
+    fn fill(&self, outbound: Outbound) -> Message {
+        let message = |to, term, body| Message { from: self.me, to, term, body };
+        match outbound {
+            Outbound::Message(message) => message,
+            Outbound::Entries { to, term, prev, last, commit } => {
+                let indexes = prev.index.0 + 1..=last.index.0;
+                let entry = |at| self.written.entry(Index(at)).cloned().expect("in the log");
+                let entries: Vec<Entry> = indexes.map(entry).collect();
+                assert_eq!(entries.last().map_or(prev, |entry| entry.id), last, "as named");
+                message(to, term, Body::Append { prev, entries, commit })
+            }
+            Outbound::Snapshot { to, term } => {
+                let snapshot = self.durable.snapshot.clone();
+                message(to, term, Body::Snapshot(snapshot.expect("compacted behind a snapshot")))
+            }
+        }
+    }
+}
+
+/// Entry ids as scripts write them: `1@1 2@2`.
+pub(crate) fn ids(words: &str) -> Vec<EntryId> {
+    words.split_whitespace().map(|word| forge::id(word).expect("an entry id")).collect()
+}
+
+fn state_of(snapshot: &Snapshot) -> String {
+    String::from_utf8_lossy(&snapshot.data).into_owned()
+}
