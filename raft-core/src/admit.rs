@@ -96,6 +96,7 @@ fn is_possible(message: &Message) -> bool {
         Body::Snapshot(snapshot) => {
             let meta = &snapshot.meta;
             within(meta.last)
+                && meta.time.0 <= NUMBER_MAX
                 && meta.last.index > Index(0)
                 && meta.configuration_index <= meta.last.index
                 && !meta.configuration.is_empty()
@@ -120,6 +121,7 @@ fn entries_follow(prev: EntryId, entries: &[Entry], term: Term) -> bool {
             && entry.id.term >= last.term
             && entry.id.term > Term(0)
             && entry.id.term <= term
+            && entry.time.0 <= NUMBER_MAX
             && time.is_none_or(|before| entry.time >= before);
         last = entry.id;
         time = Some(entry.time);

@@ -27,11 +27,7 @@ impl Core {
             self.answer(leader, Body::Rejected { prev: prev.index, hint });
             return;
         }
-        let contradicts = |entry: &Entry| {
-            let held = self.log.term(entry.id.index);
-            entry.id.index <= self.log.committed() && held.is_some_and(|term| term != entry.id.term)
-        };
-        if entries.iter().any(contradicts) {
+        if self.contradicts(prev, &entries) {
             self.dropped.impossible += 1;
             return;
         }
@@ -43,6 +39,21 @@ impl Core {
         } else {
             self.answer_durably(leader, Body::Appended { matched });
         }
+    }
+
+    /// Whether no correct leader can have sent this: what is committed here can't stand in another
+    /// term there, and what follows on the end of this log can't be older than that.
+    fn contradicts(&self, prev: EntryId, entries: &[Entry]) -> bool {
+        let committed = self.log.committed();
+        let differs = |id: EntryId| {
+            let held = self.log.term(id.index);
+            id.index <= committed && held.is_some_and(|term| term != id.term)
+        };
+        let ids = core::iter::once(prev).chain(entries.iter().map(|entry| entry.id));
+        let older = |(before, entry): (EntryId, &Entry)| {
+            before == self.log.last() && entry.time < self.log.last_time()
+        };
+        ids.clone().any(differs) || ids.zip(entries).any(older)
     }
 
     /// Appends what is not there yet. Only a conflict truncates: an old message, reordered behind

@@ -40,7 +40,7 @@ impl Raft {
     pub(crate) fn append(&mut self, kind: EntryKind, data: Bytes) -> EntryId {
         let Role::Leader(leader) = &self.role else { unreachable!("only a leader appends") };
         let led = self.core.now - leader.since;
-        let time = LogTime(leader.time_base.0 + led).max(self.core.log.last_time());
+        let time = LogTime(leader.time_base.0.saturating_add(led)).max(self.core.log.last_time());
         let id = EntryId::new(self.core.term, self.core.log.last().index.next());
         self.core.append_entry(Entry { id, time, kind, data });
         id

@@ -109,8 +109,8 @@ fn three_members_are_safe() {
 
 #[test]
 fn three_members_are_safe_through_a_crash() {
-    let ordinary = Bounds { term: 2, proposals: 1, crashes: 1, ..least(3) };
-    let large = Bounds { term: 3, proposals: 0, ..ordinary.clone() };
+    let ordinary = Bounds { crashes: 1, candidates: vec![0, 1], ..least(3) };
+    let large = Bounds { candidates: vec![0, 1, 2], ..ordinary.clone() };
     explore("three members, a crash", Start::Formed(3), bounds(ordinary, large));
 }
 

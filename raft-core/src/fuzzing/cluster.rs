@@ -47,11 +47,11 @@ impl AddAssign for Outcome {
 pub(crate) struct Cluster {
     seed: u64,
     pub(super) nodes: Vec<Node>,
-    network: Vec<Message>,
+    pub(super) network: Vec<Message>,
     /// Who is cut off: what is sent to or by it is lost.
     pub(super) cut: Option<MemberId>,
     /// Everything that was ever applied anywhere: state-machine safety is one value an index.
-    ledger: BTreeMap<Index, Entry>,
+    pub(super) ledger: BTreeMap<Index, Entry>,
     /// The term of whoever applied each first: it was committed in that term or before.
     committed_by: BTreeMap<Index, Term>,
     leaders: BTreeMap<Term, MemberId>,
@@ -59,7 +59,7 @@ pub(crate) struct Cluster {
     asked: BTreeMap<RequestNumber, Index>,
     pub(super) now: u64,
     requests: u64,
-    outcome: Outcome,
+    pub(super) outcome: Outcome,
     /// What became of changes, proposals and reads, in order.
     pub(super) changes: Vec<Result<EntryId, ChangeError>>,
     pub(super) fates: Vec<Fate>,
@@ -73,7 +73,7 @@ pub(super) struct Node {
     durable: Disk,
     written: Disk,
     pending: VecDeque<Persist>,
-    applied: Index,
+    pub(super) applied: Index,
     last_seen_term: Term,
 }
 
@@ -154,44 +154,6 @@ impl Cluster {
         }
     }
 
-    /// Nobody is cut off any more, and everything that is on its way arrives, for `ticks` ticks.
-    #[cfg(test)]
-    pub(crate) fn settle(&mut self, ticks: u32) {
-        self.cut = None;
-        self.run(ticks);
-    }
-
-    /// Everything that is on its way arrives, but to and from whoever is cut off.
-    #[cfg(test)]
-    pub(super) fn run(&mut self, ticks: u32) {
-        for _ in 0..ticks {
-            self.now += 10;
-            for at in 0..self.nodes.len() {
-                self.handle(at, Event::Tick { now: self.now });
-            }
-            while self.any_work() {}
-        }
-    }
-
-    /// One proposal at each member.
-    #[cfg(test)]
-    pub(crate) fn propose_everywhere(&mut self) {
-        for at in 0..self.nodes.len() {
-            self.propose(at);
-        }
-    }
-
-    /// Whether all members have applied the same, which is all there is.
-    #[must_use]
-    #[cfg(test)]
-    pub(crate) fn agrees(&self) -> bool {
-        let last = self.ledger.last_key_value().map_or(Index(0), |(index, _)| *index);
-        let Some(leader) = self.leader().map(|at| &self.nodes[at]) else { return false };
-        let configuration = leader.raft.configuration();
-        let member = |node: &&Node| configuration.contains(node.me);
-        self.nodes.iter().filter(member).all(|node| node.applied == last)
-    }
-
     /// A member waits in vain until it campaigns.
     pub(super) fn hurry(&mut self, at: usize) {
         let term = |cluster: &Self| cluster.nodes[at].raft.status().term;
@@ -257,7 +219,7 @@ impl Cluster {
         }
     }
 
-    fn any_work(&mut self) -> bool {
+    pub(super) fn any_work(&mut self) -> bool {
         self.work_but(None)
     }
 
@@ -293,53 +255,6 @@ impl Cluster {
         if let Some(at) = self.nodes.iter().position(|node| node.me == message.to) {
             self.handle(at, Event::Message(message));
         }
-    }
-
-    /// A member hears nothing for some ticks.
-    #[cfg(test)]
-    pub(super) fn wait(&mut self, at: usize, ticks: u32) {
-        for _ in 0..ticks {
-            self.tick(at);
-        }
-    }
-
-    /// What is on its way from one member to another arrives, if `wanted`; the rest of it is lost.
-    #[cfg(test)]
-    pub(super) fn pass(&mut self, from: usize, to: usize, wanted: impl Fn(&Body) -> bool) {
-        let (from, at) = (self.nodes[from].me, to);
-        let to = self.nodes[at].me;
-        let between = |message: &Message| message.from == from && message.to == to;
-        let all = core::mem::take(&mut self.network);
-        let (passing, rest): (Vec<_>, Vec<_>) = all.into_iter().partition(between);
-        self.network = rest;
-        for message in passing.into_iter().filter(|message| wanted(&message.body)) {
-            self.handle(at, Event::Message(message));
-        }
-    }
-
-    /// Two members talk to each other for some ticks of the first, and their disks work.
-    #[cfg(test)]
-    pub(super) fn run_between(&mut self, one: usize, other: usize, ticks: u32) {
-        for _ in 0..ticks {
-            self.tick(one);
-            self.pass(one, other, |_| true);
-            self.acknowledge(other);
-            self.acknowledge(one);
-            self.pass(other, one, |_| true);
-        }
-    }
-
-    /// All that is on its way is lost.
-    #[cfg(test)]
-    pub(super) fn lose_all(&mut self) {
-        self.network.clear();
-    }
-
-    /// What is on its way to a member is lost.
-    #[cfg(test)]
-    pub(super) fn lose_all_to(&mut self, at: usize) {
-        let to = self.nodes[at].me;
-        self.network.retain(|message| message.to != to);
     }
 
     fn lose(&mut self, which: usize) {
