@@ -193,16 +193,6 @@ pub(super) fn an_answer_of_another_incarnation_counts_for_nothing() {
     assert_ne!(status.committed, Index(0));
 }
 
-#[cfg(test)]
-mod tests {
-    #[test]
-    fn schedules_of_known_bugs_do_no_harm() {
-        for (_, schedule) in super::ALL {
-            schedule();
-        }
-    }
-}
-
 /// All of them, by name, for the mutation table.
 pub(super) const ALL: [(&str, fn()); 5] = [
     (
@@ -223,3 +213,10 @@ pub(super) const ALL: [(&str, fn()); 5] = [
         an_answer_of_another_incarnation_counts_for_nothing,
     ),
 ];
+
+#[test]
+fn schedules_of_known_bugs_do_no_harm() {
+    for (_, schedule) in ALL {
+        schedule();
+    }
+}
