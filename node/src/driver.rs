@@ -283,7 +283,7 @@ fn members<'a>(
     topology: &'a Topology,
     raft: &'a Raft,
 ) -> impl Iterator<Item = (NodeId, MemberInfo)> + 'a {
-    let configured = raft.configuration().voters().map(|member| {
+    let configured = raft.configuration().members().map(|(member, _)| {
         let info = MemberInfo::decode(&member.info).unwrap_or_default();
         (member.id.node, info)
     });

@@ -45,6 +45,7 @@ compile_error!(
 );
 
 mod config;
+mod digest;
 mod driver;
 mod edges;
 mod envelope;

@@ -2,6 +2,7 @@
 
 use crate::StateMachine;
 use crate::config::{Config, Listen, Start, Storage};
+use crate::digest::digest;
 use crate::driver::{Driver, Formation, Overview, Request, Waiting};
 use crate::edges::Edges;
 use crate::member_info::MemberInfo;
@@ -136,7 +137,8 @@ pub(crate) async fn open<S: StateMachine>(
 /// Opens the storage; where it is empty, draws an incarnation and makes a log for it.
 fn find(config: &Config, edges: &Edges) -> Result<Found, OpenError> {
     let options = Options { segment_bytes: config.segment_bytes };
-    let cluster = cluster_id(&config.cluster);
+    // The name as it stands in the files of the log.
+    let cluster = digest(config.cluster.as_bytes());
     if !Wal::exists(&*edges.disk)? {
         let incarnation = Incarnation(edges.entropy.draw());
         let member = MemberId::new(NodeId(config.node), incarnation);
@@ -187,16 +189,6 @@ fn find(config: &Config, edges: &Edges) -> Result<Found, OpenError> {
         return Err(OpenError::Storage(what));
     }
     Ok(found)
-}
-
-/// The cluster's name as it stands in the files of the log.
-fn cluster_id(name: &str) -> [u8; 16] {
-    let mut id = [0; 16];
-    let digest = orion::hazardous::hash::blake2::blake2b::Hasher::Blake2b256
-        .digest(name.as_bytes())
-        .expect("hashing takes any bytes");
-    id.copy_from_slice(&digest.as_ref()[..16]);
-    id
 }
 
 fn core(
@@ -264,11 +256,11 @@ fn peers(config: &Config, configuration: &Configuration) -> Vec<Peer> {
 }
 
 fn replace_members(topology: &mut Topology, configuration: &Configuration) {
-    let member = |member: &raft::Member| {
+    let member = |(member, _): &(raft::Member, raft::Standing)| {
         let info = MemberInfo::decode(&member.info).unwrap_or_default();
         crate::topology::Member { id: member.id.node.0, island: info.island, address: info.address }
     };
-    let replicated: Vec<_> = configuration.voters().map(member).collect();
+    let replicated: Vec<_> = configuration.members().map(member).collect();
     if topology.members != replicated {
         tracing::warn!("the members in the file differ from the replicated ones, which count");
         topology.members = replicated;

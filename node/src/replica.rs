@@ -1,6 +1,7 @@
 //! The replicated state: `Replica` is the embedder's state machine with the retry table beside it,
 //! applied, frozen and restored together. A state without its table would apply a retry twice.
 
+use crate::digest::digest;
 use crate::envelope::{Envelope, Key};
 use crate::machine::StateMachine;
 use crate::retries::{Retries, Verdict};
@@ -105,12 +106,7 @@ impl<S: StateMachine> Replica<S> {
 
 /// A key for a command: the command's fingerprint keeps the key from being used for another.
 pub(crate) fn key(bytes: Bytes, command: &[u8], retention: u64) -> Key {
-    let mut fingerprint = [0; 16];
-    let digest = orion::hazardous::hash::blake2::blake2b::Hasher::Blake2b256
-        .digest(command)
-        .expect("hashing takes any bytes");
-    fingerprint.copy_from_slice(&digest.as_ref()[..16]);
-    Key { bytes, fingerprint, retention }
+    Key { bytes, fingerprint: digest(command), retention }
 }
 
 #[cfg(test)]

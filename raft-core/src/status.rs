@@ -1,6 +1,8 @@
 //! What can be seen of a core: `Status` with its one-line `Display`, and the counters of messages
 //! that were dropped, by reason.
 
+use crate::entry::Entry;
+use crate::message::SnapshotMeta;
 use crate::raft::Raft;
 use crate::role::Role;
 use crate::types::{EntryId, Index, MemberId, NodeId, Term};
@@ -134,6 +136,18 @@ impl Raft {
     #[must_use]
     pub fn configuration(&self) -> &crate::Configuration {
         self.core.membership.current()
+    }
+
+    /// What a snapshot of the state after `last`, an entry that was applied, stands for.
+    #[must_use]
+    pub fn snapshot_meta(&self, last: &Entry) -> SnapshotMeta {
+        let (configuration_index, configuration) = self.configuration_at(last.id.index);
+        SnapshotMeta {
+            last: last.id,
+            time: last.time,
+            configuration: configuration.clone(),
+            configuration_index,
+        }
     }
 
     /// The configuration in force at `index`, and the index of the entry that set it: what a

@@ -4,7 +4,7 @@
 use super::{Driver, log_failed};
 use crate::StateMachine;
 use crate::stop::Stop;
-use holm_raft_core::{Event, LogStart, Message, Persist, Snapshot, SnapshotMeta, WriteNumber};
+use holm_raft_core::{Event, LogStart, Message, Persist, Snapshot, WriteNumber};
 use holm_wal::{Batch, Disk, Job};
 use std::io;
 use std::sync::Arc;
@@ -104,13 +104,7 @@ impl<S: StateMachine> Driver<S> {
             return Ok(());
         }
         let entry = self.wal.entry(self.applied).map_err(|error| log_failed(&error))?;
-        let (set_at, configuration) = self.raft.configuration_at(self.applied);
-        let meta = SnapshotMeta {
-            last: entry.id,
-            time: entry.time,
-            configuration: configuration.clone(),
-            configuration_index: set_at,
-        };
+        let meta = self.raft.snapshot_meta(&entry);
         let data = self.replica.freeze().map_err(|error| Self::unreadable(&error))?;
         let snapshot = Snapshot { meta, data };
         let events = self.disk_events.0.clone();

@@ -5,7 +5,7 @@ use super::disk::Disk;
 use crate::{
     Body, Boot, ChangeError, Config, Configuration, Entry, EntryId, EntryKind, Event, Fate,
     Incarnation, Index, Leave, LogStart, Member, MemberId, Message, NodeId, Outbound, Persist,
-    Raft, RequestNumber, Snapshot, SnapshotMeta, Step, Switch, Term,
+    Raft, RequestNumber, Snapshot, Step, Switch, Term,
 };
 use bytes::Bytes;
 use std::collections::{BTreeMap, VecDeque};
@@ -326,13 +326,7 @@ impl Cluster {
         let Some(entry) = self.ledger.get(&node.applied) else {
             return;
         };
-        let (set_at, configuration) = node.raft.configuration_at(node.applied);
-        let meta = SnapshotMeta {
-            last: entry.id,
-            time: entry.time,
-            configuration: configuration.clone(),
-            configuration_index: set_at,
-        };
+        let meta = node.raft.snapshot_meta(entry);
         let start = LogStart { id: meta.last, time: meta.time };
         let snapshot = Snapshot { data: meta.last.index.0.to_le_bytes().to_vec().into(), meta };
         node.durable.snapshot = Some(snapshot.clone());

@@ -17,7 +17,7 @@ use disk::Disk;
 use holm_raft_core::{
     Body, Boot, Config, Configuration, Entry, EntryId, EntryKind, Event, Fate, HardState,
     Incarnation, Index, LogStart, LogTime, Member, MemberId, Message, NodeId, Outbound, Persist,
-    Raft, Ready, RequestNumber, Snapshot, SnapshotMeta, Status, Term,
+    Raft, Ready, RequestNumber, Snapshot, Status, Term,
 };
 use safety::Safety;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -297,13 +297,7 @@ impl Cluster {
         let member = self.members.get_mut(&node).expect("named by a checked command");
         let raft = member.raft.as_ref().ok_or("it does not run")?;
         let entry = member.durable.entry(member.applied).ok_or("nothing new is applied")?;
-        let (configuration_index, configuration) = raft.configuration_at(member.applied);
-        let meta = SnapshotMeta {
-            last: entry.id,
-            time: entry.time,
-            configuration: configuration.clone(),
-            configuration_index,
-        };
+        let meta = raft.snapshot_meta(entry);
         let start = LogStart { id: meta.last, time: meta.time };
         let snapshot = Snapshot { meta, data: Bytes::from(member.state.clone()) };
         member.durable.snapshot = Some(snapshot.clone());

@@ -6,8 +6,7 @@ use bytes::Bytes;
 use holm_raft_core as raft;
 use holm_raft_core::{
     Body, Boot, Configuration, Entry, EntryKind, Event, Incarnation, Index, LogStart, MemberId,
-    Message, NodeId, Outbound, Persist, Raft, RequestNumber, Restored, Snapshot, SnapshotMeta,
-    Term, WriteNumber,
+    Message, NodeId, Outbound, Persist, Raft, RequestNumber, Restored, Snapshot, Term, WriteNumber,
 };
 use holm_wal::{Batch, Disk, Done, Identity, Options, SimDisk, Snapshots, Wal};
 use std::collections::{BTreeSet, VecDeque};
@@ -260,13 +259,7 @@ impl Running {
             return;
         }
         let entry = self.wal.entry(self.applied).expect("the log holds it");
-        let (set_at, configuration) = self.raft.configuration_at(self.applied);
-        let meta = SnapshotMeta {
-            last: entry.id,
-            time: entry.time,
-            configuration: configuration.clone(),
-            configuration_index: set_at,
-        };
+        let meta = self.raft.snapshot_meta(&entry);
         let snapshot = Snapshot { meta, data: self.state.to_le_bytes().to_vec().into() };
         let done = self.done(Finished::Snapshot);
         self.attached.run(self.snapshots.save_job(&snapshot), done);
