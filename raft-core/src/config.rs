@@ -2,7 +2,7 @@
 //! `Restored` (what its disk holds).
 
 use crate::configuration::Configuration;
-use crate::message::SnapshotMeta;
+use crate::snapshot::SnapshotMeta;
 use crate::types::{Boot, EntryId, HardState, Index, LogTime, MemberId};
 use alloc::vec::Vec;
 use core::fmt;

@@ -4,10 +4,11 @@
 use crate::configuration::Configuration;
 use crate::entry::{Entry, EntryKind};
 use crate::membership::Membership;
-use crate::message::{Body, Snapshot};
+use crate::message::Body;
 use crate::mutation::{self, Mutation};
 use crate::raft::Core;
 use crate::ready::LogStart;
+use crate::snapshot::Snapshot;
 use crate::types::{EntryId, Index, LogTime, MemberId, Term};
 use crate::weights::Weights;
 use alloc::vec::Vec;

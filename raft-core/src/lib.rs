@@ -66,6 +66,7 @@ mod reconfigure;
 mod requests;
 mod rng;
 mod role;
+mod snapshot;
 mod status;
 mod transfer;
 mod types;
@@ -78,9 +79,10 @@ pub use configuration::{Configuration, ConfigurationError, Leave, Member, Standi
 pub use entry::{Entry, EntryKind};
 #[cfg(any(test, feature = "fuzzing"))]
 pub use fuzzing::{Outcome, fuzz_events};
-pub use message::{Ballot, Body, Cause, Message, Snapshot, SnapshotMeta};
+pub use message::{Ballot, Body, Cause, Message};
 pub use raft::{Event, Raft};
 pub use ready::{Fate, LogStart, Outbound, Persist, Ready};
+pub use snapshot::{Chunk, Snapshot, SnapshotId, SnapshotMeta};
 pub use status::{Dropped, FollowerStatus, Status};
 pub use types::{
     Boot, EntryId, HardState, Incarnation, Index, LogTime, MemberId, NodeId, RequestNumber, Term,

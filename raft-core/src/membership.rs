@@ -2,7 +2,7 @@
 //! (paper §6); a truncation brings the one before it back.
 
 use crate::configuration::Configuration;
-use crate::message::SnapshotMeta;
+use crate::snapshot::SnapshotMeta;
 use crate::types::Index;
 use alloc::vec;
 use alloc::vec::Vec;

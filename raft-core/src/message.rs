@@ -2,9 +2,9 @@
 //! `Body`. Requests are judged by term and log whoever sends them; answers count only from current
 //! members (see `Raft::handle`).
 
-use crate::configuration::Configuration;
 use crate::entry::Entry;
-use crate::types::{Boot, EntryId, Index, LogTime, MemberId, RequestNumber, Term};
+use crate::snapshot::Snapshot;
+use crate::types::{Boot, EntryId, Index, MemberId, RequestNumber, Term};
 use alloc::vec::Vec;
 use bytes::Bytes;
 
@@ -131,26 +131,4 @@ pub enum Ballot {
     Granted,
     /// It is not.
     Refused,
-}
-
-/// A state machine's state up to an entry, and what the log needs to go on from there.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct Snapshot {
-    /// What the snapshot stands for.
-    pub meta: SnapshotMeta,
-    /// The state machine's bytes, which the core never reads.
-    pub data: Bytes,
-}
-
-/// What a snapshot stands for.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
-pub struct SnapshotMeta {
-    /// The last entry whose effect it includes.
-    pub last: EntryId,
-    /// That entry's log time.
-    pub time: LogTime,
-    /// The configuration in force at `last`.
-    pub configuration: Configuration,
-    /// The entry that set that configuration.
-    pub configuration_index: Index,
 }

@@ -3,7 +3,8 @@
 
 use crate::change::ChangeError;
 use crate::entry::Entry;
-use crate::message::{Message, Snapshot};
+use crate::message::Message;
+use crate::snapshot::Snapshot;
 use crate::types::{
     EntryId, HardState, Index, LogTime, MemberId, RequestNumber, Term, WriteNumber,
 };

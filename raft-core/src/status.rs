@@ -2,9 +2,9 @@
 //! that were dropped, by reason.
 
 use crate::entry::Entry;
-use crate::message::SnapshotMeta;
 use crate::raft::Raft;
 use crate::role::Role;
+use crate::snapshot::SnapshotMeta;
 use crate::types::{EntryId, Index, MemberId, NodeId, Term};
 use alloc::collections::BTreeMap;
 use core::fmt;

@@ -2,9 +2,10 @@
 //! unacknowledged write may claim to have made durable.
 
 use crate::entry::Entry;
-use crate::message::{Message, Snapshot};
+use crate::message::Message;
 use crate::mutation::{self, Mutation};
 use crate::ready::{LogStart, Persist};
+use crate::snapshot::Snapshot;
 use crate::types::{HardState, Index, WriteNumber};
 use alloc::collections::VecDeque;
 

@@ -3,8 +3,8 @@
 use crate::config::Restored;
 use crate::configuration::Configuration;
 use crate::entry::{Entry, EntryKind};
-use crate::message::Snapshot;
 use crate::ready::{LogStart, Persist};
+use crate::snapshot::Snapshot;
 use crate::types::{EntryId, HardState, Index};
 use std::vec::Vec;
 
