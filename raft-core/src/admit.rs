@@ -6,6 +6,7 @@ use crate::entry::{Entry, EntryKind};
 use crate::message::{Ballot, Body, Message};
 use crate::mutation::{self, Mutation};
 use crate::raft::Core;
+use crate::snapshot::Chunk;
 use crate::status::Reason;
 use crate::types::{EntryId, Index, Term};
 
@@ -62,6 +63,7 @@ impl Body {
             | Self::Appended { .. }
             | Self::Rejected { .. }
             | Self::HeartbeatAck { .. }
+            | Self::Received { .. }
             | Self::Proposed { .. }
             | Self::ReadAt { .. } => true,
             // What a caller asks through a member is a member's affair as well.
@@ -93,13 +95,9 @@ fn is_possible(message: &Message) -> bool {
         Body::Rejected { prev, hint } => index(*prev) && index(hint.index) && hint.index <= *prev,
         Body::Heartbeat { round, commit } => *round > 0 && *round <= NUMBER_MAX && index(*commit),
         Body::HeartbeatAck { round } => *round <= NUMBER_MAX,
-        Body::Snapshot(snapshot) => {
-            let meta = &snapshot.meta;
-            within(meta.last)
-                && meta.time.0 <= NUMBER_MAX
-                && meta.last.index > Index(0)
-                && meta.configuration_index <= meta.last.index
-                && !meta.configuration.is_empty()
+        Body::Snapshot(chunk) => within(chunk.meta.last) && is_a_piece(chunk),
+        Body::Received { snapshot, stored } => {
+            within(snapshot.last) && *stored <= snapshot.length && snapshot.length <= NUMBER_MAX
         }
         Body::Proposed { appended, .. } => appended.is_none_or(within),
         Body::ReadAt { index: at, .. } => at.is_none_or(index),
@@ -109,6 +107,18 @@ fn is_possible(message: &Message) -> bool {
         | Body::Propose { .. }
         | Body::Read { .. } => true,
     }
+}
+
+/// Whether it is a piece of some snapshot. Only an empty snapshot has an empty piece.
+fn is_a_piece(chunk: &Chunk) -> bool {
+    let meta = &chunk.meta;
+    meta.time.0 <= NUMBER_MAX
+        && meta.last.index > Index(0)
+        && meta.configuration_index <= meta.last.index
+        && !meta.configuration.is_empty()
+        && chunk.length <= NUMBER_MAX
+        && chunk.end() <= chunk.length
+        && chunk.data.is_empty() == (chunk.length == 0)
 }
 
 /// Whether `entries` could stand right behind `prev` in the log of a leader of `term`.

@@ -2,7 +2,8 @@
 //! `Restored` (what its disk holds).
 
 use crate::configuration::Configuration;
-use crate::snapshot::SnapshotMeta;
+use crate::sending::Pieces;
+use crate::snapshot::{Partial, SnapshotMeta};
 use crate::types::{Boot, EntryId, HardState, Index, LogTime, MemberId};
 use alloc::vec::Vec;
 use core::fmt;
@@ -29,6 +30,14 @@ pub struct Config {
     pub inflight_bytes_max: u64,
     /// The most bytes of entries that are not committed yet: what is proposed beyond is refused.
     pub uncommitted_bytes_max: u64,
+    /// The most bytes of a snapshot's data in one message.
+    pub snapshot_chunk_bytes: u64,
+    /// The most bytes of a snapshot under way to one follower, and the most that a follower has
+    /// in hand for its disk. At least one piece may always be.
+    pub snapshot_inflight_bytes_max: u64,
+    /// How many bytes of entries a leader may take on, and keep, while a follower installs a
+    /// snapshot that they follow on, before it drops them and the follower has to start over.
+    pub install_log_bytes_max: u64,
     /// The most proposals, and the most reads, passed on to the leader and not answered yet.
     pub forwarded_requests_max: usize,
     /// Whether members ask before they campaign (thesis §9.6), so that one that was cut off does
@@ -80,6 +89,9 @@ impl Config {
             inflight_appends_max: 64,
             inflight_bytes_max: 8 << 20,
             uncommitted_bytes_max: 64 << 20,
+            snapshot_chunk_bytes: 256 << 10,
+            snapshot_inflight_bytes_max: 1 << 20,
+            install_log_bytes_max: 1 << 30,
             forwarded_requests_max: 65_536,
             pre_vote: Switch::On,
             check_quorum: Switch::On,
@@ -87,6 +99,13 @@ impl Config {
             caught_up_entries: 128,
             tick_millis: 10,
             clock_drift_permille: 100,
+        }
+    }
+
+    pub(crate) const fn pieces(&self) -> Pieces {
+        Pieces {
+            bytes_max: self.snapshot_chunk_bytes,
+            inflight_max: self.snapshot_inflight_bytes_max,
         }
     }
 
@@ -114,7 +133,10 @@ impl Config {
         if self.election_ticks > u32::MAX / 2 {
             return Err(ConfigError::ElectionTooSlow { election_ticks: self.election_ticks });
         }
-        if self.append_entries_max == 0 || self.inflight_appends_max == 0 {
+        if self.append_entries_max == 0
+            || self.inflight_appends_max == 0
+            || self.snapshot_chunk_bytes == 0
+        {
             return Err(ConfigError::NothingMayBeSent);
         }
         if self.pre_vote.is_on() && !self.check_quorum.is_on() {
@@ -149,7 +171,7 @@ pub enum ConfigError {
         /// What was set.
         election_ticks: u32,
     },
-    /// `append_entries_max` or `inflight_appends_max` is 0.
+    /// `append_entries_max`, `inflight_appends_max` or `snapshot_chunk_bytes` is 0.
     NothingMayBeSent,
     /// Pre-votes without check-quorum leave a partitioned cluster without a leader.
     PreVoteAlone,
@@ -176,7 +198,8 @@ impl fmt::Display for ConfigError {
             }
             Self::NothingMayBeSent => write!(
                 f,
-                "append_entries_max and inflight_appends_max must be at least 1, or nothing is sent"
+                "append_entries_max, inflight_appends_max and snapshot_chunk_bytes must be at least \
+                 1, or nothing is sent"
             ),
             Self::PreVoteAlone => write!(
                 f,
@@ -214,4 +237,6 @@ pub struct Restored {
     pub configurations: Vec<(Index, Configuration)>,
     /// The snapshot that the state machine was restored from.
     pub snapshot: Option<SnapshotMeta>,
+    /// What is kept of a snapshot that had not arrived whole.
+    pub receiving: Option<Partial>,
 }

@@ -1,16 +1,12 @@
-//! What a follower does with its leader's messages (paper §5.3, §7), and how a member without a
+//! What a follower does with its leader's messages (paper §5.3), and how a member without a
 //! configuration becomes one of a newly formed cluster.
 
 use crate::configuration::Configuration;
 use crate::entry::{Entry, EntryKind};
-use crate::membership::Membership;
 use crate::message::Body;
 use crate::mutation::{self, Mutation};
 use crate::raft::Core;
-use crate::ready::LogStart;
-use crate::snapshot::Snapshot;
 use crate::types::{EntryId, Index, LogTime, MemberId, Term};
-use crate::weights::Weights;
 use alloc::vec::Vec;
 
 impl Core {
@@ -96,29 +92,6 @@ impl Core {
         }
         self.log.commit(commit);
         self.answer(leader, Body::HeartbeatAck { round });
-    }
-
-    pub(crate) fn on_snapshot(&mut self, leader: MemberId, snapshot: Snapshot) {
-        let last = snapshot.meta.last;
-        if last.index > self.log.committed() {
-            if self.log.contains(last) {
-                self.log.commit(last.index);
-            } else {
-                self.install(snapshot);
-            }
-        }
-        let matched = self.log.committed();
-        self.answer_durably(leader, Body::Appended { matched });
-    }
-
-    fn install(&mut self, snapshot: Snapshot) {
-        let start = LogStart { id: snapshot.meta.last, time: snapshot.meta.time };
-        self.log.reset(start.id, start.time);
-        if !mutation::on(Mutation::SnapshotLosesConfiguration) {
-            self.membership = Membership::restore(&snapshot.meta, Vec::new());
-        }
-        self.weights = Weights::default();
-        self.writes.install(start, Some(snapshot));
     }
 
     /// The first entry of the cluster's log: the same on every member that forms it.

@@ -61,6 +61,7 @@ mod tests {
         assert!(total.crashes > 2_000, "{total:?}");
         assert!(total.reads > 500, "{total:?}");
         assert!(total.installed > 50, "{total:?}");
+        assert!(total.resumed > 10, "{total:?}");
         assert!(total.truncated > 50, "{total:?}");
         assert!(total.changed > 1_000, "{total:?}");
     }

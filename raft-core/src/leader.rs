@@ -11,6 +11,8 @@ use crate::raft::{Core, Raft};
 use crate::reads::{ReadQueue, Reader};
 use crate::ready::Outbound;
 use crate::role::{Leader, Role};
+use crate::sending::Sending;
+use crate::snapshot::SnapshotId;
 use crate::types::{EntryId, Index, LogTime, MemberId};
 use alloc::collections::BTreeMap;
 use bytes::Bytes;
@@ -32,6 +34,7 @@ impl Raft {
             lease: Lease::default(),
         };
         self.become_role(Role::Leader(leader));
+        self.core.receiving = None;
         self.append(EntryKind::Noop, Bytes::new());
         self.heartbeat();
     }
@@ -49,9 +52,11 @@ impl Raft {
     pub(crate) fn tick_leader(&mut self) {
         let Role::Leader(leader) = &mut self.role else { return };
         let election_ticks = self.core.config.election_ticks;
-        for progress in leader.followers.values_mut() {
-            progress.tick(election_ticks.saturating_mul(10));
+        let pieces = self.core.config.pieces();
+        for sending in leader.followers.values_mut().filter_map(Progress::sending_mut) {
+            sending.tick(election_ticks, pieces);
         }
+        self.compact_deferred();
         self.tick_transfer();
         if self.hands_over_from_a_stalled_disk() {
             return;
@@ -182,6 +187,15 @@ impl Raft {
         self.confirm_reads();
     }
 
+    /// The follower has so much of a snapshot: it is sent what comes next.
+    pub(crate) fn on_received(&mut self, from: MemberId, snapshot: SnapshotId, stored: u64) {
+        let Some(progress) = self.progress(from) else { return };
+        progress.active = true;
+        if let Some(sending) = progress.sending_mut() {
+            sending.received(snapshot, stored);
+        }
+    }
+
     fn progress(&mut self, from: MemberId) -> Option<&mut Progress> {
         let Role::Leader(leader) = &mut self.role else {
             return None;
@@ -209,6 +223,10 @@ impl Raft {
 impl Core {
     /// Sends one append, or a snapshot, if it is due. Returns whether there may be more to send.
     fn send_append(&mut self, progress: &mut Progress) -> bool {
+        let to = progress.member;
+        if let Some(sending) = progress.sending_mut() {
+            return self.send_piece(to, sending);
+        }
         let window = Window {
             appends_max: self.config.inflight_appends_max,
             bytes_max: self.config.inflight_bytes_max,
@@ -217,13 +235,12 @@ impl Core {
             return false;
         }
         let prev = progress.next.prev();
-        let (to, term, commit) = (progress.member, self.term, self.log.committed());
+        let (term, commit) = (self.term, self.log.committed());
         // A log that begins right behind `prev` still knows it.
         let reachable = !mutation::on(Mutation::SnapshotOffByOne) || prev > self.log.start().index;
         let Some(prev) = self.log.id(prev).filter(|_| reachable) else {
-            self.out.send.push(Outbound::Snapshot { to, term });
-            progress.snapshot_sent();
-            return false;
+            progress.install(self.weights.total());
+            return true;
         };
         let end = progress.window_end(self.log.last().index, self.config.append_entries_max);
         let news = progress.commit_sent < commit.min(end);
@@ -236,6 +253,14 @@ impl Core {
         let bytes = self.weights.between(prev.index, end);
         progress.sent(end, bytes, commit.min(end));
         end > prev.index && !asks
+    }
+
+    fn send_piece(&mut self, to: MemberId, sending: &mut Sending) -> bool {
+        let pieces = self.config.pieces();
+        let Some((snapshot, offset)) = sending.next_piece(pieces) else { return false };
+        let (term, bytes_max) = (self.term, pieces.bytes_max);
+        self.out.send.push(Outbound::Snapshot { to, term, snapshot, offset, bytes_max });
+        true
     }
 
     pub(crate) fn serve_read(&mut self, reader: Reader, index: Option<Index>) {

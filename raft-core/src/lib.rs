@@ -38,11 +38,15 @@
 #![forbid(unsafe_code)]
 
 extern crate alloc;
+// A file that the tests of this crate share names it from outside.
+#[cfg(any(test, feature = "fuzzing"))]
+extern crate self as holm_raft_core;
 #[cfg(any(test, feature = "fuzzing"))]
 extern crate std;
 
 mod admit;
 mod change;
+mod compact;
 mod config;
 mod configuration;
 mod election;
@@ -62,10 +66,12 @@ pub mod quorum;
 mod raft;
 mod reads;
 mod ready;
+mod receive;
 mod reconfigure;
 mod requests;
 mod rng;
 mod role;
+mod sending;
 mod snapshot;
 mod status;
 mod transfer;
@@ -82,7 +88,7 @@ pub use fuzzing::{Outcome, fuzz_events};
 pub use message::{Ballot, Body, Cause, Message};
 pub use raft::{Event, Raft};
 pub use ready::{Fate, LogStart, Outbound, Persist, Ready};
-pub use snapshot::{Chunk, Snapshot, SnapshotId, SnapshotMeta};
+pub use snapshot::{Chunk, Partial, SnapshotId, SnapshotMeta};
 pub use status::{Dropped, FollowerStatus, Status};
 pub use types::{
     Boot, EntryId, HardState, Incarnation, Index, LogTime, MemberId, NodeId, RequestNumber, Term,

@@ -3,8 +3,9 @@
 //! members (see `Raft::handle`).
 
 use crate::entry::Entry;
-use crate::snapshot::Snapshot;
+use crate::snapshot::{Chunk, SnapshotId};
 use crate::types::{Boot, EntryId, Index, MemberId, RequestNumber, Term};
+use alloc::boxed::Box;
 use alloc::vec::Vec;
 use bytes::Bytes;
 
@@ -77,8 +78,15 @@ pub enum Body {
     /// The leader hands over: the receiver, whose log is complete, campaigns at once (thesis
     /// §3.10).
     TimeoutNow,
-    /// `InstallSnapshot` (paper §7), whole.
-    Snapshot(Snapshot),
+    /// `InstallSnapshot` (paper §7): a piece of a snapshot.
+    Snapshot(Box<Chunk>),
+    /// How much of a snapshot the receiver has kept so far, from its beginning.
+    Received {
+        /// Which snapshot.
+        snapshot: SnapshotId,
+        /// How many bytes of its data.
+        stored: u64,
+    },
     /// A follower passes a caller's proposal on to the leader of this term.
     Propose {
         /// The sender's boot.

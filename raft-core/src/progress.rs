@@ -4,6 +4,7 @@
 //! of appends in flight, `next` ahead of `matched`), or sent a *snapshot* when the log no longer
 //! reaches back to it.
 
+use crate::sending::Sending;
 use crate::types::{Index, MemberId};
 use alloc::collections::VecDeque;
 
@@ -64,8 +65,8 @@ enum State {
     /// Appends are under way ahead of their answers.
     /// `nudge`: the last of them may have been lost, with nothing behind it to show that.
     Replicate { inflight: Inflight, nudge: bool },
-    /// A snapshot is on its way since `ticks`.
-    Snapshot { ticks: u32 },
+    /// The log no longer reaches back to it: a snapshot is on its way.
+    Snapshot(Sending),
 }
 
 impl Progress {
@@ -87,7 +88,7 @@ impl Progress {
         match &self.state {
             State::Probe { asked } => !asked,
             State::Replicate { inflight, nudge } => *nudge || !inflight.is_full(window),
-            State::Snapshot { .. } => false,
+            State::Snapshot(_) => false,
         }
     }
 
@@ -109,7 +110,7 @@ impl Progress {
         match self.state {
             State::Probe { .. } => "probe",
             State::Replicate { .. } => "replicate",
-            State::Snapshot { .. } => "snapshot",
+            State::Snapshot(_) => "snapshot",
         }
     }
 
@@ -126,7 +127,7 @@ impl Progress {
                     self.next = last.next();
                 }
             }
-            State::Snapshot { .. } => unreachable!("nothing is sent beside a snapshot"),
+            State::Snapshot(_) => unreachable!("nothing is sent beside a snapshot"),
         }
     }
 
@@ -139,9 +140,13 @@ impl Progress {
             State::Replicate { inflight, .. } => {
                 inflight.answered(matched);
             }
-            // An answer from before the snapshot does not show that it arrived.
-            State::Snapshot { .. } if self.matched < log_start => {}
-            State::Probe { .. } | State::Snapshot { .. } => {
+            // The log has moved on from what it installed; or the answer is from before that.
+            State::Snapshot(sending) if self.matched < log_start => {
+                if sending.is_done(self.matched) {
+                    *sending = Sending::new(sending.began);
+                }
+            }
+            State::Probe { .. } | State::Snapshot(_) => {
                 self.next = self.matched.next();
                 self.state = State::Replicate { inflight: Inflight::default(), nudge: false };
             }
@@ -155,7 +160,7 @@ impl Progress {
         let stale = match self.state {
             State::Probe { .. } => prev != self.next.prev(),
             State::Replicate { .. } => prev <= self.matched,
-            State::Snapshot { .. } => true,
+            State::Snapshot(_) => true,
         };
         if stale {
             return false;
@@ -170,22 +175,27 @@ impl Progress {
         match &mut self.state {
             State::Probe { asked } => *asked = false,
             State::Replicate { inflight, nudge } => *nudge = !inflight.appends.is_empty(),
-            State::Snapshot { .. } => {}
+            State::Snapshot(_) => {}
         }
     }
 
-    /// A snapshot was sent.
-    pub(crate) fn snapshot_sent(&mut self) {
-        self.state = State::Snapshot { ticks: 0 };
+    /// The log no longer reaches back to it. `appended_bytes` is what the leader has taken on.
+    pub(crate) fn install(&mut self, appended_bytes: u64) {
+        self.state = State::Snapshot(Sending::new(appended_bytes));
     }
 
-    /// A tick passed. A snapshot that is not answered within `ticks_max` counts as lost.
-    pub(crate) fn tick(&mut self, ticks_max: u32) {
-        if let State::Snapshot { ticks } = &mut self.state {
-            *ticks += 1;
-            if *ticks >= ticks_max {
-                self.state = State::Probe { asked: false };
-            }
+    /// The snapshot that is on its way to it.
+    pub(crate) const fn sending(&self) -> Option<&Sending> {
+        match &self.state {
+            State::Snapshot(sending) => Some(sending),
+            State::Probe { .. } | State::Replicate { .. } => None,
+        }
+    }
+
+    pub(crate) const fn sending_mut(&mut self) -> Option<&mut Sending> {
+        match &mut self.state {
+            State::Snapshot(sending) => Some(sending),
+            State::Probe { .. } | State::Replicate { .. } => None,
         }
     }
 
@@ -197,7 +207,9 @@ impl Progress {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::types::{Incarnation, NodeId};
+    use crate::sending::Pieces;
+    use crate::snapshot::SnapshotId;
+    use crate::types::{EntryId, Incarnation, NodeId, Term};
 
     const WINDOW: Window = Window { appends_max: 2, bytes_max: 50 };
 
@@ -241,16 +253,26 @@ mod tests {
     }
 
     #[test]
-    fn a_snapshot_ends_with_an_answer_that_shows_it_or_counts_as_lost() {
+    fn a_snapshot_ends_with_an_answer_that_the_log_reaches_back_to() {
         let mut follower = progress(3);
-        follower.snapshot_sent();
+        follower.install(0);
         follower.appended(Index(1), Index(8));
         assert_eq!(follower.name(), "snapshot");
         follower.appended(Index(8), Index(8));
         assert_eq!((follower.name(), follower.next), ("replicate", Index(9)));
-        follower.snapshot_sent();
-        follower.tick(2);
-        follower.tick(2);
-        assert_eq!(follower.name(), "probe");
+    }
+
+    #[test]
+    fn one_that_installed_what_the_log_has_moved_on_from_is_offered_another() {
+        let pieces = Pieces { bytes_max: 10, inflight_max: 10 };
+        let last = EntryId::new(Term(1), Index(8));
+        let mut follower = progress(3);
+        follower.install(0);
+        let sending = follower.sending_mut().expect("begun");
+        sending.next_piece(pieces);
+        sending.received(SnapshotId { last, length: 5, checksum: 0 }, 5);
+        follower.appended(Index(8), Index(9));
+        let sending = follower.sending_mut().expect("once more");
+        assert_eq!(sending.next_piece(pieces), Some((None, 0)));
     }
 }

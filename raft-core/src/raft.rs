@@ -12,13 +12,15 @@ use crate::message::{Ballot, Body, Cause, Message};
 use crate::mutation::{self, Mutation};
 use crate::proposals::Forwarded;
 use crate::ready::{Fate, LogStart, Outbound, Ready};
+use crate::receive::Receiving;
 use crate::rng::Rng;
 use crate::role::{Follower, Role};
-use crate::snapshot::SnapshotMeta;
+use crate::snapshot::{Chunk, SnapshotId, SnapshotMeta};
 use crate::status::Dropped;
 use crate::types::{EntryId, HardState, Index, MemberId, NodeId, RequestNumber, Term, WriteNumber};
 use crate::weights::Weights;
 use crate::writes::Writes;
+use alloc::boxed::Box;
 use alloc::vec::Vec;
 use bytes::Bytes;
 
@@ -41,6 +43,10 @@ pub(crate) struct Core {
     pub(crate) log: Log,
     pub(crate) weights: Weights,
     pub(crate) membership: Membership,
+    /// What has arrived of a snapshot.
+    pub(crate) receiving: Option<Box<Receiving>>,
+    /// Where the log is to begin once no follower needs it to begin earlier.
+    pub(crate) deferred: Option<LogStart>,
     pub(crate) writes: Writes,
     pub(crate) out: Out,
     pub(crate) forwarded: Forwarded,
@@ -62,6 +68,7 @@ pub(crate) struct Core {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub(crate) struct Out {
     pub(crate) send: Vec<Outbound>,
+    pub(crate) chunks: Vec<Chunk>,
     pub(crate) proposals: Vec<(RequestNumber, Fate)>,
     pub(crate) reads: Vec<(RequestNumber, Option<Index>)>,
     pub(crate) changes: Vec<(RequestNumber, Result<EntryId, ChangeError>)>,
@@ -79,6 +86,15 @@ pub enum Event {
     Message(Message),
     /// A write is durable, and with it all before it.
     Persisted(WriteNumber),
+    /// So much of a snapshot is stored, and will be found after a crash.
+    Stored {
+        /// Which snapshot.
+        snapshot: SnapshotId,
+        /// How many bytes of its data, from the beginning: all of it, only if they have its
+        /// checksum. 0 if it could not be kept, or has another checksum: then nothing of it is
+        /// there any more, and what was handed out and is not stored yet is void.
+        stored: u64,
+    },
     /// A caller proposes a command. Its fate is told in [`Ready::proposals`].
     Propose {
         /// The caller's number for it, used once in a boot.
@@ -135,8 +151,8 @@ pub enum Event {
     /// The cluster is formed of these members. Only for an empty log without a configuration, and
     /// with the same configuration on every member.
     Form(Configuration),
-    /// A snapshot of all up to here is durable: the log may begin after it. Ignored beyond what
-    /// was handed out to be applied.
+    /// A snapshot of all up to here is durable: the log may begin after it, at once or once no
+    /// follower needs it any more. Ignored beyond what was handed out to be applied.
     Compact(LogStart),
 }
 
@@ -163,6 +179,8 @@ impl Raft {
             term: restored.hard_state.term,
             vote: restored.hard_state.vote,
             membership: Membership::restore(&snapshot, restored.configurations),
+            receiving: restored.receiving.map(|partial| Box::new(Receiving::restore(partial))),
+            deferred: None,
             writes: Writes::restore(log.last().index),
             log,
             weights: Weights::default(),
@@ -178,6 +196,7 @@ impl Raft {
             config,
         };
         core.restore_snapshot(&snapshot);
+        core.forget_outrun_snapshot();
         core.reset_timer();
         let raft = Self { core, role: Role::Follower(Follower::default()) };
         raft.check();
@@ -195,6 +214,7 @@ impl Raft {
             Event::Tick { now } => self.tick(now),
             Event::Message(message) => self.message(message),
             Event::Persisted(number) => self.persisted(number),
+            Event::Stored { snapshot, stored } => self.stored(snapshot, stored),
             Event::Propose { number, data } => self.propose(number, data),
             Event::Read { number } => self.read(number),
             Event::ReadByLease { number, now } => self.read_by_lease(number, now),
@@ -210,7 +230,7 @@ impl Raft {
             Event::Unsent { number } => self.core.unsent(number),
             Event::Forget { number } => self.core.forget(number),
             Event::Form(configuration) => self.core.form(configuration),
-            Event::Compact(start) => self.core.compact(start),
+            Event::Compact(start) => self.compact(start),
         }
         if cfg!(any(debug_assertions, feature = "fuzzing")) {
             self.check();
@@ -230,6 +250,7 @@ impl Raft {
         Ready {
             persist: self.core.writes.take(self.core.log.last().index),
             send: out.send,
+            chunks: out.chunks,
             committed: self.core.log.hand_out(),
             proposals: out.proposals,
             reads: out.reads,
@@ -302,14 +323,17 @@ impl Raft {
                 self.heard(from);
                 self.core.on_heartbeat(from, round, commit);
             }
-            (_, Body::Snapshot(snapshot)) => {
+            (_, Body::Snapshot(chunk)) => {
                 self.heard(from);
-                self.core.on_snapshot(from, snapshot);
+                self.core.on_snapshot(from, *chunk);
             }
 
             (Role::Leader(_), Body::Appended { matched }) => self.on_appended(from, matched),
             (Role::Leader(_), Body::Rejected { prev, hint }) => self.on_rejected(from, prev, hint),
             (Role::Leader(_), Body::HeartbeatAck { round }) => self.on_heartbeat_ack(from, round),
+            (Role::Leader(_), Body::Received { snapshot, stored }) => {
+                self.on_received(from, snapshot, stored);
+            }
 
             (Role::Leader(_), Body::Propose { boot, number, data }) => {
                 self.on_propose(from, boot, number, data);
@@ -328,7 +352,7 @@ impl Raft {
 
             // Answers to what an earlier role asked.
             (_, Body::PreVoted(_) | Body::Voted(_) | Body::Appended { .. })
-            | (_, Body::Rejected { .. } | Body::HeartbeatAck { .. }) => {
+            | (_, Body::Rejected { .. } | Body::HeartbeatAck { .. } | Body::Received { .. }) => {
                 self.core.dropped.outdated += 1;
             }
         }
@@ -355,6 +379,7 @@ impl Raft {
         let old = core::mem::replace(&mut self.role, role);
         if let Role::Leader(leader) = old {
             self.core.refuse_reads(leader.reads);
+            self.compact_deferred();
         }
         self.core.settle_forwarded();
         self.core.reset_timer();
@@ -378,6 +403,9 @@ impl Raft {
         self.core.log.check();
         assert!(self.configuration().is_sound(), "somebody votes in each half");
         self.core.membership.check(self.core.log.last().index);
+        if let Some(receiving) = &self.core.receiving {
+            receiving.check();
+        }
         assert!(self.core.log.last().term <= self.core.term, "no entry is from a later term");
         if let Role::Leader(leader) = &self.role {
             for progress in leader.followers.values() {
@@ -438,14 +466,5 @@ impl Core {
         self.membership = Membership::restore(snapshot, Vec::new());
         self.writes.install(start, None);
         self.advance_term(self.term.max(snapshot.last.term));
-    }
-
-    fn compact(&mut self, start: LogStart) {
-        let within = start.id.index > self.log.start().index && start.id.index <= self.log.handed();
-        if within && self.log.contains(start.id) {
-            self.log.compact(start.id);
-            self.membership.compact(start.id.index);
-            self.writes.compact(start);
-        }
     }
 }

@@ -4,7 +4,7 @@
 use crate::change::ChangeError;
 use crate::entry::Entry;
 use crate::message::Message;
-use crate::snapshot::Snapshot;
+use crate::snapshot::{Chunk, SnapshotId, SnapshotMeta};
 use crate::types::{
     EntryId, HardState, Index, LogTime, MemberId, RequestNumber, Term, WriteNumber,
 };
@@ -13,7 +13,8 @@ use core::ops::RangeInclusive;
 
 /// Everything there is to do after one turn. The fields may be acted on in any order, but for
 /// this: `persist` is written to the log before the bytes of an [`Outbound::Entries`] are read
-/// from it, and what [`Persist::then`] holds leaves only once the write is durable.
+/// from it and before `chunks` are stored, and what [`Persist::then`] holds leaves only once the
+/// write is durable.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[must_use = "what a core asks for must be done, or its promises are void"]
 pub struct Ready {
@@ -23,6 +24,10 @@ pub struct Ready {
     pub send: Vec<Outbound>,
     /// The entries to apply next: committed and durable here, each handed out once, in order.
     pub committed: Option<RangeInclusive<Index>>,
+    /// Pieces of one snapshot to keep, in order, each where the one before ended: one that begins
+    /// at 0 begins a snapshot, and whatever was kept of another may go. To be acknowledged by
+    /// [`Event::Stored`](crate::Event::Stored).
+    pub chunks: Vec<Chunk>,
     /// What became of proposals.
     pub proposals: Vec<(RequestNumber, Fate)>,
     /// What became of changes of the configuration.
@@ -46,8 +51,8 @@ pub struct Persist {
     pub number: WriteNumber,
     /// The new term and vote.
     pub hard_state: Option<HardState>,
-    /// A snapshot to keep, and to restore the state machine from, before `compact` is written.
-    pub snapshot: Option<Snapshot>,
+    /// The snapshot that was stored whole replaces the state, before `compact` is written.
+    pub snapshot: Option<SnapshotMeta>,
     /// The log begins after this entry from now on. If it holds no such entry, it is replaced.
     pub compact: Option<LogStart>,
     /// Drop the entries from this index on.
@@ -86,12 +91,19 @@ pub enum Outbound {
         /// The leader's commit index.
         commit: Index,
     },
-    /// A `Snapshot` message to fill with the newest snapshot there is.
+    /// A `Snapshot` message to fill with a piece of a snapshot: of the one that is named, or, if
+    /// none is or it is gone, with the first piece of the newest there is.
     Snapshot {
         /// The follower.
         to: MemberId,
         /// The leader's term.
         term: Term,
+        /// Which snapshot, once the follower has said that it takes it.
+        snapshot: Option<SnapshotId>,
+        /// Where in its data the piece begins, in bytes.
+        offset: u64,
+        /// The most bytes of data.
+        bytes_max: u64,
     },
 }
 

@@ -61,11 +61,23 @@ impl Chunk {
     }
 }
 
-/// A state machine's state up to an entry, and what the log needs to go on from there.
+/// A snapshot that has arrived in part.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct Snapshot {
+pub struct Partial {
     /// What the snapshot stands for.
     pub meta: SnapshotMeta,
-    /// The state machine's bytes, which the core never reads.
-    pub data: Bytes,
+    /// How many bytes the whole of its data have.
+    pub length: u64,
+    /// The checksum of the whole of its data.
+    pub checksum: u32,
+    /// How many bytes are kept, from the beginning.
+    pub stored: u64,
+}
+
+impl Partial {
+    /// Which snapshot it is a part of.
+    #[must_use]
+    pub const fn id(&self) -> SnapshotId {
+        SnapshotId { last: self.meta.last, length: self.length, checksum: self.checksum }
+    }
 }

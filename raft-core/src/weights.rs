@@ -52,6 +52,11 @@ impl Weights {
         }
     }
 
+    /// What all entries weigh, counted from some beginning: it grows with what is appended.
+    pub(crate) fn total(&self) -> u64 {
+        self.marks.back().map_or(0, |mark| mark.sum)
+    }
+
     /// What the entries after `after` up to `to` weigh, at most.
     pub(crate) fn between(&self, after: Index, to: Index) -> u64 {
         let at_most = self.marks.partition_point(|mark| mark.index < to);

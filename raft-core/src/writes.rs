@@ -5,7 +5,7 @@ use crate::entry::Entry;
 use crate::message::Message;
 use crate::mutation::{self, Mutation};
 use crate::ready::{LogStart, Persist};
-use crate::snapshot::Snapshot;
+use crate::snapshot::SnapshotMeta;
 use crate::types::{HardState, Index, WriteNumber};
 use alloc::collections::VecDeque;
 
@@ -88,7 +88,7 @@ impl Writes {
     }
 
     /// The log is replaced by `snapshot`, which was received, or found on the disk already.
-    pub(crate) fn install(&mut self, start: LogStart, snapshot: Option<Snapshot>) {
+    pub(crate) fn install(&mut self, start: LogStart, snapshot: Option<SnapshotMeta>) {
         self.next.compact = Some(start);
         self.next.snapshot = snapshot;
         self.next.truncate = None;

@@ -1,11 +1,11 @@
 //! A cluster of cores in memory: `Cluster`, with a network that loses, repeats and reorders, disks
 //! that lose what was not acknowledged, and the safety properties.
 
-use super::disk::Disk;
+use super::disk::{Disk, Snapshot};
 use crate::{
-    Body, Boot, ChangeError, Config, Configuration, Entry, EntryId, EntryKind, Event, Fate,
+    Body, Boot, ChangeError, Chunk, Config, Configuration, Entry, EntryId, EntryKind, Event, Fate,
     Incarnation, Index, Leave, LogStart, Member, MemberId, Message, NodeId, Outbound, Persist,
-    Raft, RequestNumber, Snapshot, Step, Switch, Term,
+    Raft, RequestNumber, Step, Switch, Term,
 };
 use bytes::Bytes;
 use std::collections::{BTreeMap, VecDeque};
@@ -25,6 +25,8 @@ pub struct Outcome {
     pub reads: u64,
     /// Snapshots that were installed.
     pub installed: u64,
+    /// Transfers that went on after a restart.
+    pub resumed: u64,
     /// Suffixes that were dropped.
     pub truncated: u64,
     /// Configurations that were appended.
@@ -38,6 +40,7 @@ impl AddAssign for Outcome {
         self.crashes += other.crashes;
         self.reads += other.reads;
         self.installed += other.installed;
+        self.resumed += other.resumed;
         self.truncated += other.truncated;
         self.changed += other.changed;
     }
@@ -73,6 +76,8 @@ pub(super) struct Node {
     durable: Disk,
     written: Disk,
     pending: VecDeque<Persist>,
+    /// Pieces of snapshots on their way to the disk.
+    storing: VecDeque<Chunk>,
     pub(super) applied: Index,
     last_seen_term: Term,
 }
@@ -95,9 +100,10 @@ impl Cluster {
             let durable = Disk::default();
             let raft = start(id(node), 1, seed, &durable);
             let (me, written, pending) = (id(node), durable.clone(), VecDeque::new());
+            let storing = VecDeque::new();
             let applied = Index(0);
             let last_seen_term = Term(0);
-            Node { me, boots: 1, raft, durable, written, pending, applied, last_seen_term }
+            Node { me, boots: 1, raft, durable, written, pending, storing, applied, last_seen_term }
         });
         let mut cluster = Self {
             seed,
@@ -303,6 +309,19 @@ impl Cluster {
         if let Some(number) = last {
             self.handle(at, Event::Persisted(number));
         }
+        self.store(at, count);
+    }
+
+    /// So many of the pieces of a snapshot that wait become durable.
+    fn store(&mut self, at: usize, count: usize) {
+        let node = &mut self.nodes[at];
+        let mut last = None;
+        for chunk in node.storing.drain(..count.min(node.storing.len())) {
+            last = Some(node.durable.store(&chunk));
+        }
+        if let Some((snapshot, stored)) = last {
+            self.handle(at, Event::Stored { snapshot, stored });
+        }
     }
 
     /// Power is cut: some of the unacknowledged writes made it, in order, but nothing was said.
@@ -313,6 +332,8 @@ impl Cluster {
         for persist in core::mem::take(&mut node.pending).into_iter().take(survive) {
             node.durable.write(&persist);
         }
+        node.storing.clear();
+        self.outcome.resumed += u64::from(node.durable.partial.is_some());
         node.boots += 1;
         node.written = node.durable.clone();
         node.raft = start(node.me, node.boots, self.seed, &node.durable);
@@ -328,9 +349,11 @@ impl Cluster {
         };
         let meta = node.raft.snapshot_meta(entry);
         let start = LogStart { id: meta.last, time: meta.time };
-        let snapshot = Snapshot { data: meta.last.index.0.to_le_bytes().to_vec().into(), meta };
-        node.durable.snapshot = Some(snapshot.clone());
-        node.written.snapshot = Some(snapshot);
+        // Some members freeze the same state into the same bytes, others into others.
+        let mut data = meta.last.index.0.to_le_bytes().to_vec();
+        data.resize(9 + at % 2, 7);
+        let snapshot = Snapshot { data: data.into(), meta };
+        node.durable.save(snapshot);
         self.handle(at, Event::Compact(start));
     }
 
@@ -347,13 +370,16 @@ impl Cluster {
             let changes = |entry: &&Entry| entry.kind == EntryKind::Configuration;
             self.outcome.changed += persist.entries.iter().filter(changes).count() as u64;
             node.written.write(&persist);
-            if let Some(snapshot) = &persist.snapshot {
+            if let Some(meta) = &persist.snapshot {
                 self.outcome.installed += 1;
-                node.applied = snapshot.meta.last.index;
-                node.durable.snapshot = Some(snapshot.clone());
+                let snapshot = node.durable.install(meta);
+                let index = meta.last.index;
+                assert!(snapshot.data.starts_with(&index.0.to_le_bytes()), "its own bytes");
+                node.applied = index;
             }
             node.pending.push_back(persist);
         }
+        node.storing.extend(ready.chunks);
         let sent: Vec<Message> =
             ready.send.into_iter().filter_map(|outbound| node.fill(outbound)).collect();
         for index in ready.committed.into_iter().flat_map(|range| range.start().0..=range.end().0) {
@@ -423,9 +449,9 @@ impl Node {
                 assert_eq!(entries.last().map_or(prev, |entry| entry.id), last, "as named");
                 Some(self.message(to, term, Body::Append { prev, entries, commit }))
             }
-            Outbound::Snapshot { to, term } => {
-                let snapshot = self.durable.snapshot.clone().expect("compacted behind a snapshot");
-                Some(self.message(to, term, Body::Snapshot(snapshot)))
+            Outbound::Snapshot { to, term, snapshot, offset, bytes_max } => {
+                let piece = self.durable.piece(snapshot, offset, bytes_max);
+                Some(self.message(to, term, Body::Snapshot(piece.into())))
             }
         }
     }
@@ -443,6 +469,9 @@ fn start(me: MemberId, boot: u64, seed: u64, disk: &Disk) -> Raft {
         check_quorum: if seed & 3 == 3 { Switch::Off } else { Switch::On },
         append_entries_max: if seed & 4 == 0 { 3 } else { 1 },
         inflight_appends_max: 3,
+        snapshot_chunk_bytes: if seed & 8 == 0 { 4 } else { 64 },
+        snapshot_inflight_bytes_max: 8,
+        install_log_bytes_max: if seed & 16 == 0 { 200 } else { 1 << 30 },
         ..Config::new(me, Boot(boot), seed ^ (boot << 32) ^ (me.node.0 << 8))
     };
     assert!(disk.start.id.index <= disk.last().index || disk.entries.is_empty());

@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! nodes 3 [seed=7126] [entries=1024] [inflight=64] [forwarded=64] [unformed]
+//!         [chunk=4] [chunks=8] [kept=100]   bytes: of a piece, of pieces under way, of log kept
 //! form 1 2 …             these form the cluster of all members
 //! load 2 term=6 1 1 4    member 2 restarts with a log of these terms, the first its configuration
 //! tick 1 [15]            time passes at one member, or at `all`
@@ -18,8 +19,8 @@
 //! stabilize              everything arrives, until nothing is in flight; messages are not printed
 //! slow 2 / fast 2        its disk acknowledges only by `persist 2 [count]`, or at once
 //! ack 2 1                acknowledges write 1 once more
+//! store 2 [count]        pieces of a snapshot become durable on its slow disk; `nothing`: none
 //! crash 2 [1]            loses what was not acknowledged, but for the first 1 writes
-//! crash 2 snapshot       … but for a snapshot's file
 //! restart 2 / wipe 2     wiped: an empty disk, in a new incarnation
 //! cut 1 2 / cut 1->2 / isolate 1 / heal       what is sent on a cut link is lost
 //! snapshot 1             keeps a snapshot of all that is applied, and drops the log up to there
@@ -97,7 +98,7 @@ impl Cluster {
                 let name = words.next().ok_or("it needs a command")?;
                 self.dispatch(name, words, command)?;
             }
-            "slow" | "fast" | "persist" | "ack" => self.disk(name, words)?,
+            "slow" | "fast" | "persist" | "store" | "ack" => self.disk(name, words)?,
             "add" | "change" | "leave" | "transfer" | "lease" | "members" => {
                 self.change(name, words)?;
             }
@@ -144,6 +145,9 @@ impl Cluster {
             entries: words.option("entries")?.unwrap_or(defaults.entries),
             inflight: words.option("inflight")?.unwrap_or(defaults.inflight),
             forwarded: words.option("forwarded")?.unwrap_or(defaults.forwarded),
+            chunk: words.option("chunk")?.unwrap_or(defaults.chunk),
+            chunks: words.option("chunks")?.unwrap_or(defaults.chunks),
+            kept: words.option("kept")?.unwrap_or(defaults.kept),
         };
         (1..=count).for_each(|node| self.add(NodeId(node)));
         if words.take("unformed") {
@@ -307,6 +311,7 @@ impl Cluster {
             "fast" => {
                 member.speed = Speed::Fast;
                 self.persist(node, usize::MAX);
+                self.store(node, usize::MAX);
             }
             "persist" => {
                 if member.pending.is_empty() {
@@ -314,6 +319,17 @@ impl Cluster {
                 }
                 let count = words.number_or(u64::MAX)?;
                 self.persist(node, usize::try_from(count).unwrap_or(usize::MAX));
+            }
+            "store" => {
+                if member.storing.is_empty() {
+                    return Err(format!("no piece of a snapshot waits at {node}"));
+                }
+                if words.take("nothing") {
+                    self.store_nothing(node);
+                    return Ok(());
+                }
+                let count = words.number_or(u64::MAX)?;
+                self.store(node, usize::try_from(count).unwrap_or(usize::MAX));
             }
             _ => {
                 let number = words.number("a write's number")?;
@@ -326,7 +342,6 @@ impl Cluster {
     fn life(&mut self, name: &str, words: &mut Words) -> Done {
         let node = self.node(words)?;
         match name {
-            "crash" if words.take("snapshot") => self.crash_behind_snapshot(node)?,
             "crash" => {
                 let survive = usize::try_from(words.number_or(0)?).unwrap_or(usize::MAX);
                 self.crash(node, survive);

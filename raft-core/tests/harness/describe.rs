@@ -1,6 +1,6 @@
 //! One line for each thing that happens: messages, writes and entries as scripts print them.
 
-use holm_raft_core::{Ballot, Body, Cause, Entry, EntryKind, MemberId, Message, Persist};
+use holm_raft_core::{Ballot, Body, Cause, Chunk, Entry, EntryKind, MemberId, Message, Persist};
 
 /// The word by which scripts name a message.
 pub(crate) fn kind(body: &Body) -> &'static str {
@@ -15,6 +15,7 @@ pub(crate) fn kind(body: &Body) -> &'static str {
         Body::Heartbeat { .. } => "heartbeat",
         Body::HeartbeatAck { .. } => "heartbeat-ack",
         Body::Snapshot(_) => "snapshot",
+        Body::Received { .. } => "received",
         Body::Propose { .. } => "propose",
         Body::Proposed { .. } => "proposed",
         Body::Read { .. } => "read",
@@ -51,7 +52,10 @@ fn body(body: &Body) -> String {
         Body::Rejected { prev, hint } => format!("prev={prev} hint={hint}"),
         Body::Heartbeat { round, commit } => format!("round={round} commit={commit}"),
         Body::HeartbeatAck { round } => format!("round={round}"),
-        Body::Snapshot(snapshot) => format!("last={}", snapshot.meta.last),
+        Body::Snapshot(chunk) => piece(chunk),
+        Body::Received { snapshot, stored } => {
+            format!("last={} stored={stored}/{}", snapshot.last, snapshot.length)
+        }
         Body::Propose { boot, number, data } => {
             format!("boot={boot} number={number} {}", String::from_utf8_lossy(data))
         }
@@ -67,6 +71,15 @@ fn body(body: &Body) -> String {
         #[allow(unreachable_patterns)] // Whatever is added is at least shown.
         other => format!("{other:?}"),
     }
+}
+
+/// A piece of a snapshot; which one, only if it is not the whole.
+pub(crate) fn piece(chunk: &Chunk) -> String {
+    let last = chunk.meta.last;
+    if chunk.data.len() as u64 == chunk.length {
+        return format!("last={last}");
+    }
+    format!("last={last} bytes={}..{}/{}", chunk.offset, chunk.end(), chunk.length)
 }
 
 fn ids(entries: &[Entry]) -> String {
@@ -93,7 +106,7 @@ pub(crate) fn persist(persist: &Persist) -> String {
         line += &format!(" term={} vote={}", hard_state.term, vote(hard_state.vote));
     }
     if let Some(snapshot) = &persist.snapshot {
-        line += &format!(" snapshot={}", snapshot.meta.last);
+        line += &format!(" snapshot={}", snapshot.last);
     }
     if let Some(start) = persist.compact {
         line += &format!(" compact={}", start.id);

@@ -7,16 +7,18 @@
 //! append prev=3@2 commit=3 [time=40] 4@2:data 5@2
 //! appended matched=5     rejected prev=5 hint=3@2
 //! heartbeat round=1 commit=3                   heartbeat-ack round=1
-//! snapshot last=9@3 [configured=1] [time=40]   propose boot=1 number=2 data
+//! snapshot last=9@3 [configured=1] [time=40] [length=9] [checksum=1] [offset=3] [data=abc]
+//! received last=9@3 length=9 [checksum=1] stored=3
+//! propose boot=1 number=2 data
 //! read boot=1 number=2   read-at boot=1 number=2 [index=7]
 //! proposed boot=1 number=2 [appended=3@2]
 //! ```
 
-use super::Cluster;
+use super::{Cluster, disk};
 use bytes::Bytes;
 use holm_raft_core::{
-    Ballot, Body, Boot, Cause, Configuration, Entry, EntryId, EntryKind, Incarnation, Index,
-    LogTime, MemberId, Message, NodeId, RequestNumber, Snapshot, SnapshotMeta, Term,
+    Ballot, Body, Boot, Cause, Chunk, Configuration, Entry, EntryId, EntryKind, Incarnation, Index,
+    LogTime, MemberId, Message, NodeId, RequestNumber, SnapshotId, SnapshotMeta, Term,
 };
 
 pub(crate) fn message(command: &str, cluster: &Cluster) -> Result<Message, String> {
@@ -83,7 +85,14 @@ fn body(kind: &str, fields: &mut Fields, members: Configuration) -> Result<Body,
                 configuration: members,
                 configuration_index: Index(fields.number("configured").unwrap_or(1)),
             };
-            Body::Snapshot(Snapshot { meta, data: Bytes::from_static(b"forged") })
+            Body::Snapshot(fields.piece(meta)?.into())
+        }
+        "received" => {
+            let last = fields.id("last")?;
+            let length = fields.number("length")?;
+            let checksum = fields.checksum().unwrap_or(0);
+            let snapshot = SnapshotId { last, length, checksum };
+            Body::Received { snapshot, stored: fields.number("stored")? }
         }
         "propose" => {
             let (boot, number) = fields.request()?;
@@ -137,6 +146,20 @@ impl Fields<'_> {
             Some("refused") => Ok(Ballot::Refused),
             _ => Err("it needs `granted` or `refused`".into()),
         }
+    }
+
+    /// A piece of a snapshot: the whole of one, if nothing else is said.
+    fn piece(&mut self, meta: SnapshotMeta) -> Result<Chunk, String> {
+        let data = Bytes::from(self.value("data").unwrap_or_else(|_| "forged".into()));
+        let length = self.number("length").unwrap_or(data.len() as u64);
+        let whole = disk::Snapshot { meta: meta.clone(), data: data.clone() }.id().checksum;
+        let checksum = self.checksum().unwrap_or(whole);
+        let offset = self.number("offset").unwrap_or(0);
+        Ok(Chunk { meta, length, checksum, offset, data })
+    }
+
+    fn checksum(&mut self) -> Result<u32, String> {
+        u32::try_from(self.number("checksum")?).map_err(|_| "the checksum is too large".into())
     }
 
     fn request(&mut self) -> Result<(Boot, RequestNumber), String> {

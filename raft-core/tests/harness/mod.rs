@@ -8,16 +8,17 @@
 mod changes;
 mod commands;
 mod describe;
+#[path = "../../src/fuzzing/disk.rs"]
 mod disk;
 mod forge;
 mod safety;
 
 use bytes::Bytes;
-use disk::Disk;
+use disk::{Disk, Snapshot};
 use holm_raft_core::{
-    Body, Boot, Config, Configuration, Entry, EntryId, EntryKind, Event, Fate, HardState,
+    Body, Boot, Chunk, Config, Configuration, Entry, EntryId, EntryKind, Event, Fate, HardState,
     Incarnation, Index, LogStart, LogTime, Member, MemberId, Message, NodeId, Outbound, Persist,
-    Raft, Ready, RequestNumber, Snapshot, Status, Term,
+    Raft, Ready, RequestNumber, Status, Term,
 };
 use safety::Safety;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -59,12 +60,18 @@ struct Settings {
     entries: u64,
     inflight: usize,
     forwarded: usize,
+    /// How large the pieces of a snapshot are, and how many bytes are under way, in bytes.
+    chunk: u64,
+    chunks: u64,
+    /// How many bytes of entries a leader keeps for who installs a snapshot.
+    kept: u64,
 }
 
 impl Default for Settings {
     fn default() -> Self {
         // With this seed nobody's time-out is the shortest one, so `silence` begins no campaign.
-        Self { seed: 7126, entries: 1024, inflight: 64, forwarded: 64 }
+        let (chunk, chunks, kept) = (256 << 10, 1 << 20, 1 << 30);
+        Self { seed: 7126, entries: 1024, inflight: 64, forwarded: 64, chunk, chunks, kept }
     }
 }
 
@@ -76,6 +83,8 @@ pub(crate) struct Node {
     durable: Disk,
     written: Disk,
     pending: VecDeque<Persist>,
+    /// Pieces of snapshots that are not stored yet.
+    storing: VecDeque<Chunk>,
     speed: Speed,
     applied: Index,
     /// The state machine: the commands that were applied, one after another.
@@ -102,6 +111,7 @@ impl Cluster {
             durable: Disk::default(),
             written: Disk::default(),
             pending: VecDeque::new(),
+            storing: VecDeque::new(),
             speed: Speed::Fast,
             applied: Index(0),
             state: String::new(),
@@ -175,13 +185,14 @@ impl Cluster {
 
     fn act(&mut self, node: NodeId, ready: Ready) {
         let member = self.members.get_mut(&node).expect("it had a turn");
-        let mut quick = false;
-        if let Some(persist) = ready.persist {
-            if let Some(line) = member.write(persist) {
-                self.lines.push(line);
-            }
-            quick = member.speed == Speed::Fast;
+        let quick = member.speed == Speed::Fast;
+        let line = ready.persist.and_then(|persist| member.write(persist));
+        self.lines.extend(line);
+        if !quick {
+            let waits = |chunk: &Chunk| format!("{node} store: {}", describe::piece(chunk));
+            self.lines.extend(ready.chunks.iter().map(waits));
         }
+        member.storing.extend(ready.chunks);
         let sent: Vec<Message> = ready.send.into_iter().map(|out| member.fill(out)).collect();
         for index in ready.committed.into_iter().flat_map(|range| range.start().0..=range.end().0) {
             let entry = member.apply(Index(index));
@@ -212,6 +223,7 @@ impl Cluster {
         }
         if quick {
             self.persist(node, usize::MAX);
+            self.store(node, usize::MAX);
         }
     }
 
@@ -252,6 +264,25 @@ impl Cluster {
         self.turn(node, [Event::Persisted(number)]);
     }
 
+    /// So many of the pieces of a snapshot that wait become durable.
+    fn store(&mut self, node: NodeId, count: usize) {
+        let member = self.members.get_mut(&node).expect("named by a checked command");
+        let count = count.min(member.storing.len());
+        let chunks = member.storing.drain(..count);
+        let stored = chunks.map(|chunk| member.durable.store(&chunk)).last();
+        if let Some((snapshot, stored)) = stored {
+            self.turn(node, [Event::Stored { snapshot, stored }]);
+        }
+    }
+
+    /// Nothing of a snapshot could be kept.
+    fn store_nothing(&mut self, node: NodeId) {
+        let member = self.members.get_mut(&node).expect("named by a checked command");
+        let waiting = member.storing.drain(..).next().expect("looked at by the command");
+        member.durable.partial = None;
+        self.turn(node, [Event::Stored { snapshot: waiting.id(), stored: 0 }]);
+    }
+
     /// Everything in flight arrives, and what follows from it, until nothing is in flight.
     fn stabilize(&mut self) -> Result<(), String> {
         self.talk = Talk::Hidden;
@@ -272,18 +303,8 @@ impl Cluster {
         for persist in std::mem::take(&mut member.pending).into_iter().take(survive) {
             member.durable.write(&persist);
         }
+        member.storing.clear();
         member.raft = None;
-    }
-
-    /// Power is cut while a snapshot is installed: its file is there, the log is as it was.
-    fn crash_behind_snapshot(&mut self, node: NodeId) -> Result<(), String> {
-        let member = self.members.get_mut(&node).expect("named by a checked command");
-        let mut snapshots = member.pending.iter().filter_map(|persist| persist.snapshot.clone());
-        let snapshot = snapshots.next().ok_or("no snapshot is being written")?;
-        drop(snapshots);
-        member.durable.snapshot = Some(snapshot);
-        self.crash(node, 0);
-        Ok(())
     }
 
     fn restart(&mut self, node: NodeId) {
@@ -300,8 +321,7 @@ impl Cluster {
         let meta = raft.snapshot_meta(entry);
         let start = LogStart { id: meta.last, time: meta.time };
         let snapshot = Snapshot { meta, data: Bytes::from(member.state.clone()) };
-        member.durable.snapshot = Some(snapshot.clone());
-        member.written.snapshot = Some(snapshot);
+        member.durable.save(snapshot);
         self.turn(node, [Event::Compact(start)]);
         Ok(())
     }
@@ -342,6 +362,9 @@ impl Node {
         config.append_entries_max = settings.entries;
         config.inflight_appends_max = settings.inflight;
         config.forwarded_requests_max = settings.forwarded;
+        config.snapshot_chunk_bytes = settings.chunk;
+        config.snapshot_inflight_bytes_max = settings.chunks;
+        config.install_log_bytes_max = settings.kept;
         self.written = self.durable.clone();
         let snapshot = self.durable.snapshot.as_ref();
         self.applied = snapshot.map_or(Index(0), |snapshot| snapshot.meta.last.index);
@@ -359,9 +382,10 @@ impl Node {
         let (node, voted) = (self.me.node, self.written.hard_state.vote);
         self.written.write(&persist);
         let mut line = None;
-        if let Some(snapshot) = &persist.snapshot {
-            self.applied = snapshot.meta.last.index;
-            self.state = state_of(snapshot);
+        if let Some(meta) = &persist.snapshot {
+            let snapshot = self.durable.install(meta);
+            self.applied = meta.last.index;
+            self.state = state_of(&snapshot);
             line = Some(format!("{node} installs the snapshot of {}", snapshot.meta.last));
         }
         let vote = persist.hard_state.and_then(|hard_state| hard_state.vote);
@@ -398,9 +422,9 @@ impl Node {
                 assert_eq!(entries.last().map_or(prev, |entry| entry.id), last, "as named");
                 message(to, term, Body::Append { prev, entries, commit })
             }
-            Outbound::Snapshot { to, term } => {
-                let snapshot = self.durable.snapshot.clone();
-                message(to, term, Body::Snapshot(snapshot.expect("compacted behind a snapshot")))
+            Outbound::Snapshot { to, term, snapshot, offset, bytes_max } => {
+                let piece = self.durable.piece(snapshot, offset, bytes_max);
+                message(to, term, Body::Snapshot(piece.into()))
             }
         }
     }

@@ -1,0 +1,176 @@
+//! How a member takes in a snapshot (paper §7): `Receiving` is what has arrived of it. Its pieces
+//! are handed to the driver in order, and when all are stored, the snapshot replaces the log. Any
+//! leader may go on with what an earlier one began, as long as its snapshot has the same bytes.
+
+use crate::membership::Membership;
+use crate::message::Body;
+use crate::mutation::{self, Mutation};
+use crate::raft::{Core, Raft};
+use crate::ready::LogStart;
+use crate::role::Role;
+use crate::snapshot::{Chunk, Partial, SnapshotId, SnapshotMeta};
+use crate::types::{MemberId, Term};
+use crate::weights::Weights;
+use alloc::boxed::Box;
+use alloc::vec::Vec;
+
+/// Invariant: `stored ≤ taken ≤ id.length`.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Receiving {
+    id: SnapshotId,
+    meta: SnapshotMeta,
+    /// In which term a piece of it last came; 0 if that was before a restart.
+    term: Term,
+    /// How many bytes were handed to the driver.
+    taken: u64,
+    /// How many of them it has stored.
+    stored: u64,
+}
+
+impl Receiving {
+    fn begin(chunk: &Chunk, term: Term) -> Self {
+        let (id, meta) = (chunk.id(), chunk.meta.clone());
+        Self { id, meta, term, taken: 0, stored: 0 }
+    }
+
+    pub(crate) fn restore(partial: Partial) -> Self {
+        let (id, stored) = (partial.id(), partial.stored);
+        Self { id, meta: partial.meta, term: Term(0), taken: stored, stored }
+    }
+
+    const fn is_whole(&self) -> bool {
+        self.stored == self.id.length
+    }
+
+    /// What is new of a piece, if it follows on what was taken and the disk is not too far behind.
+    fn take(&mut self, mut chunk: Chunk, inflight_max: u64) -> Option<Chunk> {
+        let waiting = self.taken - self.stored;
+        let end = chunk.end();
+        let follows = chunk.offset <= self.taken && self.taken < end;
+        if !follows || (waiting > 0 && waiting.saturating_add(end - self.taken) > inflight_max) {
+            return None;
+        }
+        let known = usize::try_from(self.taken - chunk.offset).ok()?;
+        chunk.data = chunk.data.split_off(known);
+        chunk.offset = self.taken;
+        self.taken = end;
+        Some(chunk)
+    }
+
+    pub(crate) fn check(&self) {
+        assert!(self.stored <= self.taken, "nothing is stored that was not handed out");
+        assert!(self.taken <= self.id.length, "nothing is taken beyond the snapshot's end");
+    }
+}
+
+impl Core {
+    /// A piece of a snapshot arrived.
+    pub(crate) fn on_snapshot(&mut self, leader: MemberId, chunk: Chunk) {
+        let (id, last) = (chunk.id(), chunk.meta.last);
+        // It is a state of committed entries: a log that matches it has nothing to take (§7).
+        if last.index > self.log.committed() && self.log.contains(last) {
+            self.log.commit(last.index);
+        }
+        if last.index <= self.log.committed() {
+            self.forget_outrun_snapshot();
+            let matched = self.log.committed();
+            self.answer_durably(leader, Body::Appended { matched });
+            return;
+        }
+        if self.receiving.as_ref().is_none_or(|receiving| receiving.id != id) {
+            if self.is_older_than_what_arrives(&chunk) {
+                self.dropped.outdated += 1;
+                return;
+            }
+            if chunk.offset > 0 {
+                self.answer(leader, Body::Received { snapshot: id, stored: 0 });
+                return;
+            }
+            self.receiving = Some(Box::new(Receiving::begin(&chunk, self.term)));
+            if chunk.length == 0 {
+                // There is nothing to take, but a snapshot to make.
+                self.out.chunks.push(chunk);
+                return;
+            }
+        }
+        self.take(leader, chunk);
+    }
+
+    /// Takes what is new of a piece of the snapshot that arrives. What is taken is answered once
+    /// it is stored, anything else at once.
+    fn take(&mut self, leader: MemberId, chunk: Chunk) {
+        let Some(receiving) = &mut self.receiving else { return };
+        receiving.term = self.term;
+        let (snapshot, stored) = (receiving.id, receiving.stored);
+        match receiving.take(chunk, self.config.snapshot_inflight_bytes_max) {
+            Some(chunk) => self.out.chunks.push(chunk),
+            None if receiving.is_whole() => self.install_received(leader),
+            None => self.answer(leader, Body::Received { snapshot, stored }),
+        }
+    }
+
+    /// A late piece of what its leader has given up must not undo what came of the next one.
+    fn is_older_than_what_arrives(&self, chunk: &Chunk) -> bool {
+        let arrives = self.receiving.as_ref().filter(|receiving| receiving.term == self.term);
+        arrives.is_some_and(|receiving| chunk.meta.last.index <= receiving.id.last.index)
+    }
+
+    /// Forgets a snapshot that the log has caught up with.
+    pub(crate) fn forget_outrun_snapshot(&mut self) {
+        let committed = self.log.committed();
+        if self.receiving.as_ref().is_some_and(|receiving| receiving.id.last.index <= committed) {
+            self.receiving = None;
+        }
+    }
+
+    /// All of the snapshot is stored: it replaces the log, unless that has caught up meanwhile.
+    fn install_received(&mut self, leader: MemberId) {
+        if let Some(receiving) = self.receiving.take() {
+            let last = receiving.id.last;
+            if last.index > self.log.committed() && !self.log.contains(last) {
+                self.install(receiving.meta);
+            } else if last.index > self.log.committed() {
+                self.log.commit(last.index);
+            }
+        }
+        let matched = self.log.committed();
+        self.answer_durably(leader, Body::Appended { matched });
+    }
+
+    fn install(&mut self, meta: SnapshotMeta) {
+        let start = LogStart { id: meta.last, time: meta.time };
+        self.log.reset(start.id, start.time);
+        if !mutation::on(Mutation::SnapshotLosesConfiguration) {
+            self.membership = Membership::restore(&meta, Vec::new());
+        }
+        self.weights = Weights::default();
+        self.writes.install(start, Some(meta));
+    }
+}
+
+impl Raft {
+    /// The driver has stored so much of a snapshot; 0: nothing, and it has to come anew.
+    pub(crate) fn stored(&mut self, snapshot: SnapshotId, stored: u64) {
+        let Some(receiving) = &mut self.core.receiving else { return };
+        // A report of what was given up, and perhaps begun anew, says nothing.
+        if receiving.id != snapshot || stored > receiving.taken {
+            return;
+        }
+        receiving.stored = stored;
+        let whole = receiving.is_whole();
+        if stored == 0 && !whole {
+            self.core.receiving = None;
+            self.core.out.chunks.retain(|chunk| chunk.id() != snapshot);
+        }
+        // Without a leader the next piece, from whoever comes, finds what there is.
+        if let Role::Follower(follower) = &self.role
+            && let Some(leader) = follower.leader
+        {
+            if whole {
+                self.core.install_received(leader);
+            } else {
+                self.core.answer(leader, Body::Received { snapshot, stored });
+            }
+        }
+    }
+}
