@@ -37,7 +37,9 @@ impl Core {
             Body::PreVote { .. } => Body::PreVoted(Ballot::Refused),
             Body::Vote { .. } => Body::Voted(Ballot::Refused),
             Body::Heartbeat { round, .. } => Body::HeartbeatAck { round },
-            Body::Append { .. } | Body::Snapshot(_) => Body::HeartbeatAck { round: 0 },
+            Body::Append { .. } | Body::Committed { .. } | Body::Snapshot(_) => {
+                Body::HeartbeatAck { round: 0 }
+            }
             Body::Propose { boot, number, .. } => Body::Proposed { boot, number, appended: None },
             Body::Read { boot, number } => Body::ReadAt { boot, number, index: None },
             _ => {
@@ -71,6 +73,7 @@ impl Body {
             Self::PreVote { .. }
             | Self::Vote { .. }
             | Self::Append { .. }
+            | Self::Committed { .. }
             | Self::Heartbeat { .. }
             | Self::TimeoutNow
             | Self::Snapshot(_) => false,
@@ -92,6 +95,7 @@ fn is_possible(message: &Message) -> bool {
             within(*prev) && index(*commit) && entries_follow(*prev, entries, term)
         }
         Body::Appended { matched } => index(*matched),
+        Body::Committed { commit } => index(*commit),
         Body::Rejected { prev, hint } => index(*prev) && index(hint.index) && hint.index <= *prev,
         Body::Heartbeat { round, commit } => *round > 0 && *round <= NUMBER_MAX && index(*commit),
         Body::HeartbeatAck { round } => *round <= NUMBER_MAX,

@@ -55,25 +55,34 @@ impl Core {
 
     /// Appends what is not there yet. Only a conflict truncates: an old message, reordered behind
     /// a newer one, must not cut off what the newer one brought (paper, figure 2, receiver rule 3).
-    fn append_new(&mut self, entries: Vec<Entry>) {
-        for entry in entries {
-            let always = mutation::on(Mutation::TruncateWithoutConflict);
-            let held = self.log.contains(entry.id) && !always;
-            if entry.id.index <= self.log.committed() || held {
-                continue;
-            }
-            if entry.id.index <= self.log.last().index {
-                self.log.truncate(entry.id.index);
-                self.membership.truncate(entry.id.index);
-                self.weights.truncate(entry.id.index);
-                self.writes.truncate(entry.id.index);
-            }
-            self.append_entry(entry);
+    fn append_new(&mut self, mut entries: Vec<Entry>) {
+        let always = mutation::on(Mutation::TruncateWithoutConflict);
+        let committed = self.log.committed();
+        let is_new =
+            |entry: &Entry| entry.id.index > committed && (always || !self.log.contains(entry.id));
+        let Some(first) = entries.iter().position(is_new) else { return };
+        let index = entries[first].id.index;
+        if index <= self.log.last().index {
+            self.log.truncate(index);
+            self.membership.truncate(index);
+            self.weights.truncate(index);
+            self.writes.truncate(index);
         }
+        // Behind the first that is new, all are.
+        entries.drain(..first);
+        for entry in &entries {
+            self.note_entry(entry);
+        }
+        self.writes.entries(entries);
     }
 
     /// Appends one entry behind the last. A configuration is in force from now on.
     pub(crate) fn append_entry(&mut self, entry: Entry) {
+        self.note_entry(&entry);
+        self.writes.entry(entry);
+    }
+
+    fn note_entry(&mut self, entry: &Entry) {
         if entry.kind == EntryKind::Configuration {
             let configuration = Configuration::decode(entry.data.clone())
                 .expect("looked at before it was admitted");
@@ -81,17 +90,18 @@ impl Core {
         }
         self.log.append(entry.id, entry.time);
         self.weights.append(entry.id.index, entry.weight());
-        self.writes.entry(entry);
     }
 
-    pub(crate) fn on_heartbeat(&mut self, leader: MemberId, round: u64, commit: Index) {
-        // A leader clips the commit index to what this member has acknowledged as durable.
-        if commit > self.log.last().index {
+    /// The leader says what is committed, clipped to what this member has acknowledged as durable.
+    /// Returns whether that can be.
+    pub(crate) fn on_committed(&mut self, commit: Index) -> bool {
+        let possible = commit <= self.log.last().index;
+        if possible {
+            self.log.commit(commit);
+        } else {
             self.dropped.impossible += 1;
-            return;
         }
-        self.log.commit(commit);
-        self.answer(leader, Body::HeartbeatAck { round });
+        possible
     }
 
     /// The first entry of the cluster's log: the same on every member that forms it.

@@ -231,7 +231,7 @@ impl Core {
             appends_max: self.config.inflight_appends_max,
             bytes_max: self.config.inflight_bytes_max,
         };
-        if !progress.may_send(window) {
+        if !progress.may_send(window, |after, to| self.weights.between(after, to)) {
             return false;
         }
         let prev = progress.next.prev();
@@ -243,16 +243,24 @@ impl Core {
             return true;
         };
         let end = progress.window_end(self.log.last().index, self.config.append_entries_max);
-        let news = progress.commit_sent < commit.min(end);
         let asks = progress.must_ask();
-        if end == prev.index && !news && !asks {
+        if end == prev.index && !asks {
+            self.tell_commit(progress);
             return false;
         }
         let last = self.log.id(end).expect("within the log");
         self.out.send.push(Outbound::Entries { to, term, prev, last, commit });
-        let bytes = self.weights.between(prev.index, end);
-        progress.sent(end, bytes, commit.min(end));
+        progress.sent(end, commit.min(end));
         end > prev.index && !asks
+    }
+
+    /// Tells a follower what is committed of what it is known to hold, if that is news.
+    fn tell_commit(&mut self, progress: &mut Progress) {
+        let commit = self.log.committed().min(progress.matched);
+        if progress.commit_sent < commit {
+            progress.commit_sent = commit;
+            self.answer(progress.member, Body::Committed { commit });
+        }
     }
 
     fn send_piece(&mut self, to: MemberId, sending: &mut Sending) -> bool {

@@ -63,6 +63,12 @@ pub enum Body {
         /// whose terms are not above `prev`'s (paper §5.3, the optimisation at its end).
         hint: EntryId,
     },
+    /// "All up to here is committed", where the receiver is known to hold it. Not answered: one
+    /// that is lost is made up for by whatever comes next.
+    Committed {
+        /// The leader's commit index, clipped to what it knows the receiver holds.
+        commit: Index,
+    },
     /// "I lead." Also the round that confirms reads (thesis §6.4).
     Heartbeat {
         /// Numbers the leader's rounds within its term, from 1.

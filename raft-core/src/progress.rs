@@ -25,37 +25,14 @@ pub(crate) struct Progress {
     state: State,
 }
 
-/// The appends that are not answered: the last index and the weight of each.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
-struct Inflight {
-    appends: VecDeque<(Index, u64)>,
-    bytes: u64,
-}
+/// The appends that are not answered: the last index of each.
+type Inflight = VecDeque<Index>;
 
 /// How much may be in flight.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Window {
     pub(crate) appends_max: usize,
     pub(crate) bytes_max: u64,
-}
-
-impl Inflight {
-    fn is_full(&self, window: Window) -> bool {
-        let count = self.appends.len();
-        count >= window.appends_max || (count > 0 && self.bytes >= window.bytes_max)
-    }
-
-    fn push(&mut self, last: Index, bytes: u64) {
-        self.appends.push_back((last, bytes));
-        self.bytes += bytes;
-    }
-
-    fn answered(&mut self, matched: Index) {
-        while self.appends.front().is_some_and(|(last, _)| *last <= matched) {
-            let (_, bytes) = self.appends.pop_front().expect("looked at above");
-            self.bytes -= bytes;
-        }
-    }
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -84,10 +61,17 @@ impl Progress {
     }
 
     /// Whether one more append may be sent.
-    pub(crate) fn may_send(&self, window: Window) -> bool {
+    /// `weigh` says what the entries after one index up to another weigh.
+    pub(crate) fn may_send(&self, window: Window, weigh: impl FnOnce(Index, Index) -> u64) -> bool {
         match &self.state {
             State::Probe { asked } => !asked,
-            State::Replicate { inflight, nudge } => *nudge || !inflight.is_full(window),
+            State::Replicate { nudge: true, .. } => true,
+            State::Replicate { inflight, .. } => {
+                // One append may be under way whatever it weighs.
+                inflight.is_empty()
+                    || (inflight.len() < window.appends_max
+                        && weigh(self.matched, self.next.prev()) < window.bytes_max)
+            }
             State::Snapshot(_) => false,
         }
     }
@@ -114,16 +98,15 @@ impl Progress {
         }
     }
 
-    /// An append up to `last` was sent that weighs so many bytes; without entries if `last` is
-    /// below `next`.
-    pub(crate) fn sent(&mut self, last: Index, bytes: u64, commit: Index) {
+    /// An append up to `last` was sent; without entries if `last` is below `next`.
+    pub(crate) fn sent(&mut self, last: Index, commit: Index) {
         self.commit_sent = self.commit_sent.max(commit);
         match &mut self.state {
             State::Probe { asked } => *asked = true,
             State::Replicate { inflight, nudge } => {
                 *nudge = false;
                 if last >= self.next {
-                    inflight.push(last, bytes);
+                    inflight.push_back(last);
                     self.next = last.next();
                 }
             }
@@ -138,7 +121,9 @@ impl Progress {
         self.next = self.next.max(self.matched.next());
         match &mut self.state {
             State::Replicate { inflight, .. } => {
-                inflight.answered(matched);
+                while inflight.front().is_some_and(|last| *last <= matched) {
+                    inflight.pop_front();
+                }
             }
             // The log has moved on from what it installed; or the answer is from before that.
             State::Snapshot(sending) if self.matched < log_start => {
@@ -148,7 +133,7 @@ impl Progress {
             }
             State::Probe { .. } | State::Snapshot(_) => {
                 self.next = self.matched.next();
-                self.state = State::Replicate { inflight: Inflight::default(), nudge: false };
+                self.state = State::Replicate { inflight: Inflight::new(), nudge: false };
             }
         }
         news
@@ -174,7 +159,7 @@ impl Progress {
     pub(crate) fn ask_again(&mut self) {
         match &mut self.state {
             State::Probe { asked } => *asked = false,
-            State::Replicate { inflight, nudge } => *nudge = !inflight.appends.is_empty(),
+            State::Replicate { inflight, nudge } => *nudge = !inflight.is_empty(),
             State::Snapshot(_) => {}
         }
     }
@@ -213,6 +198,14 @@ mod tests {
 
     const WINDOW: Window = Window { appends_max: 2, bytes_max: 50 };
 
+    /// Each entry weighs 10 bytes, but the tenth, which weighs 100.
+    fn may_send(follower: &Progress) -> bool {
+        let weigh = |after: Index, to: Index| {
+            (after.0 + 1..=to.0).map(|index| if index == 10 { 100 } else { 10 }).sum()
+        };
+        follower.may_send(WINDOW, weigh)
+    }
+
     fn progress(next: u64) -> Progress {
         Progress::new(MemberId::new(NodeId(2), Incarnation(2)), Index(next))
     }
@@ -220,34 +213,34 @@ mod tests {
     #[test]
     fn a_probe_waits_for_its_answer_and_then_pipelines() {
         let mut follower = progress(5);
-        assert!(follower.may_send(WINDOW));
-        follower.sent(Index(6), 10, Index(0));
-        assert!(!follower.may_send(WINDOW), "one question at a time");
+        assert!(may_send(&follower));
+        follower.sent(Index(6), Index(0));
+        assert!(!may_send(&follower), "one question at a time");
         assert!(follower.appended(Index(6), Index(0)));
         assert_eq!((follower.matched, follower.next), (Index(6), Index(7)));
-        follower.sent(Index(8), 10, Index(0));
-        follower.sent(Index(9), 10, Index(0));
-        assert!(!follower.may_send(WINDOW), "the window is full");
+        follower.sent(Index(8), Index(0));
+        follower.sent(Index(9), Index(0));
+        assert!(!may_send(&follower), "the window is full");
         assert!(follower.appended(Index(8), Index(0)));
-        assert!(follower.may_send(WINDOW));
-        follower.sent(Index(10), 100, Index(0));
+        assert!(may_send(&follower));
+        follower.sent(Index(10), Index(0));
         assert!(follower.appended(Index(9), Index(0)));
-        assert!(!follower.may_send(WINDOW), "one append may be larger than the window, alone");
+        assert!(!may_send(&follower), "one append may be larger than the window, alone");
         assert!(follower.appended(Index(10), Index(0)));
-        assert!(follower.may_send(WINDOW));
+        assert!(may_send(&follower));
     }
 
     #[test]
     fn a_refusal_steps_back_to_the_hint_but_never_below_what_matches() {
         let mut follower = progress(9);
-        follower.sent(Index(9), 10, Index(0));
+        follower.sent(Index(9), Index(0));
         assert!(!follower.rejected(Index(5), Index(2)), "an answer to another question");
         assert!(follower.rejected(Index(8), Index(4)));
         assert_eq!(follower.next, Index(5));
-        follower.sent(Index(9), 10, Index(0));
+        follower.sent(Index(9), Index(0));
         follower.appended(Index(9), Index(0));
         assert!(!follower.rejected(Index(8), Index(0)), "it is known to match");
-        follower.sent(Index(12), 10, Index(0));
+        follower.sent(Index(12), Index(0));
         assert!(follower.rejected(Index(12), Index(3)));
         assert_eq!(follower.next, Index(10));
     }

@@ -310,8 +310,8 @@ impl Raft {
             }
             (Role::Candidate(_), Body::Voted(ballot)) => self.on_voted(from, ballot),
 
-            (Role::Leader(_), Body::Append { .. } | Body::Heartbeat { .. })
-            | (Role::Leader(_), Body::Snapshot(_) | Body::TimeoutNow) => {
+            (Role::Leader(_), Body::Append { .. } | Body::Committed { .. })
+            | (Role::Leader(_), Body::Heartbeat { .. } | Body::Snapshot(_) | Body::TimeoutNow) => {
                 self.core.dropped.impossible += 1;
             }
             (_, Body::TimeoutNow) => self.on_timeout_now(from),
@@ -319,9 +319,15 @@ impl Raft {
                 self.heard(from);
                 self.core.on_append(from, prev, entries, commit);
             }
+            (_, Body::Committed { commit }) => {
+                self.heard(from);
+                self.core.on_committed(commit);
+            }
             (_, Body::Heartbeat { round, commit }) => {
                 self.heard(from);
-                self.core.on_heartbeat(from, round, commit);
+                if self.core.on_committed(commit) {
+                    self.core.answer(from, Body::HeartbeatAck { round });
+                }
             }
             (_, Body::Snapshot(chunk)) => {
                 self.heard(from);

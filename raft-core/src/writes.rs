@@ -8,6 +8,7 @@ use crate::ready::{LogStart, Persist};
 use crate::snapshot::SnapshotMeta;
 use crate::types::{HardState, Index, WriteNumber};
 use alloc::collections::VecDeque;
+use alloc::vec::Vec;
 
 /// Invariants: the numbers in flight ascend without a gap, and so do their ends; a truncation
 /// clips every end, since an index that was overwritten proves nothing (the append ABA race).
@@ -56,6 +57,15 @@ impl Writes {
 
     pub(crate) fn entry(&mut self, entry: Entry) {
         self.next.entries.push(entry);
+        self.dirty = Dirty::Yes;
+    }
+
+    pub(crate) fn entries(&mut self, mut entries: Vec<Entry>) {
+        if self.next.entries.is_empty() {
+            self.next.entries = entries;
+        } else {
+            self.next.entries.append(&mut entries);
+        }
         self.dirty = Dirty::Yes;
     }
 

@@ -58,7 +58,7 @@ pub enum Security {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
     /// The longest frame that is sent or accepted, in bytes; 1 KiB to 1 GiB, and the same on all
-    /// members. A whole snapshot is one frame. Default: 64 MiB.
+    /// members. A piece of a snapshot is one frame. Default: 64 MiB.
     pub frame_bytes_max: usize,
     /// The longest note, in bytes; it must fit a frame. Default: 64 KiB.
     pub note_bytes_max: usize,

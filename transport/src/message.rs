@@ -12,8 +12,8 @@
 
 use bytes::{Buf, BufMut, Bytes, BytesMut, TryGetError};
 use holm_raft_core::{
-    Ballot, Body, Boot, Cause, Configuration, Entry, EntryId, EntryKind, Incarnation, Index,
-    LogTime, MemberId, Message, NodeId, RequestNumber, Snapshot, SnapshotMeta, Term,
+    Ballot, Body, Boot, Cause, Chunk, Configuration, Entry, EntryId, EntryKind, Incarnation, Index,
+    LogTime, MemberId, Message, NodeId, RequestNumber, SnapshotId, SnapshotMeta, Term,
 };
 
 /// The bytes before the fields.
@@ -55,6 +55,8 @@ pub(crate) fn class(body: &Body) -> Class {
         | Body::Heartbeat { .. }
         | Body::HeartbeatAck { .. }
         | Body::TimeoutNow
+        | Body::Received { .. }
+        | Body::Committed { .. }
         | Body::Proposed { .. }
         | Body::Read { .. }
         | Body::ReadAt { .. } => Class::Urgent,
@@ -71,11 +73,10 @@ pub(crate) fn length(message: &Message) -> usize {
         Body::Append { entries, .. } => {
             28 + entries.iter().map(|entry| ENTRY_HEAD_BYTES + entry.data.len()).sum::<usize>()
         }
-        Body::Appended { .. } | Body::HeartbeatAck { .. } => 8,
+        Body::Appended { .. } | Body::Committed { .. } | Body::HeartbeatAck { .. } => 8,
         Body::Rejected { .. } => 24,
-        Body::Snapshot(snapshot) => {
-            40 + snapshot.meta.configuration.encode().len() + snapshot.data.len()
-        }
+        Body::Snapshot(chunk) => 60 + chunk.meta.configuration.encode().len() + chunk.data.len(),
+        Body::Received { .. } => 36,
         Body::Propose { data, .. } => 20 + data.len(),
         Body::Proposed { appended, .. } => 17 + appended.map_or(0, |_| 16),
         Body::ReadAt { index, .. } => 17 + index.map_or(0, |_| 8),
@@ -109,7 +110,9 @@ pub(crate) fn put(message: &Message, out: &mut BytesMut) {
             put_length(entries.len(), out);
             entries.iter().for_each(|entry| put_entry(entry, out));
         }
-        Body::Appended { matched } => out.put_u64_le(matched.0),
+        Body::Appended { matched: index } | Body::Committed { commit: index } => {
+            out.put_u64_le(index.0);
+        }
         Body::Rejected { prev, hint } => {
             out.put_u64_le(prev.0);
             put_id(*hint, out);
@@ -119,12 +122,17 @@ pub(crate) fn put(message: &Message, out: &mut BytesMut) {
             out.put_u64_le(commit.0);
         }
         Body::HeartbeatAck { round } => out.put_u64_le(*round),
-        Body::Snapshot(Snapshot { meta, data }) => {
-            put_id(meta.last, out);
-            out.put_u64_le(meta.time.0);
-            out.put_u64_le(meta.configuration_index.0);
-            put_data(&meta.configuration.encode(), out);
-            put_data(data, out);
+        Body::Snapshot(chunk) => {
+            put_snapshot(chunk.id(), out);
+            out.put_u64_le(chunk.meta.time.0);
+            out.put_u64_le(chunk.meta.configuration_index.0);
+            out.put_u64_le(chunk.offset);
+            put_data(&chunk.meta.configuration.encode(), out);
+            put_data(&chunk.data, out);
+        }
+        Body::Received { snapshot, stored } => {
+            put_snapshot(*snapshot, out);
+            out.put_u64_le(*stored);
         }
         Body::Propose { boot, number, data } => {
             put_request(*boot, *number, out);
@@ -177,6 +185,8 @@ const fn tag(body: &Body) -> u8 {
         Body::Read { .. } => 13,
         Body::ReadAt { .. } => 14,
         Body::TimeoutNow => 15,
+        Body::Received { .. } => 16,
+        Body::Committed { .. } => 17,
     }
 }
 
@@ -194,7 +204,7 @@ fn take_body(tag: u8, bytes: &mut Bytes) -> Result<Body, Malformed> {
             commit: Index(bytes.try_get_u64_le()?),
         },
         9 => Body::HeartbeatAck { round: bytes.try_get_u64_le()? },
-        10 => Body::Snapshot(take_snapshot(bytes)?),
+        10 => Body::Snapshot(take_chunk(bytes)?.into()),
         11 => {
             let (boot, number) = take_request(bytes)?;
             Body::Propose { boot, number, data: take_data(bytes)? }
@@ -213,6 +223,8 @@ fn take_body(tag: u8, bytes: &mut Bytes) -> Result<Body, Malformed> {
             Body::ReadAt { boot, number, index }
         }
         15 => Body::TimeoutNow,
+        16 => Body::Received { snapshot: take_snapshot(bytes)?, stored: bytes.try_get_u64_le()? },
+        17 => Body::Committed { commit: Index(bytes.try_get_u64_le()?) },
         _ => return Err(Malformed("its tag is unknown")),
     })
 }
@@ -239,14 +251,26 @@ fn take_append(bytes: &mut Bytes) -> Result<Body, Malformed> {
     Ok(Body::Append { prev, entries, commit })
 }
 
-fn take_snapshot(bytes: &mut Bytes) -> Result<Snapshot, Malformed> {
-    let last = take_id(bytes)?;
+fn put_snapshot(snapshot: SnapshotId, out: &mut BytesMut) {
+    put_id(snapshot.last, out);
+    out.put_u64_le(snapshot.length);
+    out.put_u32_le(snapshot.checksum);
+}
+
+fn take_snapshot(bytes: &mut Bytes) -> Result<SnapshotId, Malformed> {
+    let (last, length) = (take_id(bytes)?, bytes.try_get_u64_le()?);
+    Ok(SnapshotId { last, length, checksum: bytes.try_get_u32_le()? })
+}
+
+fn take_chunk(bytes: &mut Bytes) -> Result<Chunk, Malformed> {
+    let SnapshotId { last, length, checksum } = take_snapshot(bytes)?;
     let time = LogTime(bytes.try_get_u64_le()?);
     let configuration_index = Index(bytes.try_get_u64_le()?);
+    let offset = bytes.try_get_u64_le()?;
     let configuration = Configuration::decode(take_data(bytes)?)
         .map_err(|_| Malformed("its configuration is none"))?;
     let meta = SnapshotMeta { last, time, configuration, configuration_index };
-    Ok(Snapshot { meta, data: take_data(bytes)? })
+    Ok(Chunk { meta, length, checksum, offset, data: take_data(bytes)? })
 }
 
 fn put_entry(entry: &Entry, out: &mut BytesMut) {

@@ -12,6 +12,7 @@ pub(crate) fn kind(body: &Body) -> &'static str {
         Body::Append { .. } => "append",
         Body::Appended { .. } => "appended",
         Body::Rejected { .. } => "rejected",
+        Body::Committed { .. } => "committed",
         Body::Heartbeat { .. } => "heartbeat",
         Body::HeartbeatAck { .. } => "heartbeat-ack",
         Body::Snapshot(_) => "snapshot",
@@ -50,6 +51,7 @@ fn body(body: &Body) -> String {
         }
         Body::Appended { matched } => format!("matched={matched}"),
         Body::Rejected { prev, hint } => format!("prev={prev} hint={hint}"),
+        Body::Committed { commit } => format!("commit={commit}"),
         Body::Heartbeat { round, commit } => format!("round={round} commit={commit}"),
         Body::HeartbeatAck { round } => format!("round={round}"),
         Body::Snapshot(chunk) => piece(chunk),

@@ -6,7 +6,7 @@
 //! timeout-now
 //! append prev=3@2 commit=3 [time=40] 4@2:data 5@2
 //! appended matched=5     rejected prev=5 hint=3@2
-//! heartbeat round=1 commit=3                   heartbeat-ack round=1
+//! heartbeat round=1 commit=3   heartbeat-ack round=1   committed commit=3
 //! snapshot last=9@3 [configured=1] [time=40] [length=9] [checksum=1] [offset=3] [data=abc]
 //! received last=9@3 length=9 [checksum=1] stored=3
 //! propose boot=1 number=2 data
@@ -73,6 +73,7 @@ fn body(kind: &str, fields: &mut Fields, members: Configuration) -> Result<Body,
         "rejected" => {
             Body::Rejected { prev: Index(fields.number("prev")?), hint: fields.id("hint")? }
         }
+        "committed" => Body::Committed { commit: Index(fields.number("commit")?) },
         "heartbeat" => {
             let commit = Index(fields.number("commit")?);
             Body::Heartbeat { round: fields.number("round")?, commit }

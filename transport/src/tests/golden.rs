@@ -7,8 +7,8 @@ use crate::hello::Hello;
 use crate::message;
 use bytes::{BufMut, Bytes, BytesMut};
 use holm_raft_core::{
-    Ballot, Body, Boot, Cause, Configuration, Entry, EntryId, EntryKind, Incarnation, Index,
-    LogTime, Member, MemberId, Message, NodeId, RequestNumber, Snapshot, SnapshotMeta, Term,
+    Ballot, Body, Boot, Cause, Chunk, Configuration, Entry, EntryId, EntryKind, Incarnation, Index,
+    LogTime, Member, MemberId, Message, NodeId, RequestNumber, SnapshotMeta, Term,
 };
 use std::fmt::Write;
 
@@ -40,7 +40,10 @@ fn bodies() -> Vec<(&'static str, Body)> {
         configuration: Configuration::new([Member { id: FROM, info }]),
         configuration_index: Index(1),
     };
-    let snapshot = Snapshot { meta, data: Bytes::from_static(b"state") };
+    let (length, checksum, offset) = (1_000_000, 0xc4ec, 999_995);
+    let data = Bytes::from_static(b"state");
+    let chunk = Chunk { meta, length, checksum, offset, data };
+    let snapshot = chunk.id();
     vec![
         ("pre-vote", Body::PreVote { last: id(5, 2) }),
         ("pre-voted", Body::PreVoted(Ballot::Granted)),
@@ -52,7 +55,8 @@ fn bodies() -> Vec<(&'static str, Body)> {
         ("rejected", Body::Rejected { prev: Index(5), hint: id(3, 2) }),
         ("heartbeat", Body::Heartbeat { round: 17, commit: Index(4) }),
         ("heartbeat-ack", Body::HeartbeatAck { round: 17 }),
-        ("snapshot", Body::Snapshot(snapshot)),
+        ("snapshot", Body::Snapshot(chunk.into())),
+        ("received", Body::Received { snapshot, stored: 262_144 }),
         ("propose", Body::Propose { boot, number, data: Bytes::from_static(b"command") }),
         ("proposed", Body::Proposed { boot, number, appended: Some(id(8, 5)) }),
         ("proposed-refused", Body::Proposed { boot, number, appended: None }),
@@ -60,6 +64,7 @@ fn bodies() -> Vec<(&'static str, Body)> {
         ("read-at", Body::ReadAt { boot, number, index: Some(Index(8)) }),
         ("read-at-refused", Body::ReadAt { boot, number, index: None }),
         ("timeout-now", Body::TimeoutNow),
+        ("committed", Body::Committed { commit: Index(4) }),
     ]
 }
 

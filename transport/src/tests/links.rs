@@ -243,12 +243,14 @@ async fn a_dropped_transport_leaves_nothing_running() {
 }
 
 #[tokio::test]
-async fn a_large_snapshot_is_carried_whole() {
+async fn a_large_piece_of_a_snapshot_is_carried_whole() {
     let (dials, mut waits, _) = pair().await;
     let data: Vec<u8> = (0..=u8::MAX).cycle().take(8 << 20).collect();
-    let snapshot = holm_raft_core::Snapshot { meta: Default::default(), data: Bytes::from(data) };
+    let (length, data) = (9 << 20, Bytes::from(data));
+    let meta = holm_raft_core::SnapshotMeta::default();
+    let chunk = holm_raft_core::Chunk { meta, length, checksum: 7, offset: 1 << 20, data };
     let mut message = dials.message(waits.me, 0);
-    message.body = Body::Snapshot(snapshot);
+    message.body = Body::Snapshot(chunk.into());
     dials.transport.send(&message).expect("a link");
     assert!(waits.next().await == Inbound::Message(message), "the snapshot changed");
 }

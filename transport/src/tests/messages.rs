@@ -3,8 +3,8 @@
 use crate::message::{Malformed, length, put, take};
 use bytes::{BufMut, Bytes, BytesMut};
 use holm_raft_core::{
-    Ballot, Body, Boot, Cause, Configuration, Entry, EntryId, EntryKind, Incarnation, Index,
-    LogTime, Member, MemberId, Message, NodeId, RequestNumber, Snapshot, SnapshotMeta, Term,
+    Ballot, Body, Boot, Cause, Chunk, Configuration, Entry, EntryId, EntryKind, Incarnation, Index,
+    LogTime, Member, MemberId, Message, NodeId, RequestNumber, SnapshotId, SnapshotMeta, Term,
 };
 use proptest::collection::vec;
 use proptest::option;
@@ -44,17 +44,26 @@ fn cause() -> impl Strategy<Value = Cause> {
     prop_oneof![Just(Cause::Timeout), Just(Cause::Transfer)]
 }
 
-fn snapshot() -> impl Strategy<Value = Snapshot> {
+fn snapshot() -> impl Strategy<Value = SnapshotId> {
+    (id(), any::<u64>(), any::<u32>()).prop_map(|(last, length, checksum)| SnapshotId {
+        last,
+        length,
+        checksum,
+    })
+}
+
+fn chunk() -> impl Strategy<Value = Chunk> {
     let members = vec((member_id(), data()).prop_map(|(id, info)| Member { id, info }), 0..4);
-    (id(), any::<u64>(), members, any::<u64>(), data()).prop_map(
-        |(last, time, members, at, data)| {
+    (snapshot(), any::<u64>(), members, any::<u64>(), any::<u64>(), data()).prop_map(
+        |(snapshot, time, members, at, offset, data)| {
+            let SnapshotId { last, length, checksum } = snapshot;
             let meta = SnapshotMeta {
                 last,
                 time: LogTime(time),
                 configuration: Configuration::new(members),
                 configuration_index: Index(at),
             };
-            Snapshot { meta, data }
+            Chunk { meta, length, checksum, offset, data }
         },
     )
 }
@@ -73,11 +82,13 @@ fn body() -> impl Strategy<Value = Body> {
             commit: Index(commit),
         }),
         number().prop_map(|matched| Body::Appended { matched: Index(matched) }),
+        number().prop_map(|commit| Body::Committed { commit: Index(commit) }),
         (number(), id()).prop_map(|(prev, hint)| Body::Rejected { prev: Index(prev), hint }),
         (number(), number())
             .prop_map(|(round, commit)| Body::Heartbeat { round, commit: Index(commit) }),
         number().prop_map(|round| Body::HeartbeatAck { round }),
-        snapshot().prop_map(Body::Snapshot),
+        chunk().prop_map(|chunk| Body::Snapshot(chunk.into())),
+        (snapshot(), number()).prop_map(|(snapshot, stored)| Body::Received { snapshot, stored }),
         (request(), data()).prop_map(|((boot, number), data)| Body::Propose { boot, number, data }),
         (request(), option::of(id())).prop_map(|((boot, number), appended)| Body::Proposed {
             boot,
