@@ -50,6 +50,17 @@ fn a_command_that_cannot_be_read_names_its_line() {
     assert_eq!(error("> nodes 3\n> tick 1 x\n"), "line 2: `x` is not a count");
     assert_eq!(error("> nodes 3\n> heal 1\n"), "line 2: `1` is too much");
     assert_eq!(error("> nodes 3\nwhat\n"), "line 2: neither a command, a comment nor output");
+    assert_eq!(error("> nodes 3 pre-vote=no\n"), "line 1: `pre-vote=no` is neither on nor off");
+    assert_eq!(error("> nodes 3 drift=x\n"), "line 1: `drift=x` can't be read");
+}
+
+#[test]
+fn settings_that_cannot_work_together_begin_no_script() {
+    let error = |settings: &str| run(&format!("> nodes 3 {settings}\n")).expect_err("refused");
+    assert!(error("check-quorum=off").contains("pre_vote without check_quorum"));
+    assert!(error("stalled=14").contains("less than an election time-out"));
+    assert!(error("drift=1000").contains("clock_drift_permille less than 1000"));
+    assert!(error("entries=0").contains("or nothing is sent"));
 }
 
 /// The script with what its commands print now. Comments and empty lines stay.

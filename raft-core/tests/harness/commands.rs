@@ -1,8 +1,7 @@
 //! The commands of a script, a line each, and what each prints: only what changed.
 //!
 //! ```text
-//! nodes 3 [seed=7126] [entries=1024] [inflight=64] [forwarded=64] [unformed]
-//!         [chunk=4] [chunks=8] [kept=100]   bytes: of a piece, of pieces under way, of log kept
+//! nodes 3 [unformed] [seed=7126] …        with these settings (see `settings`)
 //! form 1 2 …             these form the cluster of all members
 //! load 2 term=6 1 1 4    member 2 restarts with a log of these terms, the first its configuration
 //! tick 1 [15]            time passes at one member, or at `all`
@@ -10,7 +9,8 @@
 //! campaign 1             ticks member 1 until it begins a campaign
 //! calm 30                at all members 30 ticks pass, and everything arrives after each
 //! elect 1                silences the others, lets 1 campaign, stabilizes, and prints the outcome
-//! propose 1 a b          two proposals in one turn
+//! suspend 200            the clock goes on by so many milliseconds, and nobody ticks
+//! propose 1 a b*9000     two proposals in one turn, the second of 9000 bytes
 //! read 1 [2]             two reads in one turn
 //! unsent 1 7 / forget 1 7
 //! deliver [1|*] [2|*] [kind] [first|last]     `drop` and `copy` (which keeps it in flight) alike
@@ -31,7 +31,7 @@
 
 use super::{CAMPAIGN_TICKS_MAX, Cluster, Settings, Speed, Talk, describe, forge};
 use bytes::Bytes;
-use holm_raft_core::{Config, Event, Incarnation, Message, NodeId, RequestNumber, Term};
+use holm_raft_core::{Event, Incarnation, Message, NodeId, RequestNumber, Term};
 use std::collections::BTreeMap;
 
 type Done = Result<(), String>;
@@ -86,6 +86,7 @@ impl Cluster {
             "load" => self.load_command(words)?,
             "tick" => self.tick_command(words)?,
             "calm" => self.calm(words)?,
+            "suspend" => self.now += words.number("a count of milliseconds")?,
             "silence" => self.silence(words)?,
             "campaign" => self.campaign(words)?,
             "elect" => self.elect(words)?,
@@ -139,16 +140,7 @@ impl Cluster {
 
     fn nodes_command(&mut self, words: &mut Words) -> Done {
         let count: u64 = words.number("how many members")?;
-        let defaults = Settings::default();
-        self.settings = Settings {
-            seed: words.option("seed")?.unwrap_or(defaults.seed),
-            entries: words.option("entries")?.unwrap_or(defaults.entries),
-            inflight: words.option("inflight")?.unwrap_or(defaults.inflight),
-            forwarded: words.option("forwarded")?.unwrap_or(defaults.forwarded),
-            chunk: words.option("chunk")?.unwrap_or(defaults.chunk),
-            chunks: words.option("chunks")?.unwrap_or(defaults.chunks),
-            kept: words.option("kept")?.unwrap_or(defaults.kept),
-        };
+        self.settings = Settings::read(words)?;
         (1..=count).for_each(|node| self.add(NodeId(node)));
         if words.take("unformed") {
             return Ok(());
@@ -201,15 +193,11 @@ impl Cluster {
 
     fn silence(&mut self, words: &mut Words) -> Done {
         for node in self.rest(words)? {
-            for _ in 0..self.election_ticks(node) {
+            for _ in 0..self.settings.election_ticks() {
                 self.tick(node);
             }
         }
         Ok(())
-    }
-
-    fn election_ticks(&self, node: NodeId) -> u32 {
-        Config::new(self.members[&node].me, holm_raft_core::Boot(1), 0).election_ticks
     }
 
     fn campaign(&mut self, words: &mut Words) -> Done {
@@ -233,7 +221,7 @@ impl Cluster {
         let node = self.node(words)?;
         for other in self.nodes().into_iter().filter(|other| *other != node) {
             if self.runs(other) && self.status(other.0).role == "follower" {
-                (0..self.election_ticks(other)).for_each(|_| self.tick(other));
+                (0..self.settings.election_ticks()).for_each(|_| self.tick(other));
             }
         }
         self.campaign_at(node)?;
@@ -262,7 +250,7 @@ impl Cluster {
             }
         } else {
             while let Some(word) = words.next() {
-                let (number, data) = (self.next_request(), Bytes::copy_from_slice(word.as_bytes()));
+                let (number, data) = (self.next_request(), command_of(word)?);
                 events.push(Event::Propose { number, data });
             }
         }
@@ -428,6 +416,15 @@ impl Cluster {
         }
         Ok(nodes)
     }
+}
+
+/// The bytes of a proposal: the word itself, or `a*9000`, that letter so many times.
+fn command_of(word: &str) -> Result<Bytes, String> {
+    let Some((letter, times)) = word.split_once('*') else {
+        return Ok(Bytes::copy_from_slice(word.as_bytes()));
+    };
+    let times = times.parse().map_err(|_| format!("`{word}` is not so many letters"))?;
+    Ok(letter.repeat(times).into())
 }
 
 /// The words of a command that nobody has taken yet.

@@ -59,7 +59,7 @@ fn body(body: &Body) -> String {
             format!("last={} stored={stored}/{}", snapshot.last, snapshot.length)
         }
         Body::Propose { boot, number, data } => {
-            format!("boot={boot} number={number} {}", String::from_utf8_lossy(data))
+            format!("boot={boot} number={number} {}", self::data(data))
         }
         Body::Proposed { boot, number, appended } => match appended {
             Some(id) => format!("boot={boot} number={number} appended={id}"),
@@ -92,8 +92,18 @@ fn ids(entries: &[Entry]) -> String {
 pub(crate) fn entry(entry: &Entry) -> String {
     match entry.kind {
         EntryKind::Noop => format!("{} noop", entry.id),
-        EntryKind::Command => format!("{} {}", entry.id, String::from_utf8_lossy(&entry.data)),
+        EntryKind::Command => format!("{} {}", entry.id, data(&entry.data)),
         EntryKind::Configuration => format!("{} configuration", entry.id),
+    }
+}
+
+/// A command as scripts write it: `a*9000` for a letter that is repeated that often.
+fn data(data: &[u8]) -> String {
+    match data {
+        [first, .., _, _] if data.iter().all(|byte| byte == first) => {
+            format!("{}*{}", char::from(*first), data.len())
+        }
+        _ => String::from_utf8_lossy(data).into_owned(),
     }
 }
 

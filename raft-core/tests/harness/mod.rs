@@ -12,15 +12,17 @@ mod describe;
 mod disk;
 mod forge;
 mod safety;
+mod settings;
 
 use bytes::Bytes;
 use disk::{Disk, Snapshot};
 use holm_raft_core::{
-    Body, Boot, Chunk, Config, Configuration, Entry, EntryId, EntryKind, Event, Fate, HardState,
+    Body, Boot, Chunk, Configuration, Entry, EntryId, EntryKind, Event, Fate, HardState,
     Incarnation, Index, LogStart, LogTime, Member, MemberId, Message, NodeId, Outbound, Persist,
     Raft, Ready, RequestNumber, Status, Term,
 };
 use safety::Safety;
+use settings::Settings;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 /// The most rounds of deliveries after which a cluster must be quiet.
@@ -51,28 +53,6 @@ enum Talk {
     #[default]
     Shown,
     Hidden,
-}
-
-/// What all cores of a script are made with.
-#[derive(Clone, Debug)]
-struct Settings {
-    seed: u64,
-    entries: u64,
-    inflight: usize,
-    forwarded: usize,
-    /// How large the pieces of a snapshot are, and how many bytes are under way, in bytes.
-    chunk: u64,
-    chunks: u64,
-    /// How many bytes of entries a leader keeps for who installs a snapshot.
-    kept: u64,
-}
-
-impl Default for Settings {
-    fn default() -> Self {
-        // With this seed nobody's time-out is the shortest one, so `silence` begins no campaign.
-        let (chunk, chunks, kept) = (256 << 10, 1 << 20, 1 << 30);
-        Self { seed: 7126, entries: 1024, inflight: 64, forwarded: 64, chunk, chunks, kept }
-    }
 }
 
 pub(crate) struct Node {
@@ -358,23 +338,13 @@ impl Node {
     /// Starts from what is durable.
     fn start(&mut self, settings: &Settings) {
         self.boots += 1;
-        let mut config = Config::new(self.me, Boot(self.boots), self.seed(settings));
-        config.append_entries_max = settings.entries;
-        config.inflight_appends_max = settings.inflight;
-        config.forwarded_requests_max = settings.forwarded;
-        config.snapshot_chunk_bytes = settings.chunk;
-        config.snapshot_inflight_bytes_max = settings.chunks;
-        config.install_log_bytes_max = settings.kept;
         self.written = self.durable.clone();
         let snapshot = self.durable.snapshot.as_ref();
         self.applied = snapshot.map_or(Index(0), |snapshot| snapshot.meta.last.index);
         self.state = snapshot.map_or(String::new(), state_of);
+        let config = settings.of(self.me, Boot(self.boots));
         let raft = Raft::new(config, self.durable.restored()).expect("settings that work");
         self.raft = Some(raft);
-    }
-
-    fn seed(&self, settings: &Settings) -> u64 {
-        settings.seed * 1000 + self.me.node.0 * 10 + self.boots
     }
 
     /// Takes a write. It is worth a line while it waits, or if it is a vote.
