@@ -83,7 +83,9 @@ impl Body {
 
 fn is_possible(message: &Message) -> bool {
     let term = message.term;
-    if term == Term(0) || term.0 > NUMBER_MAX {
+    // Only who is not formed yet is in term 0, and it says no more than that it does not vote.
+    let unformed = term == Term(0) && !message.body.is_refused_pre_vote();
+    if unformed || term.0 > NUMBER_MAX {
         return false;
     }
     let index = |index: Index| index.0 <= NUMBER_MAX;

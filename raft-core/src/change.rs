@@ -40,6 +40,8 @@ pub enum ChangeError {
     NotJoint,
     /// Nobody would vote.
     NoVoters,
+    /// Numbers of members count from 1.
+    NodeZero,
     /// Too many members.
     TooMany,
     /// Nothing would change.
@@ -47,7 +49,7 @@ pub enum ChangeError {
     /// This member votes in one incarnation and would in another: make the new one a learner
     /// first, in a step of its own.
     Replaced(NodeId),
-    /// This learner is too far behind to vote.
+    /// This member is too far behind to vote: it has to catch up as a learner first.
     Behind(NodeId),
 }
 
@@ -68,13 +70,17 @@ impl fmt::Display for ChangeError {
                 write!(f, "the configuration is not joint; there is nothing to leave")
             }
             Self::NoVoters => write!(f, "nobody would vote; keep at least one voter"),
+            Self::NodeZero => write!(f, "member 0 can't be; choose a number from 1"),
             Self::TooMany => write!(f, "over {} members", Configuration::MEMBERS_MAX),
             Self::Nothing => write!(f, "nothing would change"),
             Self::Replaced(node) => write!(
                 f,
                 "member {node} votes in another incarnation; add the new one as a learner, alone"
             ),
-            Self::Behind(node) => write!(f, "learner {node} has not caught up; wait until it has"),
+            Self::Behind(node) => write!(
+                f,
+                "member {node} has not caught up; make it a learner, and wait until it has"
+            ),
         }
     }
 }
@@ -94,6 +100,9 @@ impl Configuration {
         let wanted = self.after(steps);
         if wanted == self.members {
             return Err(ChangeError::Nothing);
+        }
+        if wanted.contains_key(&NodeId(0)) {
+            return Err(ChangeError::NodeZero);
         }
         if wanted.len() > Self::MEMBERS_MAX {
             return Err(ChangeError::TooMany);

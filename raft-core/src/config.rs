@@ -2,6 +2,7 @@
 //! `Restored` (what its disk holds).
 
 use crate::configuration::Configuration;
+use crate::progress::Window;
 use crate::sending::Pieces;
 use crate::snapshot::{Partial, SnapshotMeta};
 use crate::types::{Boot, EntryId, HardState, Index, LogTime, MemberId};
@@ -25,7 +26,7 @@ pub struct Config {
     pub append_entries_max: u64,
     /// The most unanswered appends to one follower.
     pub inflight_appends_max: usize,
-    /// The most bytes of entries in appends to one follower that are not answered yet; one append
+    /// The most bytes of entries in appends to one follower that are not answered yet; one entry
     /// may always be under way.
     pub inflight_bytes_max: u64,
     /// The most bytes of entries that are not committed yet: what is proposed beyond is refused.
@@ -99,6 +100,14 @@ impl Config {
             caught_up_entries: 128,
             tick_millis: 10,
             clock_drift_permille: 100,
+        }
+    }
+
+    pub(crate) const fn window(&self) -> Window {
+        Window {
+            appends_max: self.inflight_appends_max,
+            entries_max: self.append_entries_max,
+            bytes_max: self.inflight_bytes_max,
         }
     }
 
@@ -235,6 +244,10 @@ pub struct Restored {
     pub last_time: LogTime,
     /// The configuration entries of the log, ascending.
     pub configurations: Vec<(Index, Configuration)>,
+    /// What the log weighs: the entries up to these indexes so many bytes (see
+    /// [`Entry::weight`](crate::Entry::weight)), both ascending, from any beginning. What is left
+    /// out counts as weightless, so limits in bytes are not kept for it.
+    pub weights: Vec<(Index, u64)>,
     /// The snapshot that the state machine was restored from.
     pub snapshot: Option<SnapshotMeta>,
     /// What is kept of a snapshot that had not arrived whole.

@@ -13,17 +13,28 @@ use alloc::vec::Vec;
 impl Raft {
     /// No leader was heard for an election time-out.
     pub(crate) fn time_out(&mut self) {
-        if self.core.config.pre_vote.is_on() {
+        if !self.core.may_campaign() {
+            // It can do nothing but stop believing in that leader, so that callers learn of it.
+            if self.leader().is_some() {
+                self.follow(self.core.term, None);
+            }
+        } else if self.waits_for_its_own_vote() {
+            // A disk that hangs must not drive the terms up: nobody has been asked yet.
+        } else if self.core.config.pre_vote.is_on() {
             self.pre_campaign();
-        } else if self.core.membership.current().is_voter(self.core.config.me) {
+        } else {
             self.campaign(Cause::Timeout);
         }
     }
 
+    fn waits_for_its_own_vote(&self) -> bool {
+        let Role::Candidate(candidate) = &self.role else { return false };
+        self.core.writes.waits_for(candidate.own_vote)
+    }
+
     /// The leader hands over to this member: it need not ask whether it could win.
     pub(crate) fn on_timeout_now(&mut self, from: MemberId) {
-        let voter = self.core.membership.current().is_voter(self.core.config.me);
-        if voter && self.leader() == Some(from) {
+        if self.core.may_campaign() && self.leader() == Some(from) {
             self.campaign(Cause::Transfer);
         } else {
             self.core.dropped.outdated += 1;
@@ -33,9 +44,6 @@ impl Raft {
     /// Asks whether an election could be won. Changes no term, so it disturbs nobody.
     fn pre_campaign(&mut self) {
         let me = self.core.config.me;
-        if !self.core.membership.current().is_voter(me) {
-            return;
-        }
         let votes = BTreeMap::from([(me.node, true)]);
         self.become_role(Role::PreCandidate(PreCandidate { votes }));
         let (term, last) = (self.core.term.next(), self.core.log.last());
@@ -165,6 +173,15 @@ fn is_up_to_date(candidate: EntryId, own: EntryId) -> bool {
 }
 
 impl Core {
+    /// Whether this member may ask for votes: if it votes, or if it did before a change that is not
+    /// known to be committed. It may be the only one who can win then, though its own vote does not
+    /// count (thesis §4.2.2, figure 4.6).
+    fn may_campaign(&self) -> bool {
+        let me = self.config.me;
+        let (_, committed) = self.membership.at(self.log.committed());
+        self.membership.current().is_voter(me) || committed.is_voter(me)
+    }
+
     pub(crate) fn other_voters(&self) -> Vec<MemberId> {
         let voters = self.membership.current().voters().map(|member| member.id);
         voters.filter(|id| id.node != self.config.me.node).collect()

@@ -5,7 +5,7 @@ use crate::entry::{Entry, EntryKind};
 use crate::lease::Lease;
 use crate::message::Body;
 use crate::mutation::{self, Mutation};
-use crate::progress::{Progress, Window};
+use crate::progress::Progress;
 use crate::quorum;
 use crate::raft::{Core, Raft};
 use crate::reads::{ReadQueue, Reader};
@@ -182,8 +182,7 @@ impl Raft {
         }
         let Some(progress) = self.progress(from) else { return };
         progress.active = true;
-        progress.round = progress.round.max(round);
-        progress.ask_again();
+        progress.heartbeat_answered(round);
         self.confirm_reads();
     }
 
@@ -215,23 +214,20 @@ impl Raft {
         }
         let Role::Leader(leader) = &mut self.role else { return };
         for progress in leader.followers.values_mut() {
-            while self.core.send_append(progress) {}
+            while self.core.send_append(progress, leader.round) {}
         }
     }
 }
 
 impl Core {
     /// Sends one append, or a snapshot, if it is due. Returns whether there may be more to send.
-    fn send_append(&mut self, progress: &mut Progress) -> bool {
+    fn send_append(&mut self, progress: &mut Progress, round: u64) -> bool {
         let to = progress.member;
         if let Some(sending) = progress.sending_mut() {
             return self.send_piece(to, sending);
         }
-        let window = Window {
-            appends_max: self.config.inflight_appends_max,
-            bytes_max: self.config.inflight_bytes_max,
-        };
-        if !progress.may_send(window, |after, to| self.weights.between(after, to)) {
+        let window = self.config.window();
+        if !progress.may_send(window) {
             return false;
         }
         let prev = progress.next.prev();
@@ -242,7 +238,7 @@ impl Core {
             progress.install(self.weights.total());
             return true;
         };
-        let end = progress.window_end(self.log.last().index, self.config.append_entries_max);
+        let end = progress.window_end(self.log.last().index, window, &self.weights);
         let asks = progress.must_ask();
         if end == prev.index && !asks {
             self.tell_commit(progress);
@@ -250,7 +246,7 @@ impl Core {
         }
         let last = self.log.id(end).expect("within the log");
         self.out.send.push(Outbound::Entries { to, term, prev, last, commit });
-        progress.sent(end, commit.min(end));
+        progress.sent(end, commit.min(end), round);
         end > prev.index && !asks
     }
 

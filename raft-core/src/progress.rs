@@ -6,6 +6,7 @@
 
 use crate::sending::Sending;
 use crate::types::{Index, MemberId};
+use crate::weights::Weights;
 use alloc::collections::VecDeque;
 
 /// Invariant, asserted by [`Progress::check`]: `matched < next`.
@@ -20,6 +21,9 @@ pub(crate) struct Progress {
     pub(crate) commit_sent: Index,
     /// The latest heartbeat round it answered.
     pub(crate) round: u64,
+    /// The latest heartbeat round when the last append was sent: answers to later ones show that
+    /// it should have arrived.
+    sent_in: u64,
     /// Whether it answered anything since the last check of the quorum.
     pub(crate) active: bool,
     state: State,
@@ -32,6 +36,8 @@ type Inflight = VecDeque<Index>;
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Window {
     pub(crate) appends_max: usize,
+    /// In one append.
+    pub(crate) entries_max: u64,
     pub(crate) bytes_max: u64,
 }
 
@@ -55,23 +61,18 @@ impl Progress {
             next,
             commit_sent: Index(0),
             round: 0,
+            sent_in: 0,
             active: true,
             state: State::Probe { asked: false },
         }
     }
 
     /// Whether one more append may be sent.
-    /// `weigh` says what the entries after one index up to another weigh.
-    pub(crate) fn may_send(&self, window: Window, weigh: impl FnOnce(Index, Index) -> u64) -> bool {
+    pub(crate) fn may_send(&self, window: Window) -> bool {
         match &self.state {
             State::Probe { asked } => !asked,
             State::Replicate { nudge: true, .. } => true,
-            State::Replicate { inflight, .. } => {
-                // One append may be under way whatever it weighs.
-                inflight.is_empty()
-                    || (inflight.len() < window.appends_max
-                        && weigh(self.matched, self.next.prev()) < window.bytes_max)
-            }
+            State::Replicate { inflight, .. } => inflight.len() < window.appends_max,
             State::Snapshot(_) => false,
         }
     }
@@ -82,11 +83,21 @@ impl Progress {
     }
 
     /// The highest index the next append may carry: none where the window is full already.
-    pub(crate) fn window_end(&self, log_end: Index, entries_max: u64) -> Index {
-        match &self.state {
-            State::Replicate { nudge: true, .. } => self.next.prev(),
-            _ => log_end.min(Index(self.next.prev().0 + entries_max)),
+    /// `weights` says how far so many bytes reach.
+    pub(crate) fn window_end(&self, log_end: Index, window: Window, weights: &Weights) -> Index {
+        let prev = self.next.prev();
+        let after = match &self.state {
+            State::Replicate { nudge: true, .. } => return prev,
+            State::Replicate { inflight, .. } if !inflight.is_empty() => self.matched,
+            _ => prev,
+        };
+        let most = log_end.min(Index(prev.0 + window.entries_max));
+        // One entry may be under way whatever it weighs.
+        if most <= after.next() {
+            return most;
         }
+        let least = if after == prev { prev.next() } else { prev };
+        most.min(weights.reach(after, window.bytes_max)).max(least)
     }
 
     /// The state's name in the status.
@@ -98,8 +109,10 @@ impl Progress {
         }
     }
 
-    /// An append up to `last` was sent; without entries if `last` is below `next`.
-    pub(crate) fn sent(&mut self, last: Index, commit: Index) {
+    /// An append up to `last` was sent, after this heartbeat round; without entries if `last` is
+    /// below `next`.
+    pub(crate) fn sent(&mut self, last: Index, commit: Index, round: u64) {
+        self.sent_in = round;
         self.commit_sent = self.commit_sent.max(commit);
         match &mut self.state {
             State::Probe { asked } => *asked = true,
@@ -155,8 +168,13 @@ impl Progress {
         true
     }
 
-    /// A heartbeat was answered: whatever was asked before may have been lost, so ask again.
-    pub(crate) fn ask_again(&mut self) {
+    /// A heartbeat was answered: what was sent before it and is not answered may have been lost, so
+    /// ask again.
+    pub(crate) fn heartbeat_answered(&mut self, round: u64) {
+        self.round = self.round.max(round);
+        if round <= self.sent_in {
+            return;
+        }
         match &mut self.state {
             State::Probe { asked } => *asked = false,
             State::Replicate { inflight, nudge } => *nudge = !inflight.is_empty(),
@@ -196,14 +214,19 @@ mod tests {
     use crate::snapshot::SnapshotId;
     use crate::types::{EntryId, Incarnation, NodeId, Term};
 
-    const WINDOW: Window = Window { appends_max: 2, bytes_max: 50 };
+    const WINDOW: Window = Window { appends_max: 2, entries_max: 4, bytes_max: 50 };
 
     /// Each entry weighs 10 bytes, but the tenth, which weighs 100.
-    fn may_send(follower: &Progress) -> bool {
-        let weigh = |after: Index, to: Index| {
-            (after.0 + 1..=to.0).map(|index| if index == 10 { 100 } else { 10 }).sum()
-        };
-        follower.may_send(WINDOW, weigh)
+    fn weights() -> Weights {
+        let mut weights = Weights::default();
+        (1..=20).for_each(|index| weights.append(Index(index), if index == 10 { 100 } else { 10 }));
+        weights
+    }
+
+    /// Up to where the next append goes, if one may be sent.
+    fn window_end(follower: &Progress) -> Option<u64> {
+        let end = || follower.window_end(Index(20), WINDOW, &weights()).0;
+        follower.may_send(WINDOW).then(end)
     }
 
     fn progress(next: u64) -> Progress {
@@ -211,36 +234,64 @@ mod tests {
     }
 
     #[test]
-    fn a_probe_waits_for_its_answer_and_then_pipelines() {
-        let mut follower = progress(5);
-        assert!(may_send(&follower));
-        follower.sent(Index(6), Index(0));
-        assert!(!may_send(&follower), "one question at a time");
-        assert!(follower.appended(Index(6), Index(0)));
-        assert_eq!((follower.matched, follower.next), (Index(6), Index(7)));
-        follower.sent(Index(8), Index(0));
-        follower.sent(Index(9), Index(0));
-        assert!(!may_send(&follower), "the window is full");
-        assert!(follower.appended(Index(8), Index(0)));
-        assert!(may_send(&follower));
-        follower.sent(Index(10), Index(0));
-        assert!(follower.appended(Index(9), Index(0)));
-        assert!(!may_send(&follower), "one append may be larger than the window, alone");
-        assert!(follower.appended(Index(10), Index(0)));
-        assert!(may_send(&follower));
+    fn a_probe_waits_for_its_answer_and_then_appends_are_pipelined() {
+        let mut follower = progress(12);
+        assert_eq!(window_end(&follower), Some(15), "four entries");
+        follower.sent(Index(15), Index(0), 0);
+        assert_eq!(window_end(&follower), None, "one question at a time");
+        assert!(follower.appended(Index(12), Index(0)));
+        assert_eq!((follower.matched, follower.next), (Index(12), Index(13)));
+        follower.sent(Index(14), Index(0), 0);
+        assert_eq!(window_end(&follower), Some(17), "fifty bytes");
+        follower.sent(Index(17), Index(0), 0);
+        assert_eq!(window_end(&follower), None, "two appends");
+        assert!(follower.appended(Index(15), Index(0)));
+        assert_eq!(window_end(&follower), Some(20), "what is not answered counts from its middle");
+    }
+
+    #[test]
+    fn an_entry_larger_than_the_window_goes_alone() {
+        let mut follower = progress(8);
+        follower.appended(Index(7), Index(0));
+        assert_eq!(window_end(&follower), Some(9), "not the large one");
+        follower.sent(Index(9), Index(0), 0);
+        assert_eq!(window_end(&follower), Some(9), "it has to wait");
+        follower.appended(Index(9), Index(0));
+        assert_eq!(window_end(&follower), Some(10));
+        follower.sent(Index(10), Index(0), 0);
+        assert_eq!(window_end(&follower), Some(10), "nothing beside it");
+        follower.appended(Index(10), Index(0));
+        assert_eq!(window_end(&follower), Some(14));
+    }
+
+    #[test]
+    fn only_a_heartbeat_sent_after_the_question_has_it_asked_again() {
+        let mut follower = progress(12);
+        follower.sent(Index(15), Index(0), 3);
+        follower.heartbeat_answered(3);
+        assert_eq!(window_end(&follower), None, "the answer may still come");
+        follower.heartbeat_answered(4);
+        assert_eq!(window_end(&follower), Some(15));
+        follower.appended(Index(12), Index(0));
+        follower.sent(Index(14), Index(0), 4);
+        follower.heartbeat_answered(4);
+        assert!(!follower.must_ask());
+        follower.heartbeat_answered(5);
+        assert!(follower.must_ask(), "the last append may be lost");
+        assert_eq!(window_end(&follower), Some(14), "asked without entries");
     }
 
     #[test]
     fn a_refusal_steps_back_to_the_hint_but_never_below_what_matches() {
         let mut follower = progress(9);
-        follower.sent(Index(9), Index(0));
+        follower.sent(Index(9), Index(0), 0);
         assert!(!follower.rejected(Index(5), Index(2)), "an answer to another question");
         assert!(follower.rejected(Index(8), Index(4)));
         assert_eq!(follower.next, Index(5));
-        follower.sent(Index(9), Index(0));
+        follower.sent(Index(9), Index(0), 0);
         follower.appended(Index(9), Index(0));
         assert!(!follower.rejected(Index(8), Index(0)), "it is known to match");
-        follower.sent(Index(12), Index(0));
+        follower.sent(Index(12), Index(0), 0);
         assert!(follower.rejected(Index(12), Index(3)));
         assert_eq!(follower.next, Index(10));
     }

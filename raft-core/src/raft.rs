@@ -183,7 +183,7 @@ impl Raft {
             deferred: None,
             writes: Writes::restore(log.last().index),
             log,
-            weights: Weights::default(),
+            weights: Weights::restore(&restored.weights),
             out: Out::default(),
             forwarded: Forwarded::default(),
             rng: Rng::new(config.seed),

@@ -10,7 +10,7 @@ use crate::mutation::{self, Mutation};
 use crate::progress::Progress;
 use crate::raft::{Core, Raft};
 use crate::role::Role;
-use crate::types::{EntryId, Index, MemberId, NodeId};
+use crate::types::{EntryId, Index, MemberId};
 use alloc::vec::Vec;
 
 impl Raft {
@@ -28,9 +28,11 @@ impl Raft {
         }
         let current = self.core.membership.current();
         let next = current.change(steps, leave)?;
+        // Whoever is to vote holds the log first: a new voter that holds nothing votes for nobody,
+        // and if the leader were lost now, there might never be another.
         let behind = next.members().find(|(member, standing)| {
-            let learns = current.standing(member.id).is_some_and(|s| !s.votes() && !s.voted());
-            standing.votes() && learns && !self.has_caught_up(member.id.node)
+            let new = standing.votes() && !current.is_voter(member.id);
+            new && !self.has_caught_up(member.id)
         });
         if let Some((member, _)) = behind {
             return Err(ChangeError::Behind(member.id.node));
@@ -95,7 +97,7 @@ impl Raft {
             }
         } else if !current.is_voter(core.config.me) {
             // The removal is committed: this was the last that was asked of this leader.
-            self.follow(core.term, None);
+            self.resign();
         }
     }
 
@@ -106,7 +108,7 @@ impl Raft {
         }
         let current = self.core.membership.current();
         let ready = current.members().find(|(member, standing)| {
-            *standing == Standing::Joining && self.has_caught_up(member.id.node)
+            *standing == Standing::Joining && self.has_caught_up(member.id)
         });
         if let Some((member, _)) = ready
             && let Ok(next) = current.change(&[Step::Voter(member.clone())], Leave::Automatic)
@@ -116,11 +118,12 @@ impl Raft {
     }
 
     /// Whether a follower lacks no more than a moment's entries.
-    fn has_caught_up(&self, node: NodeId) -> bool {
+    fn has_caught_up(&self, member: MemberId) -> bool {
         let Role::Leader(leader) = &self.role else { return false };
         let last = self.core.log.last().index.0;
         let enough = last.saturating_sub(self.core.config.caught_up_entries);
-        leader.followers.get(&node).is_some_and(|progress| progress.matched.0 >= enough.max(1))
+        let progress = leader.followers.get(&member.node).filter(|known| known.member == member);
+        progress.is_some_and(|progress| progress.matched.0 >= enough.max(1))
     }
 }
 

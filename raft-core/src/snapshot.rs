@@ -1,5 +1,5 @@
-//! What the core knows of snapshots: `SnapshotMeta` (what one stands for), `SnapshotId` (which bytes
-//! it has) and `Chunk` (a piece of it, as it travels). The bytes themselves are the driver's.
+//! What the core knows of snapshots: `SnapshotMeta` (what one stands for), `SnapshotId` (which
+//! bytes it has) and `Chunk` (a piece of it, as it travels). The bytes are the driver's.
 
 use crate::configuration::Configuration;
 use crate::types::{EntryId, Index, LogTime};

@@ -30,7 +30,7 @@ pub struct Status {
     pub committed: Index,
     /// Up to where it was handed out to be applied.
     pub handed: Index,
-    /// What a leader knows of the other voters; empty elsewhere.
+    /// What a leader knows of the other members, learners too; empty elsewhere.
     pub followers: BTreeMap<NodeId, FollowerStatus>,
     /// How many elections this core began.
     pub elections: u64,

@@ -34,6 +34,28 @@ impl Raft {
         }
     }
 
+    /// Who would lead best: a voter that answers, and of those who holds most.
+    fn next_leader(&self) -> Option<NodeId> {
+        let Role::Leader(leader) = &self.role else { return None };
+        let voters: Vec<NodeId> = self.core.membership.current().new_voters().collect();
+        let others = leader.followers.iter().rev().filter(|(node, _)| voters.contains(node));
+        let best = others.max_by_key(|(_, progress)| (progress.active, progress.matched));
+        best.map(|(node, _)| *node)
+    }
+
+    /// The leader is no voter any more: whoever holds the whole log may begin at once.
+    pub(crate) fn resign(&mut self) {
+        let last = self.core.log.last().index;
+        if let Some(node) = self.next_leader()
+            && let Role::Leader(leader) = &self.role
+            && let Some(progress) = leader.followers.get(&node)
+            && progress.matched == last
+        {
+            self.core.answer(progress.member, Body::TimeoutNow);
+        }
+        self.follow(self.core.term, None);
+    }
+
     /// A hand-over that takes an election time-out is given up, and proposals are taken again.
     pub(crate) fn tick_transfer(&mut self) {
         let Role::Leader(leader) = &mut self.role else { return };
@@ -54,13 +76,10 @@ impl Raft {
             self.follow(self.core.term, None);
             return true;
         }
-        if age == bound {
-            let Role::Leader(leader) = &self.role else { return false };
-            let voters: Vec<NodeId> = self.core.membership.current().new_voters().collect();
-            let others = leader.followers.iter().filter(|(node, _)| voters.contains(node));
-            if let Some((node, _)) = others.max_by_key(|(_, progress)| progress.matched) {
-                self.transfer(*node);
-            }
+        if age == bound
+            && let Some(node) = self.next_leader()
+        {
+            self.transfer(node);
         }
         false
     }

@@ -2,11 +2,11 @@
 //! unacknowledged write may claim to have made durable.
 
 use crate::entry::Entry;
-use crate::message::Message;
+use crate::message::{Body, Message};
 use crate::mutation::{self, Mutation};
 use crate::ready::{LogStart, Persist};
 use crate::snapshot::SnapshotMeta;
-use crate::types::{HardState, Index, WriteNumber};
+use crate::types::{HardState, Index, MemberId, Term, WriteNumber};
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 
@@ -21,6 +21,9 @@ pub(crate) struct Writes {
     written: Index,
     inflight: VecDeque<Inflight>,
     last_number: WriteNumber,
+    /// The latest acknowledgement that waits for the disk, and the write it waits for.
+    promised: Option<(MemberId, Term, Index)>,
+    promised_by: WriteNumber,
     ticks: u64,
 }
 
@@ -69,8 +72,19 @@ impl Writes {
         self.dirty = Dirty::Yes;
     }
 
-    /// Sends `message` once all before it is durable.
+    /// Sends `message` once all before it is durable; once, however often it is asked for until
+    /// then: a disk that hangs must not pile up what its leader keeps asking.
     pub(crate) fn then(&mut self, message: Message) {
+        let says = match message.body {
+            Body::Appended { matched } => Some((message.to, message.term, matched)),
+            _ => None,
+        };
+        if says.is_some() {
+            if self.promised == says && self.waits_for(self.promised_by) {
+                return;
+            }
+            (self.promised, self.promised_by) = (says, self.upcoming());
+        }
         self.next.then.push(message);
         self.dirty = Dirty::Yes;
     }
@@ -130,6 +144,12 @@ impl Writes {
 
     pub(crate) fn tick(&mut self) {
         self.ticks += 1;
+    }
+
+    /// Whether this write is not acknowledged yet.
+    pub(crate) fn waits_for(&self, number: WriteNumber) -> bool {
+        number > self.last_number
+            || self.inflight.front().is_some_and(|write| write.number <= number)
     }
 
     /// For how many ticks the oldest write has not been acknowledged.

@@ -145,7 +145,13 @@ impl Disk {
             let decoded = Configuration::decode(entry.data.clone());
             (entry.id.index, decoded.expect("written by the core"))
         });
+        let mut sum = 0;
+        let weights = self.entries.iter().map(|entry| {
+            sum += entry.weight();
+            (entry.id.index, sum)
+        });
         Restored {
+            weights: weights.collect(),
             hard_state: self.hard_state,
             start: self.start.id,
             terms,

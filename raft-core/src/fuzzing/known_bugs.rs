@@ -38,6 +38,8 @@ fn campaign(cluster: &mut Cluster, at: usize, voters: &[usize]) {
         }
     }
     loop {
+        // A member whose last vote for itself is not durable waits for that first.
+        cluster.acknowledge(at);
         cluster.lose_all();
         cluster.hurry(at);
         if voters.iter().all(|voter| term(cluster, *voter) < term(cluster, at)) {
@@ -98,6 +100,7 @@ pub(super) fn a_vote_that_is_not_durable_is_not_counted() {
     cluster.wait(old, 16);
     cluster.wait(voter, 15);
     while term(&cluster, old) < contested {
+        cluster.acknowledge(old);
         cluster.hurry(old);
     }
     cluster.lose_all();
@@ -143,8 +146,10 @@ pub(super) fn no_member_changes_the_configuration_before_it_has_committed_in_its
         let event = Event::Change { number, expected: None, steps: [step].into(), leave };
         cluster.handle(at, event);
     };
-    // The first leader lets the fifth member in as a voter, and nobody hears of it but that one.
     let fifth = Member { id: cluster.nodes[4].me, info: Bytes::new() };
+    add(&mut cluster, one, Step::Learner(fifth.clone()));
+    cluster.settle(20);
+    // The first leader lets the fifth member in as a voter, and nobody hears of it but that one.
     add(&mut cluster, one, Step::Voter(fifth));
     cluster.acknowledge(one);
     for _ in 0..30 {
