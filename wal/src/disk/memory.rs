@@ -41,6 +41,8 @@ impl Disk for MemoryDisk {
             return Err(io::Error::new(io::ErrorKind::AlreadyExists, name.to_owned()));
         }
         let len = usize::try_from(bytes).map_err(|_| io::ErrorKind::StorageFull)?;
+        // The size may be what a peer claims, and `vec!` ends the process where it is too much.
+        Vec::<u8>::new().try_reserve_exact(len).map_err(|_| io::ErrorKind::StorageFull)?;
         let file = Arc::new(MemoryFile { bytes: Mutex::new(vec![0; len]) });
         files.insert(name.to_owned(), Arc::clone(&file));
         Ok(file)
