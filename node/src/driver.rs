@@ -24,9 +24,9 @@ use crate::stop::Stop;
 use crate::topology::Topology;
 
 use disk::{DiskEvent, Held};
-use holm_raft_core::{Boot, Event, Index, MemberId, NodeId, Raft, Snapshot, WriteNumber};
+use holm_raft_core::{Boot, Event, Index, MemberId, NodeId, Raft, WriteNumber};
 use holm_transport::{Inbound, Reached, Transport};
-use holm_wal::{Snapshots, Wal};
+use holm_wal::{Snapshot, Snapshots, Wal};
 use std::collections::VecDeque;
 use std::sync::Arc;
 use tokio::sync::{Notify, mpsc, watch};

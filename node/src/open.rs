@@ -10,12 +10,10 @@ use crate::replica::Replica;
 use crate::status::Status;
 use crate::topology::Topology;
 use holm_raft_core as raft;
-use holm_raft_core::{
-    Boot, Configuration, Incarnation, Index, MemberId, NodeId, Raft, Restored, Snapshot,
-};
+use holm_raft_core::{Boot, Configuration, Incarnation, Index, MemberId, NodeId, Raft, Restored};
 use holm_transport as transport;
 use holm_transport::{Dial, Peer, Security, Transport};
-use holm_wal::{Identity, Options, Recovered, Snapshots, Wal};
+use holm_wal::{Identity, Options, Recovered, Snapshot, Snapshots, Wal};
 use std::collections::VecDeque;
 use std::sync::Arc;
 use tokio::net::TcpListener;
@@ -144,7 +142,7 @@ fn find(config: &Config, edges: &Edges) -> Result<Found, OpenError> {
         let member = MemberId::new(NodeId(config.node), incarnation);
         let identity = Identity { cluster, member };
         let wal = Wal::create(Arc::clone(&edges.disk), options, identity)?;
-        let (snapshots, snapshot) = Snapshots::open(Arc::clone(&edges.disk))?;
+        let (snapshots, snapshot, _) = Snapshots::open(Arc::clone(&edges.disk))?;
         if snapshot.is_some() {
             let what = "this storage holds a snapshot but no log; restore the log, or empty it";
             return Err(OpenError::Storage(what.into()));
@@ -152,7 +150,7 @@ fn find(config: &Config, edges: &Edges) -> Result<Found, OpenError> {
         return Ok(Found { wal, snapshots, recovered: None, snapshot });
     }
     let (wal, recovered) = Wal::open(Arc::clone(&edges.disk), options)?;
-    let (snapshots, snapshot) = Snapshots::open(Arc::clone(&edges.disk))?;
+    let (snapshots, snapshot, _) = Snapshots::open(Arc::clone(&edges.disk))?;
     recovered.check_snapshot(snapshot.as_ref().map(|snapshot| &snapshot.meta))?;
     if recovered.identity.cluster != cluster {
         let what = format!(

@@ -60,7 +60,7 @@ pub use format::Identity;
 pub use fuzzing::fuzz_recovery;
 pub use holm_raft_core::LogStart;
 pub use recovery::{Recovered, Torn};
-pub use snapshots::Snapshots;
+pub use snapshots::{Snapshot, Snapshots};
 pub use sync::SyncJob;
 pub use wal::{Batch, Options, Wal};
 

@@ -3,15 +3,20 @@
 
 use holm_raft_core::{
     Configuration, Entry, EntryId, EntryKind, HardState, Incarnation, Index, LogTime, Member,
-    MemberId, NodeId, Snapshot, SnapshotMeta, Term,
+    MemberId, NodeId, SnapshotMeta, Term,
 };
-use holm_wal::{Batch, Disk, Identity, LogStart, MemoryDisk, Options, Snapshots, Wal};
+use holm_wal::{Batch, Disk, Identity, LogStart, MemoryDisk, Options, Snapshot, Snapshots, Wal};
 use std::sync::Arc;
 
 const SEGMENT: &[u8] = include_bytes!("golden/segment-v1.bin");
 const SEGMENT_NAME: &str = "segment-00000001.wal";
 const SNAPSHOT: &[u8] = include_bytes!("golden/snapshot-v1.bin");
 const SNAPSHOT_NAME: &str = "snapshot-0000000000000002-0000000000000001.holm";
+/// The first 8 of the same snapshot's 16 bytes have arrived, in two pieces.
+const RECEIVING: &[u8] = include_bytes!("golden/receiving-v1.bin");
+const RECEIVING_NAME: &str = "receiving-0000000000000002-0000000000000001.holm";
+const PROGRESS: &[u8] = include_bytes!("golden/progress-v1.bin");
+const PROGRESS_NAME: &str = "receiving.progress";
 const OPTIONS: Options = Options { segment_bytes: 1024 };
 
 fn identity() -> Identity {
@@ -38,7 +43,7 @@ fn snapshot() -> Snapshot {
         configuration: configuration(),
         configuration_index: Index(1),
     };
-    Snapshot { meta, data: "the state at 2@1".into() }
+    Snapshot::new(meta, "the state at 2@1".into())
 }
 
 /// Every kind of record, and every kind of entry.
@@ -100,8 +105,28 @@ fn a_segment_is_still_written_as_version_1() {
 fn a_snapshot_of_version_1_is_read_and_still_written_so() {
     let disk: Arc<dyn Disk> = Arc::new(MemoryDisk::new());
     put(&*disk, SNAPSHOT_NAME, SNAPSHOT);
-    let (snapshots, found) = Snapshots::open(disk.clone()).expect("opened");
+    let (snapshots, found, _) = Snapshots::open(disk.clone()).expect("opened");
     assert_eq!(found, Some(snapshot()));
     snapshots.save_job(&snapshot())().expect("saved");
     assert!(read(&*disk, SNAPSHOT_NAME) == SNAPSHOT, "bytes changed: that is another version");
+}
+
+#[test]
+fn a_transfer_of_version_1_is_gone_on_from_and_still_written_so() {
+    let disk: Arc<dyn Disk> = Arc::new(MemoryDisk::new());
+    put(&*disk, RECEIVING_NAME, RECEIVING);
+    put(&*disk, PROGRESS_NAME, PROGRESS);
+    let (snapshots, _, partial) = Snapshots::open(disk.clone()).expect("opened");
+    assert_eq!(partial.map(|partial| (partial.id(), partial.stored)), Some((snapshot().id(), 8)));
+    snapshots.store_job(vec![snapshot().chunk(8, u64::MAX)])().expect("stored");
+    snapshots.finish_job(snapshot().meta.last)().expect("finished");
+    assert!(read(&*disk, SNAPSHOT_NAME) == SNAPSHOT, "bytes changed: that is another version");
+
+    let disk: Arc<dyn Disk> = Arc::new(MemoryDisk::new());
+    let (snapshots, _, _) = Snapshots::open(disk.clone()).expect("opened");
+    for offset in [0, 4] {
+        snapshots.store_job(vec![snapshot().chunk(offset, 4)])().expect("stored");
+    }
+    assert!(read(&*disk, RECEIVING_NAME) == RECEIVING, "bytes changed: that is another version");
+    assert!(read(&*disk, PROGRESS_NAME) == PROGRESS, "bytes changed: that is another version");
 }

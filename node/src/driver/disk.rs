@@ -4,8 +4,8 @@
 use super::{Driver, log_failed};
 use crate::StateMachine;
 use crate::stop::Stop;
-use holm_raft_core::{Event, LogStart, Message, Persist, Snapshot, WriteNumber};
-use holm_wal::{Batch, Disk, Job};
+use holm_raft_core::{Event, LogStart, Message, Persist, WriteNumber};
+use holm_wal::{Batch, Disk, Job, Snapshot};
 use std::io;
 use std::sync::Arc;
 use tokio::sync::oneshot;
@@ -26,7 +26,7 @@ impl<S: StateMachine> Driver<S> {
     /// Writes what the core asks for, and keeps back what may be said only once it is durable.
     pub(super) async fn persist(&mut self, persist: Persist) -> Result<(), Stop> {
         if let Some(snapshot) = persist.snapshot {
-            self.install(snapshot).await?;
+            self.install(Snapshot::new(snapshot.meta, snapshot.data)).await?;
         }
         let batch = Batch {
             hard_state: persist.hard_state,
@@ -106,7 +106,7 @@ impl<S: StateMachine> Driver<S> {
         let entry = self.wal.entry(self.applied).map_err(|error| log_failed(&error))?;
         let meta = self.raft.snapshot_meta(&entry);
         let data = self.replica.freeze().map_err(|error| Self::unreadable(&error))?;
-        let snapshot = Snapshot { meta, data };
+        let snapshot = Snapshot::new(meta, data);
         let events = self.disk_events.0.clone();
         let tell = move |result| {
             let _ = events.send(DiskEvent::SnapshotSaved(result));

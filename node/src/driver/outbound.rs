@@ -4,7 +4,9 @@
 use super::{Driver, log_failed};
 use crate::StateMachine;
 use crate::stop::Stop;
-use holm_raft_core::{Body, Entry, EntryId, Event, Index, MemberId, Message, Outbound, Term};
+use holm_raft_core::{
+    Body, Entry, EntryId, Event, Index, MemberId, Message, Outbound, Snapshot, Term,
+};
 
 /// The most bytes of entries in one append; a single entry may be longer.
 const APPEND_BYTES_MAX: u64 = 1 << 20;
@@ -56,9 +58,10 @@ impl<S: StateMachine> Driver<S> {
     }
 
     fn send_snapshot(&self, to: MemberId, term: Term) {
-        let Some(snapshot) = self.newest.clone() else {
+        let Some(newest) = &self.newest else {
             unreachable!("the log is compacted only behind a snapshot");
         };
+        let snapshot = Snapshot { meta: newest.meta.clone(), data: newest.data.clone() };
         tracing::info!(node = self.config.node, %to, last = %snapshot.meta.last, "sending snapshot");
         let message = Message { from: self.me, to, term, body: Body::Snapshot(snapshot) };
         if let Err(lost) = self.transport.send(&message) {

@@ -6,9 +6,9 @@ use bytes::Bytes;
 use holm_raft_core as raft;
 use holm_raft_core::{
     Body, Boot, Configuration, Entry, EntryKind, Event, Incarnation, Index, LogStart, MemberId,
-    Message, NodeId, Outbound, Persist, Raft, RequestNumber, Restored, Snapshot, Term, WriteNumber,
+    Message, NodeId, Outbound, Persist, Raft, RequestNumber, Restored, Term, WriteNumber,
 };
-use holm_wal::{Batch, Disk, Done, Identity, Options, SimDisk, Snapshots, Wal};
+use holm_wal::{Batch, Disk, Done, Identity, Options, SimDisk, Snapshot, Snapshots, Wal};
 use std::collections::{BTreeSet, VecDeque};
 use std::io;
 use std::sync::{Arc, Mutex};
@@ -80,7 +80,7 @@ impl Member {
         let attached = self.disk.attach();
         let (wal, recovered) = Wal::open(Arc::clone(&attached), options())
             .expect("what a power cut leaves can be opened");
-        let (snapshots, newest) =
+        let (snapshots, newest, _) =
             Snapshots::open(Arc::clone(&attached)).expect("snapshots are whole or not there");
         recovered.check_snapshot(newest.as_ref().map(|s| &s.meta)).expect("log and snapshot meet");
         let configuration = |entry: &Entry| {
@@ -196,6 +196,7 @@ impl Running {
 
     fn persist(&mut self, persist: Persist, ledger: &Ledger) {
         if let Some(snapshot) = persist.snapshot {
+            let snapshot = Snapshot::new(snapshot.meta, snapshot.data);
             (self.snapshots.save_job(&snapshot))().expect("the disk does not fail here");
             self.applied = snapshot.meta.last.index;
             self.state = state(&snapshot.data);
@@ -234,7 +235,10 @@ impl Running {
                 assert_eq!(entries.last().map_or(prev, |entry| entry.id), last, "as named");
                 (to, term, Body::Append { prev, entries, commit })
             }
-            Outbound::Snapshot { to, term } => (to, term, Body::Snapshot(self.newest.clone()?)),
+            Outbound::Snapshot { to, term } => {
+                let Snapshot { meta, data, .. } = self.newest.clone()?;
+                (to, term, Body::Snapshot(raft::Snapshot { meta, data }))
+            }
         };
         Some(Message { from: self.me, to, term, body })
     }
@@ -260,7 +264,7 @@ impl Running {
         }
         let entry = self.wal.entry(self.applied).expect("the log holds it");
         let meta = self.raft.snapshot_meta(&entry);
-        let snapshot = Snapshot { meta, data: self.state.to_le_bytes().to_vec().into() };
+        let snapshot = Snapshot::new(meta, self.state.to_le_bytes().to_vec().into());
         let done = self.done(Finished::Snapshot);
         self.attached.run(self.snapshots.save_job(&snapshot), done);
         self.saving = Some(snapshot);
