@@ -36,6 +36,8 @@ pub struct Config {
     pub idempotency_retention: Duration,
     /// After how many applied entries a snapshot is taken. Default: 50,000.
     pub snapshot_entries: u64,
+    /// The most bytes of a snapshot in one message to a follower. Default: 256 KiB.
+    pub snapshot_chunk_bytes: u64,
     /// The size of a log segment, in bytes. Default: 64 MiB.
     pub segment_bytes: u64,
     /// The longest command, encoded, in bytes. Default: 4 MiB.
@@ -75,6 +77,10 @@ pub enum Start {
 }
 
 impl Config {
+    /// The bounds of [`snapshot_chunk_bytes`](Self::snapshot_chunk_bytes): a piece has to fit a
+    /// frame.
+    pub const SNAPSHOT_CHUNK_BYTES: std::ops::RangeInclusive<u64> = 1..=16 << 20;
+
     /// A member with the default settings and its log in memory.
     #[must_use]
     pub fn new(cluster: impl Into<String>, node: u64, topology: Topology) -> Self {
@@ -91,6 +97,7 @@ impl Config {
             request_timeout: Duration::from_secs(5),
             idempotency_retention: Duration::from_secs(600),
             snapshot_entries: 50_000,
+            snapshot_chunk_bytes: 256 << 10,
             segment_bytes: 64 << 20,
             command_bytes_max: 4 << 20,
             waiting_requests_max: 16_384,
@@ -145,6 +152,11 @@ impl Config {
         }
         if self.snapshot_entries == 0 {
             return Err("snapshot_entries must be at least 1".into());
+        }
+        let chunk = Self::SNAPSHOT_CHUNK_BYTES;
+        if !chunk.contains(&self.snapshot_chunk_bytes) {
+            let (low, high) = (chunk.start(), chunk.end());
+            return Err(format!("snapshot_chunk_bytes must be from {low} to {high}"));
         }
         let entry_bytes = u64::try_from(self.command_bytes_max).unwrap_or(u64::MAX);
         if entry_bytes.saturating_add(4096) > self.segment_bytes {

@@ -9,10 +9,12 @@ mod formation;
 mod outbound;
 mod overview;
 mod requests;
+mod snapshots;
 
 pub(crate) use formation::Formation;
 pub(crate) use overview::Overview;
 pub(crate) use requests::{Failed, Proposal, Request, Serve, Waiting};
+pub(crate) use snapshots::SnapshotTraffic;
 
 use crate::StateMachine;
 use crate::config::Config;
@@ -26,7 +28,7 @@ use crate::topology::Topology;
 use disk::{DiskEvent, Held};
 use holm_raft_core::{Boot, Event, Index, MemberId, NodeId, Raft, WriteNumber};
 use holm_transport::{Inbound, Reached, Transport};
-use holm_wal::{Snapshot, Snapshots, Wal};
+use holm_wal::Wal;
 use std::collections::VecDeque;
 use std::sync::Arc;
 use tokio::sync::{Notify, mpsc, watch};
@@ -43,17 +45,13 @@ pub(crate) struct Driver<S: StateMachine> {
     pub(crate) boot: Boot,
     pub(crate) raft: Raft,
     pub(crate) wal: Wal,
-    pub(crate) snapshots: Snapshots,
-    /// The newest durable snapshot, to be sent to whoever the log no longer reaches.
-    pub(crate) newest: Option<Snapshot>,
-    /// A snapshot on its way to the disk.
-    pub(crate) saving: Option<Snapshot>,
+    pub(crate) snapshots: SnapshotTraffic,
     pub(crate) replica: Replica<S>,
     pub(crate) applied: Index,
     pub(crate) transport: Transport,
     pub(crate) inbound: mpsc::Receiver<Inbound>,
     pub(crate) requests: mpsc::Receiver<Request<S>>,
-    /// At most one sync and one snapshot are under way, so this holds at most two.
+    /// At most one sync, one save and one store are under way, so this holds at most three.
     pub(crate) disk_events: (mpsc::UnboundedSender<DiskEvent>, mpsc::UnboundedReceiver<DiskEvent>),
     /// What may be said once its write is durable.
     pub(crate) held: VecDeque<Held>,
@@ -164,6 +162,7 @@ impl<S: StateMachine> Driver<S> {
         self.raft.handle(Event::Tick { now });
         if self.ticks.is_multiple_of(64) {
             self.forget_abandoned(now);
+            self.forget_sent_snapshots();
         }
         self.form()?;
         self.tell_overview();
@@ -181,6 +180,7 @@ impl<S: StateMachine> Driver<S> {
             if let Some(persist) = ready.persist {
                 self.persist(persist).await?;
             }
+            self.store(ready.chunks);
             for outbound in ready.send {
                 self.send(outbound)?;
             }
@@ -235,7 +235,7 @@ impl<S: StateMachine> Driver<S> {
             applied: self.applied.0,
             last,
             members: self.members(&core),
-            snapshot: self.newest.as_ref().map_or(0, |snapshot| snapshot.meta.last.index.0),
+            snapshot: self.snapshots.index(),
             log_bytes: self.wal.bytes(),
             proposals: self.waiting.proposals_seen,
             elections: core.elections,

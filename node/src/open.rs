@@ -3,14 +3,16 @@
 use crate::StateMachine;
 use crate::config::{Config, Listen, Start, Storage};
 use crate::digest::digest;
-use crate::driver::{Driver, Formation, Overview, Request, Waiting};
+use crate::driver::{Driver, Formation, Overview, Request, SnapshotTraffic, Waiting};
 use crate::edges::Edges;
 use crate::member_info::MemberInfo;
 use crate::replica::Replica;
 use crate::status::Status;
 use crate::topology::Topology;
 use holm_raft_core as raft;
-use holm_raft_core::{Boot, Configuration, Incarnation, Index, MemberId, NodeId, Raft, Restored};
+use holm_raft_core::{
+    Boot, Configuration, Incarnation, Index, MemberId, NodeId, Partial, Raft, Restored,
+};
 use holm_transport as transport;
 use holm_transport::{Dial, Peer, Security, Transport};
 use holm_wal::{Identity, Options, Recovered, Snapshot, Snapshots, Wal};
@@ -51,6 +53,8 @@ struct Found {
     snapshots: Snapshots,
     recovered: Option<Recovered>,
     snapshot: Option<Snapshot>,
+    /// What had arrived of a leader's snapshot.
+    receiving: Option<Partial>,
 }
 
 pub(crate) fn edges(storage: &Storage) -> Result<Edges, OpenError> {
@@ -110,9 +114,7 @@ pub(crate) async fn open<S: StateMachine>(
         boot,
         raft,
         wal: found.wal,
-        snapshots: found.snapshots,
-        newest: found.snapshot,
-        saving: None,
+        snapshots: SnapshotTraffic::new(found.snapshots, found.snapshot),
         replica,
         applied,
         transport,
@@ -142,15 +144,15 @@ fn find(config: &Config, edges: &Edges) -> Result<Found, OpenError> {
         let member = MemberId::new(NodeId(config.node), incarnation);
         let identity = Identity { cluster, member };
         let wal = Wal::create(Arc::clone(&edges.disk), options, identity)?;
-        let (snapshots, snapshot, _) = Snapshots::open(Arc::clone(&edges.disk))?;
+        let (snapshots, snapshot, receiving) = Snapshots::open(Arc::clone(&edges.disk))?;
         if snapshot.is_some() {
             let what = "this storage holds a snapshot but no log; restore the log, or empty it";
             return Err(OpenError::Storage(what.into()));
         }
-        return Ok(Found { wal, snapshots, recovered: None, snapshot });
+        return Ok(Found { wal, snapshots, recovered: None, snapshot, receiving });
     }
     let (wal, recovered) = Wal::open(Arc::clone(&edges.disk), options)?;
-    let (snapshots, snapshot, _) = Snapshots::open(Arc::clone(&edges.disk))?;
+    let (snapshots, snapshot, receiving) = Snapshots::open(Arc::clone(&edges.disk))?;
     recovered.check_snapshot(snapshot.as_ref().map(|snapshot| &snapshot.meta))?;
     if recovered.identity.cluster != cluster {
         let what = format!(
@@ -177,7 +179,7 @@ fn find(config: &Config, edges: &Edges) -> Result<Found, OpenError> {
             "cut off what a crash left behind the last whole record; it was never acknowledged"
         );
     }
-    let found = Found { wal, snapshots, recovered: Some(recovered), snapshot };
+    let found = Found { wal, snapshots, recovered: Some(recovered), snapshot, receiving };
     let formed = !restored(&found)?.configurations.is_empty() || found.snapshot.is_some();
     if config.start == Start::Bootstrap && formed {
         let what = format!(
@@ -200,6 +202,9 @@ fn core(
         election_ticks: config.election_ticks,
         heartbeat_ticks: config.heartbeat_ticks,
         stalled_write_ticks: config.election_ticks.saturating_mul(4),
+        snapshot_chunk_bytes: config.snapshot_chunk_bytes,
+        // A window of four pieces.
+        snapshot_inflight_bytes_max: config.snapshot_chunk_bytes.saturating_mul(4),
         tick_millis: u64::try_from(config.tick.as_millis()).unwrap_or(u64::MAX),
         ..raft::Config::new(member, boot, seed)
     };
@@ -222,7 +227,9 @@ fn restored(found: &Found) -> Result<Restored, OpenError> {
         last: recovered.last.index,
         last_time: recovered.last_time,
         configurations,
+        weights: Vec::new(),
         snapshot: found.snapshot.as_ref().map(|snapshot| snapshot.meta.clone()),
+        receiving: found.receiving.clone(),
     })
 }
 

@@ -1,9 +1,11 @@
 //! How the log loses its beginning: behind a snapshot of what it drops, but, within a bound, not
 //! before the followers that install an older snapshot have what comes after that.
 
+use crate::progress::Progress;
 use crate::raft::{Core, Raft};
 use crate::ready::LogStart;
 use crate::role::Role;
+use crate::types::NodeId;
 
 impl Raft {
     /// The driver has a durable snapshot of all up to `start`.
@@ -16,6 +18,17 @@ impl Raft {
         } else {
             self.core.compact(start);
         }
+    }
+
+    /// The followers that a leader is sending a snapshot to: the driver keeps what it began to send
+    /// for as long.
+    pub fn installing(&self) -> impl Iterator<Item = NodeId> + '_ {
+        let followers = match &self.role {
+            Role::Leader(leader) => Some(&leader.followers),
+            _ => None,
+        };
+        let sent = |(node, progress): (&NodeId, &Progress)| progress.sending().map(|_| *node);
+        followers.into_iter().flatten().filter_map(sent)
     }
 
     /// Does what had to wait, if it no longer has to.

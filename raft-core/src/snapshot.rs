@@ -1,5 +1,6 @@
 //! What the core knows of snapshots: `SnapshotMeta` (what one stands for), `SnapshotId` (which
-//! bytes it has) and `Chunk` (a piece of it, as it travels). The bytes are the driver's.
+//! bytes it has), `Chunk` (a piece of it, as it travels) and `Partial` (how much of one has
+//! arrived). The bytes themselves are the driver's.
 
 use crate::configuration::Configuration;
 use crate::types::{EntryId, Index, LogTime};
@@ -70,7 +71,8 @@ pub struct Partial {
     pub length: u64,
     /// The checksum of the whole of its data.
     pub checksum: u32,
-    /// How many bytes are kept, from the beginning.
+    /// How many of its bytes, from the first on, are here and survive a crash. If that is `length`,
+    /// they have been found to match `checksum`.
     pub stored: u64,
 }
 
@@ -79,5 +81,11 @@ impl Partial {
     #[must_use]
     pub const fn id(&self) -> SnapshotId {
         SnapshotId { last: self.meta.last, length: self.length, checksum: self.checksum }
+    }
+
+    /// Whether nothing is missing.
+    #[must_use]
+    pub const fn is_whole(&self) -> bool {
+        self.stored == self.length
     }
 }

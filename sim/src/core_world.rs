@@ -218,6 +218,7 @@ impl World {
             seed,
             acknowledged: self.ledger.check_acknowledged(),
             leaders: self.ledger.leaders(),
+            installed: self.ledger.installed(),
             faults: self.faults,
             millis: self.now / 1000,
             trace: self.trace,

@@ -74,13 +74,16 @@ async fn scenario(seed: u64, trace: Trace) -> Report {
     }
     let leaders = trace.leaders();
     assert!(leaders > 0, "somebody led");
+    let text = trace.text();
+    let installing = |line: &&str| line.contains("installing the leader's snapshot");
     Report {
         seed,
         acknowledged: history.acknowledged(),
         leaders,
+        installed: text.lines().filter(installing).count() as u64,
         faults,
         millis: trace::now(),
-        trace: trace.text(),
+        trace: text,
     }
 }
 

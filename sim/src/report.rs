@@ -11,6 +11,8 @@ pub struct Report {
     pub acknowledged: u64,
     /// Terms that had a leader.
     pub leaders: u64,
+    /// Snapshots of a leader that a follower installed.
+    pub installed: u64,
     /// What was done to the cluster.
     pub faults: Faults,
     /// Simulated milliseconds.
@@ -43,11 +45,12 @@ impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
-            "seed {}: {} acknowledged, {} leaders, {} partitions, {} crashes, {} ms, \
+            "seed {}: {} acknowledged, {} leaders, {} installed, {} partitions, {} crashes, {} ms, \
              trace {:016x} of {} lines",
             self.seed,
             self.acknowledged,
             self.leaders,
+            self.installed,
             self.faults.partitions,
             self.faults.crashes,
             self.millis,

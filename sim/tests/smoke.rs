@@ -5,15 +5,17 @@ use std::process::Command;
 
 #[test]
 fn the_core_and_the_log_keep_their_promises_under_partitions_and_power_cuts() {
-    let (mut partitions, mut crashes, mut acknowledged) = (0, 0, 0);
+    let (mut partitions, mut crashes, mut acknowledged, mut installed) = (0, 0, 0, 0);
     for seed in 0..100 {
         let report = holm_sim::core_world::run(seed);
         partitions += report.faults.partitions;
         crashes += report.faults.crashes;
         acknowledged += report.acknowledged;
+        installed += report.installed;
     }
     // A run in which nothing happened shows nothing.
     assert!(partitions > 200 && crashes > 200 && acknowledged > 30_000);
+    assert!(installed > 50, "{installed} snapshots installed");
 }
 
 #[test]

@@ -1,12 +1,9 @@
-//! What the driver sends: finished messages, and those that it fills from the log or from the
-//! newest snapshot. A lost message costs time only, so nothing here waits or retries.
+//! What the driver sends: finished messages, and those that it fills from the log. A lost message costs time only, so nothing here waits or retries.
 
 use super::{Driver, log_failed};
 use crate::StateMachine;
 use crate::stop::Stop;
-use holm_raft_core::{
-    Body, Entry, EntryId, Event, Index, MemberId, Message, Outbound, Snapshot, Term,
-};
+use holm_raft_core::{Body, Entry, EntryId, Event, Index, MemberId, Message, Outbound, Term};
 
 /// The most bytes of entries in one append; a single entry may be longer.
 const APPEND_BYTES_MAX: u64 = 1 << 20;
@@ -18,7 +15,9 @@ impl<S: StateMachine> Driver<S> {
             Outbound::Entries { to, term, prev, last, commit } => {
                 return self.send_entries(to, term, prev, last, commit);
             }
-            Outbound::Snapshot { to, term } => self.send_snapshot(to, term),
+            Outbound::Snapshot { to, term, snapshot, offset, bytes_max } => {
+                self.send_piece((to, term), snapshot, offset, bytes_max);
+            }
         }
         Ok(())
     }
@@ -54,18 +53,6 @@ impl<S: StateMachine> Driver<S> {
                 return Ok(());
             }
             prev = end;
-        }
-    }
-
-    fn send_snapshot(&self, to: MemberId, term: Term) {
-        let Some(newest) = &self.newest else {
-            unreachable!("the log is compacted only behind a snapshot");
-        };
-        let snapshot = Snapshot { meta: newest.meta.clone(), data: newest.data.clone() };
-        tracing::info!(node = self.config.node, %to, last = %snapshot.meta.last, "sending snapshot");
-        let message = Message { from: self.me, to, term, body: Body::Snapshot(snapshot) };
-        if let Err(lost) = self.transport.send(&message) {
-            tracing::warn!(node = self.config.node, %to, %lost, "the snapshot was not sent");
         }
     }
 }

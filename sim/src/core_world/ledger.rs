@@ -13,6 +13,7 @@ pub(super) struct Ledger {
     states: BTreeMap<Index, u64>,
     leaders: BTreeMap<Term, MemberId>,
     acknowledged: BTreeSet<RequestNumber>,
+    restored: u64,
 }
 
 impl Ledger {
@@ -25,7 +26,8 @@ impl Ledger {
     }
 
     /// A member restored this state from a snapshot.
-    pub(super) fn restored(&self, index: Index, state: u64) {
+    pub(super) fn restored(&mut self, index: Index, state: u64) {
+        self.restored += 1;
         assert_eq!(self.states.get(&index), Some(&state), "a snapshot stands for its history");
     }
 
@@ -36,6 +38,11 @@ impl Ledger {
 
     pub(super) fn leads(&mut self, term: Term, me: MemberId) {
         assert_eq!(*self.leaders.entry(term).or_insert(me), me, "election safety");
+    }
+
+    /// How often a member restored a state from a snapshot of its leader.
+    pub(super) const fn installed(&self) -> u64 {
+        self.restored
     }
 
     pub(super) fn leaders(&self) -> u64 {

@@ -5,11 +5,11 @@ use super::ledger::Ledger;
 use bytes::Bytes;
 use holm_raft_core as raft;
 use holm_raft_core::{
-    Body, Boot, Configuration, Entry, EntryKind, Event, Incarnation, Index, LogStart, MemberId,
-    Message, NodeId, Outbound, Persist, Raft, RequestNumber, Restored, Term, WriteNumber,
+    Body, Boot, Chunk, Configuration, Entry, EntryKind, Event, Incarnation, Index, LogStart,
+    MemberId, Message, NodeId, Outbound, Persist, Raft, RequestNumber, Restored, Term, WriteNumber,
 };
 use holm_wal::{Batch, Disk, Done, Identity, Options, SimDisk, Snapshot, Snapshots, Wal};
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::io;
 use std::sync::{Arc, Mutex};
 
@@ -17,7 +17,7 @@ use std::sync::{Arc, Mutex};
 pub(super) type Job = Box<dyn FnOnce() + Send>;
 
 /// How many applied entries lie between two snapshots.
-const SNAPSHOT_ENTRIES: u64 = 60;
+const SNAPSHOT_ENTRIES: u64 = 20;
 
 pub(super) struct Member {
     me: MemberId,
@@ -36,6 +36,11 @@ struct Running {
     snapshots: Snapshots,
     newest: Option<Snapshot>,
     saving: Option<Snapshot>,
+    /// Pieces of a leader's snapshot that wait for the disk, and whether others are being stored.
+    arriving: Vec<Chunk>,
+    storing: bool,
+    /// What each follower is being sent.
+    leaving: BTreeMap<NodeId, Snapshot>,
     finished: Arc<Mutex<Vec<Finished>>>,
     held: VecDeque<(WriteNumber, Vec<Message>)>,
     acknowledged: WriteNumber,
@@ -49,6 +54,7 @@ struct Running {
 enum Finished {
     Sync(io::Result<()>),
     Snapshot(io::Result<()>),
+    Chunks(io::Result<()>),
 }
 
 impl Member {
@@ -80,7 +86,7 @@ impl Member {
         let attached = self.disk.attach();
         let (wal, recovered) = Wal::open(Arc::clone(&attached), options())
             .expect("what a power cut leaves can be opened");
-        let (snapshots, newest, _) =
+        let (snapshots, newest, receiving) =
             Snapshots::open(Arc::clone(&attached)).expect("snapshots are whole or not there");
         recovered.check_snapshot(newest.as_ref().map(|s| &s.meta)).expect("log and snapshot meet");
         let configuration = |entry: &Entry| {
@@ -94,11 +100,16 @@ impl Member {
             last: recovered.last.index,
             last_time: recovered.last_time,
             configurations: recovered.configurations.iter().map(configuration).collect(),
+            weights: Vec::new(),
             snapshot: newest.as_ref().map(|snapshot| snapshot.meta.clone()),
+            receiving,
         };
         let config = raft::Config {
             append_entries_max: 8,
             inflight_appends_max: 4,
+            snapshot_chunk_bytes: 100,
+            snapshot_inflight_bytes_max: 300,
+            install_log_bytes_max: 8 << 10,
             ..raft::Config::new(self.me, Boot(self.boots), seed)
         };
         self.running = Some(Running {
@@ -111,6 +122,9 @@ impl Member {
             state: newest.as_ref().map_or(0, |snapshot| state(&snapshot.data)),
             newest,
             saving: None,
+            arriving: Vec::new(),
+            storing: false,
+            leaving: BTreeMap::new(),
             finished: Arc::default(),
             held: VecDeque::new(),
             acknowledged: WriteNumber(0),
@@ -179,6 +193,7 @@ impl Running {
             if let Some(persist) = ready.persist {
                 self.persist(persist, ledger);
             }
+            self.store(ready.chunks);
             for outbound in ready.send {
                 messages.extend(self.fill(outbound));
             }
@@ -194,12 +209,14 @@ impl Running {
         messages
     }
 
-    fn persist(&mut self, persist: Persist, ledger: &Ledger) {
-        if let Some(snapshot) = persist.snapshot {
-            let snapshot = Snapshot::new(snapshot.meta, snapshot.data);
-            (self.snapshots.save_job(&snapshot))().expect("the disk does not fail here");
+    fn persist(&mut self, persist: Persist, ledger: &mut Ledger) {
+        if let Some(meta) = persist.snapshot {
+            (self.snapshots.finish_job(meta.last))().expect("the disk does not fail here");
+            let snapshot = self.snapshots.received().expect("the job has completed it");
+            assert_eq!(snapshot.meta, meta, "the one that the core has installed");
             self.applied = snapshot.meta.last.index;
             self.state = state(&snapshot.data);
+            assert_eq!(snapshot.data, frozen(self.state), "its pieces make up the whole");
             ledger.restored(self.applied, self.state);
             self.newest = Some(snapshot);
         }
@@ -226,7 +243,7 @@ impl Running {
         self.raft.handle(Event::Persisted(durable));
     }
 
-    fn fill(&self, outbound: Outbound) -> Option<Message> {
+    fn fill(&mut self, outbound: Outbound) -> Option<Message> {
         let (to, term, body) = match outbound {
             Outbound::Message(message) => return Some(message),
             Outbound::Entries { to, term, prev, last, commit } => {
@@ -235,9 +252,15 @@ impl Running {
                 assert_eq!(entries.last().map_or(prev, |entry| entry.id), last, "as named");
                 (to, term, Body::Append { prev, entries, commit })
             }
-            Outbound::Snapshot { to, term } => {
-                let Snapshot { meta, data, .. } = self.newest.clone()?;
-                (to, term, Body::Snapshot(raft::Snapshot { meta, data }))
+            Outbound::Snapshot { to, term, snapshot, offset, bytes_max } => {
+                let known = self.leaving.get(&to.node).filter(|known| Some(known.id()) == snapshot);
+                let (source, offset) = match known.cloned() {
+                    Some(known) => (known, offset),
+                    None => (self.newest.clone().expect("compacted behind a snapshot"), 0),
+                };
+                let chunk = source.chunk(offset, bytes_max);
+                self.leaving.insert(to.node, source);
+                (to, term, Body::Snapshot(chunk.into()))
             }
         };
         Some(Message { from: self.me, to, term, body })
@@ -257,6 +280,28 @@ impl Running {
         ledger.applied(&entry, self.state);
     }
 
+    /// Stores pieces of a leader's snapshot, one job at a time.
+    fn store(&mut self, chunks: Vec<Chunk>) {
+        self.arriving.extend(chunks);
+        if !self.storing && !self.arriving.is_empty() {
+            self.storing = true;
+            let job = self.snapshots.store_job(std::mem::take(&mut self.arriving));
+            self.attached.run(job, self.done(Finished::Chunks));
+        }
+    }
+
+    fn stored(&mut self) {
+        self.storing = false;
+        // What is stored is void where a transfer that begins anew waits behind it.
+        let superseded = self.arriving.iter().any(|chunk| chunk.offset == 0);
+        if let Some((snapshot, stored)) = self.snapshots.stored()
+            && !superseded
+        {
+            self.raft.handle(Event::Stored { snapshot, stored });
+        }
+        self.store(Vec::new());
+    }
+
     fn take_snapshot(&mut self) {
         let newest = self.newest.as_ref().map_or(0, |snapshot| snapshot.meta.last.index.0);
         if self.saving.is_some() || self.applied.0 - newest < SNAPSHOT_ENTRIES {
@@ -264,7 +309,7 @@ impl Running {
         }
         let entry = self.wal.entry(self.applied).expect("the log holds it");
         let meta = self.raft.snapshot_meta(&entry);
-        let snapshot = Snapshot::new(meta, self.state.to_le_bytes().to_vec().into());
+        let snapshot = Snapshot::new(meta, frozen(self.state));
         let done = self.done(Finished::Snapshot);
         self.attached.run(self.snapshots.save_job(&snapshot), done);
         self.saving = Some(snapshot);
@@ -274,6 +319,10 @@ impl Running {
         match finished {
             Finished::Sync(result) => {
                 self.wal.finish_sync(result).expect("the disk does not fail here");
+            }
+            Finished::Chunks(result) => {
+                result.expect("the disk does not fail here");
+                self.stored();
             }
             Finished::Snapshot(result) => {
                 result.expect("the disk does not fail here");
@@ -305,5 +354,13 @@ pub(super) fn number(data: &[u8]) -> RequestNumber {
 }
 
 fn state(data: &[u8]) -> u64 {
-    u64::from_le_bytes(data.try_into().expect("eight bytes"))
+    let (state, _) = data.split_first_chunk().expect("eight bytes");
+    u64::from_le_bytes(*state)
+}
+
+/// A snapshot of a state: the state, and bytes that follow from it, enough for many pieces.
+fn frozen(state: u64) -> Bytes {
+    let length = 500 + state % 1_000;
+    let step = |offset: u64| state.rotate_left(u32::from(offset.to_le_bytes()[0])) ^ offset;
+    (0..length / 8).flat_map(|offset| step(offset).to_le_bytes()).collect()
 }

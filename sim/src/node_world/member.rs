@@ -78,7 +78,8 @@ fn config(node: u64, topology: Topology, start: Start) -> Config {
         start,
         segment_bytes: 64 << 10,
         command_bytes_max: 4 << 10,
-        snapshot_entries: 40,
+        snapshot_entries: 8,
+        snapshot_chunk_bytes: 100,
         request_timeout: Duration::from_secs(2),
         ..Config::new("simulated", node, topology)
     }

@@ -1,5 +1,5 @@
 //! The real disk: a directory under an exclusive lock, files that are allocated before they are
-//! mapped, and two threads for what blocks.
+//! mapped, and a few threads for what blocks.
 
 use crate::disk::map::Map;
 use crate::disk::{Disk, Done, File, Job, unexpected_end};
@@ -37,10 +37,11 @@ struct RealFile {
 }
 
 impl RealDisk {
-    /// The most jobs that may wait. A log has one at a time, and so have its snapshots.
+    /// The most jobs that may wait. A log has one at a time, and its snapshots two.
     pub const JOBS_MAX: usize = 64;
-    /// Two, so that a long snapshot does not stand in the way of the log's syncs.
-    const THREADS: usize = 2;
+    /// Three, so that a long snapshot, and one that is being received, do not stand in the way of
+    /// the log's syncs.
+    const THREADS: usize = 3;
     const LOCK: &str = "lock";
 
     /// Opens the directory, making it if it is absent, and locks it.

@@ -1,0 +1,169 @@
+//! What the driver does with snapshots: takes one of its own state, stores one that its leader
+//! sends in pieces and installs it once it is whole, and sends its own in pieces to whoever the log
+//! no longer reaches. All that takes as long as a disk runs beside the driver, but for the moment
+//! in which a received one takes the place of the state.
+
+use super::disk::{DiskEvent, run_job};
+use super::{Driver, log_failed};
+use crate::StateMachine;
+use crate::stop::Stop;
+use holm_raft_core::{Body, Chunk, Event, LogStart, MemberId, Message, NodeId, SnapshotId};
+use holm_raft_core::{SnapshotMeta, Term};
+use holm_wal::{Snapshot, Snapshots};
+use std::collections::BTreeMap;
+use std::io;
+
+/// The snapshots of a node: those on its disk, and those on their way to and from it.
+pub(crate) struct SnapshotTraffic {
+    pub(super) files: Snapshots,
+    /// The newest durable one.
+    pub(super) newest: Option<Snapshot>,
+    /// One of the own state, on its way to the disk.
+    saving: Option<Snapshot>,
+    /// Pieces of a leader's that wait for the disk; the core bounds them.
+    arriving: Vec<Chunk>,
+    store: Store,
+    /// What each follower is being sent, kept until it has it, whatever is newest meanwhile. One a
+    /// follower at most.
+    leaving: BTreeMap<NodeId, Snapshot>,
+}
+
+/// Whether pieces are being stored right now: one job at a time.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Store {
+    Idle,
+    Busy,
+}
+
+impl SnapshotTraffic {
+    pub(crate) fn new(files: Snapshots, newest: Option<Snapshot>) -> Self {
+        let (arriving, leaving) = (Vec::new(), BTreeMap::new());
+        Self { files, newest, saving: None, arriving, store: Store::Idle, leaving }
+    }
+
+    /// The index of the newest durable one; 0 if there is none.
+    pub(super) fn index(&self) -> u64 {
+        self.newest.as_ref().map_or(0, |snapshot| snapshot.meta.last.index.0)
+    }
+
+    /// The piece that the core names; of the newest snapshot, if the one it names is gone.
+    fn piece(&mut self, to: NodeId, named: Option<SnapshotId>, offset: u64, max: u64) -> Chunk {
+        let known = self.leaving.get(&to).filter(|snapshot| Some(snapshot.id()) == named);
+        if let Some(snapshot) = known {
+            return snapshot.chunk(offset, max);
+        }
+        let newest = self.newest.clone().expect("the log is compacted only behind a snapshot");
+        // A follower may have begun with another leader, or boot, what is newest here.
+        let offset = if Some(newest.id()) == named { offset } else { 0 };
+        let piece = newest.chunk(offset, max);
+        self.leaving.insert(to, newest);
+        piece
+    }
+}
+
+impl<S: StateMachine> Driver<S> {
+    /// Takes a snapshot when enough was applied since the last one.
+    pub(super) fn take_snapshot(&mut self) -> Result<(), Stop> {
+        let since = self.applied.0 - self.snapshots.index();
+        if self.snapshots.saving.is_some() || since < self.config.snapshot_entries {
+            return Ok(());
+        }
+        let entry = self.wal.entry(self.applied).map_err(|error| log_failed(&error))?;
+        let meta = self.raft.snapshot_meta(&entry);
+        let data = self.replica.freeze().map_err(|error| Self::unreadable(&error))?;
+        let snapshot = Snapshot::new(meta, data);
+        let tell = self.reports(DiskEvent::SnapshotSaved);
+        self.edges.disk.run(self.snapshots.files.save_job(&snapshot), tell);
+        self.snapshots.saving = Some(snapshot);
+        Ok(())
+    }
+
+    /// The log may begin behind the snapshot before this one: should this one rot, that one and
+    /// the log still make a whole.
+    pub(super) fn snapshot_saved(&mut self, result: io::Result<()>) -> Result<(), Stop> {
+        result.map_err(|error| snapshot_failed(&error))?;
+        let saved = self.snapshots.saving.take().expect("only one is under way");
+        if self.snapshots.index() >= saved.meta.last.index.0 {
+            return Ok(());
+        }
+        tracing::info!(node = self.config.node, last = %saved.meta.last, "took a snapshot");
+        if let Some(older) = self.snapshots.newest.replace(saved) {
+            let start = LogStart { id: older.meta.last, time: older.meta.time };
+            self.raft.handle(Event::Compact(start));
+        }
+        Ok(())
+    }
+
+    /// Stores pieces of a leader's snapshot, all that wait in one job.
+    pub(super) fn store(&mut self, chunks: Vec<Chunk>) {
+        self.snapshots.arriving.extend(chunks);
+        if self.snapshots.store == Store::Busy || self.snapshots.arriving.is_empty() {
+            return;
+        }
+        let chunks = std::mem::take(&mut self.snapshots.arriving);
+        self.snapshots.store = Store::Busy;
+        let tell = self.reports(DiskEvent::ChunksStored);
+        self.edges.disk.run(self.snapshots.files.store_job(chunks), tell);
+    }
+
+    pub(super) fn chunks_stored(&mut self, result: io::Result<()>) -> Result<(), Stop> {
+        result.map_err(|error| snapshot_failed(&error))?;
+        self.snapshots.store = Store::Idle;
+        if let Some(why) = self.snapshots.files.refused() {
+            tracing::warn!(node = self.config.node, why, "the leader's snapshot was not kept");
+        }
+        // What is stored is void where a transfer that begins anew waits behind it.
+        let superseded = self.snapshots.arriving.iter().any(|chunk| chunk.offset == 0);
+        if let Some((snapshot, stored)) = self.snapshots.files.stored()
+            && !superseded
+        {
+            self.raft.handle(Event::Stored { snapshot, stored });
+        }
+        self.store(Vec::new());
+        Ok(())
+    }
+
+    /// The leader's snapshot, which is stored whole, replaces the state. Its file is durable before
+    /// the log forgets what it stands for: a crash between the two finds both.
+    pub(super) async fn install(&mut self, meta: &SnapshotMeta) -> Result<(), Stop> {
+        let job = self.snapshots.files.finish_job(meta.last);
+        run_job(&self.edges.disk, job).await.map_err(|error| snapshot_failed(&error))?;
+        let snapshot = self.snapshots.files.received().expect("the job has completed it");
+        let (last, bytes) = (snapshot.meta.last, snapshot.data.len());
+        tracing::info!(node = self.config.node, %last, bytes, "installing the leader's snapshot");
+        self.replica.restore(&snapshot.data).map_err(|error| Self::unreadable(&error))?;
+        self.applied = last.index;
+        self.waiting.skipped(last.index);
+        self.snapshots.newest = Some(snapshot);
+        self.serve_reads();
+        Ok(())
+    }
+
+    pub(super) fn send_piece(
+        &mut self,
+        (to, term): (MemberId, Term),
+        named: Option<SnapshotId>,
+        offset: u64,
+        bytes_max: u64,
+    ) {
+        let chunk = self.snapshots.piece(to.node, named, offset, bytes_max);
+        if named.is_none() {
+            let last = chunk.meta.last;
+            tracing::info!(node = self.config.node, %to, %last, "offering a snapshot");
+        }
+        let body = Body::Snapshot(chunk.into());
+        self.send_message(&Message { from: self.me, to, term, body });
+    }
+
+    /// Forgets what was sent to followers that have it, or are not led any more.
+    pub(super) fn forget_sent_snapshots(&mut self) {
+        if !self.snapshots.leaving.is_empty() {
+            let installing: Vec<NodeId> = self.raft.installing().collect();
+            self.snapshots.leaving.retain(|node, _| installing.contains(node));
+        }
+    }
+}
+
+fn snapshot_failed(error: &io::Error) -> Stop {
+    Stop::Disk(format!("saving a snapshot failed ({error}); check the disk, then restart"))
+}
