@@ -88,7 +88,8 @@ impl Raft {
         };
         let core = &mut self.core;
         // A member without a configuration has an empty disk, and an empty disk never votes.
-        let formed = !core.membership.current().is_empty();
+        let formed =
+            !core.membership.current().is_empty() || mutation::on(Mutation::WipedDiskVotesAgain);
         if !(free && formed && is_up_to_date(last, core.log.last())) {
             core.answer(from, Body::Voted(Ballot::Refused));
             return;

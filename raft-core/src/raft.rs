@@ -62,6 +62,9 @@ pub(crate) struct Core {
     pub(crate) unheard: u32,
     pub(crate) elections: u64,
     pub(crate) dropped: Dropped,
+    /// For a known bug alone: the lease of a leadership that has ended.
+    #[cfg(test)]
+    pub(crate) kept_lease: Option<crate::lease::Lease>,
 }
 
 /// What the next `Ready` will say, beside the write.
@@ -193,11 +196,16 @@ impl Raft {
             unheard: 0,
             elections: 0,
             dropped: Dropped::default(),
+            #[cfg(test)]
+            kept_lease: None,
             config,
         };
         core.restore_snapshot(&snapshot);
         core.forget_outrun_snapshot();
         core.reset_timer();
+        if mutation::on(Mutation::PromiseForgottenOnRestart) {
+            core.unheard = core.config.election_ticks;
+        }
         let raft = Self { core, role: Role::Follower(Follower::default()) };
         raft.check();
         Ok(raft)
@@ -246,12 +254,15 @@ impl Raft {
     /// What to do now. Empty when nothing happened since the last call.
     pub fn ready(&mut self) -> Ready {
         self.send_appends();
+        let committed = self.core.log.hand_out();
+        #[cfg(test)]
+        self.apply_configurations();
         let out = core::mem::take(&mut self.core.out);
         Ready {
             persist: self.core.writes.take(self.core.log.last().index),
             send: out.send,
             chunks: out.chunks,
-            committed: self.core.log.hand_out(),
+            committed,
             proposals: out.proposals,
             reads: out.reads,
             changes: out.changes,
@@ -303,6 +314,11 @@ impl Raft {
     fn dispatch(&mut self, message: Message) {
         let Message { from, term, body, .. } = message;
         match (&mut self.role, body) {
+            (Role::Candidate(_), Body::PreVoted(ballot))
+                if mutation::on(Mutation::PreVoteCountsAsVote) =>
+            {
+                self.on_voted(from, ballot);
+            }
             (_, Body::PreVote { last }) => self.on_pre_vote(from, term, last),
             (_, Body::Vote { last, .. }) => self.on_vote(from, last),
             (Role::PreCandidate(_), Body::PreVoted(ballot)) => {
@@ -384,6 +400,10 @@ impl Raft {
     pub(crate) fn become_role(&mut self, role: Role) {
         let old = core::mem::replace(&mut self.role, role);
         if let Role::Leader(leader) = old {
+            #[cfg(test)]
+            if mutation::on(Mutation::LeaseKeptOnStepDown) {
+                self.core.kept_lease = Some(leader.lease.reopened());
+            }
             self.core.refuse_reads(leader.reads);
             self.compact_deferred();
         }

@@ -82,6 +82,18 @@ impl Raft {
         }
     }
 
+    /// For a known bug alone: a configuration is in force from when it is applied on.
+    #[cfg(test)]
+    pub(crate) fn apply_configurations(&mut self) {
+        let handed = self.core.log.handed();
+        let late = mutation::on(Mutation::ConfigurationAtApply);
+        let changed = late && self.core.membership.applied(handed);
+        if changed && matches!(self.role, Role::Leader(_)) {
+            self.replicate_to_members();
+            self.after_commit();
+        }
+    }
+
     /// Something was committed: what follows of itself is done now.
     pub(crate) fn after_commit(&mut self) {
         let core = &self.core;

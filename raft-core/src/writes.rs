@@ -2,7 +2,7 @@
 //! unacknowledged write may claim to have made durable.
 
 use crate::entry::Entry;
-use crate::message::{Body, Message};
+use crate::message::{Ballot, Body, Message};
 use crate::mutation::{self, Mutation};
 use crate::ready::{LogStart, Persist};
 use crate::snapshot::SnapshotMeta;
@@ -131,6 +131,7 @@ impl Writes {
         }
         self.dirty = Dirty::No;
         let mut persist = core::mem::take(&mut self.next);
+        self.tear_hard_state(&mut persist);
         self.last_number.0 += 1;
         persist.number = self.last_number;
         self.written = log_end;
@@ -140,6 +141,21 @@ impl Writes {
             since: self.ticks,
         });
         Some(persist)
+    }
+
+    /// Does nothing but for a known bug: what speaks for a vote leaves with a write of the term
+    /// alone, and the vote is in the write after that.
+    fn tear_hard_state(&mut self, persist: &mut Persist) {
+        let speaks = |message: &Message| {
+            matches!(message.body, Body::Vote { .. } | Body::Voted(Ballot::Granted))
+        };
+        if let Some(hard_state) = &mut persist.hard_state
+            && persist.then.iter().any(speaks)
+            && mutation::on(Mutation::TermAndVoteApart)
+        {
+            self.hard_state(*hard_state);
+            hard_state.vote = None;
+        }
     }
 
     pub(crate) fn tick(&mut self) {

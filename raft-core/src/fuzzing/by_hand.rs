@@ -1,7 +1,8 @@
 //! What scenarios do to a `Cluster` by hand, beside the steps of a schedule.
 
-use super::cluster::{Cluster, Node};
-use crate::{Body, Event, Index, Message};
+use super::cluster::Cluster;
+use super::node::Node;
+use crate::{Body, Event, Message};
 use std::vec::Vec;
 
 impl Cluster {
@@ -9,6 +10,17 @@ impl Cluster {
     pub(super) fn settle(&mut self, ticks: u32) {
         self.cut = None;
         self.run(ticks);
+    }
+
+    /// Everybody that lost its disk is put back into its place.
+    pub(super) fn replace_all(&mut self) {
+        for step in 0..40 {
+            if !self.replace(step) {
+                return;
+            }
+            self.settle(50);
+        }
+        panic!("the operator's steps come to no end: {self:?}");
     }
 
     /// Everything that is on its way arrives, but to and from whoever is cut off.
@@ -32,7 +44,7 @@ impl Cluster {
     /// Whether all members have applied the same, which is all there is.
     #[must_use]
     pub(super) fn agrees(&self) -> bool {
-        let last = self.ledger.last_key_value().map_or(Index(0), |(index, _)| *index);
+        let last = self.last_committed();
         let Some(leader) = self.leader().map(|at| &self.nodes[at]) else { return false };
         let configuration = leader.raft.configuration();
         let member = |node: &&Node| configuration.contains(node.me);

@@ -1,54 +1,19 @@
 //! A cluster of cores in memory: `Cluster`, with a network that loses, repeats and reorders, disks
 //! that lose what was not acknowledged, and the safety properties.
 
-use super::disk::{Disk, Snapshot};
+use super::node::{Node, TICK_MILLIS};
+use super::outcome::Outcome;
+use crate::configuration::Configuration;
 use crate::{
-    Body, Boot, ChangeError, Chunk, Config, Configuration, Entry, EntryId, EntryKind, Event, Fate,
-    Incarnation, Index, Leave, LogStart, Member, MemberId, Message, NodeId, Outbound, Persist,
-    Raft, RequestNumber, Step, Switch, Term,
+    ChangeError, Entry, EntryId, EntryKind, Event, Fate, Incarnation, Index, Member, MemberId,
+    Message, NodeId, RequestNumber, Term,
 };
 use bytes::Bytes;
-use std::collections::{BTreeMap, VecDeque};
-use std::ops::AddAssign;
+use std::collections::BTreeMap;
 use std::vec::Vec;
-
-/// What happened in a run.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Outcome {
-    /// Entries that were committed.
-    pub committed: u64,
-    /// Terms that had a leader.
-    pub leaders: u64,
-    /// Members that crashed and came back.
-    pub crashes: u64,
-    /// Linearizable reads that were served.
-    pub reads: u64,
-    /// Snapshots that were installed.
-    pub installed: u64,
-    /// Transfers that went on after a restart.
-    pub resumed: u64,
-    /// Suffixes that were dropped.
-    pub truncated: u64,
-    /// Configurations that were appended.
-    pub changed: u64,
-}
-
-impl AddAssign for Outcome {
-    fn add_assign(&mut self, other: Self) {
-        self.committed += other.committed;
-        self.leaders += other.leaders;
-        self.crashes += other.crashes;
-        self.reads += other.reads;
-        self.installed += other.installed;
-        self.resumed += other.resumed;
-        self.truncated += other.truncated;
-        self.changed += other.changed;
-    }
-}
 
 /// Some cores, what is between them, and what was ever committed.
 pub(crate) struct Cluster {
-    seed: u64,
     pub(super) nodes: Vec<Node>,
     pub(super) network: Vec<Message>,
     /// Who is cut off: what is sent to or by it is lost.
@@ -58,6 +23,9 @@ pub(crate) struct Cluster {
     /// The term of whoever applied each first: it was committed in that term or before.
     committed_by: BTreeMap<Index, Term>,
     leaders: BTreeMap<Term, MemberId>,
+    /// The latest configuration that was applied anywhere, and the entry that set it.
+    pub(super) configuration: (Index, Configuration),
+    pub(super) last_seen_terms: Vec<Term>,
     /// The highest index committed when each read was asked for.
     asked: BTreeMap<RequestNumber, Index>,
     pub(super) now: u64,
@@ -67,19 +35,6 @@ pub(crate) struct Cluster {
     pub(super) changes: Vec<Result<EntryId, ChangeError>>,
     pub(super) fates: Vec<Fate>,
     pub(super) reads: Vec<(RequestNumber, Option<Index>)>,
-}
-
-pub(super) struct Node {
-    pub(super) me: MemberId,
-    boots: u64,
-    pub(super) raft: Raft,
-    durable: Disk,
-    written: Disk,
-    pending: VecDeque<Persist>,
-    /// Pieces of snapshots on their way to the disk.
-    storing: VecDeque<Chunk>,
-    pub(super) applied: Index,
-    last_seen_term: Term,
 }
 
 const MESSAGES_MAX: usize = 200;
@@ -93,26 +48,19 @@ impl Cluster {
     /// be added.
     #[must_use]
     pub(crate) fn new(count: u64, formed: u64, seed: u64) -> Self {
-        let id = |node| MemberId::new(NodeId(node), Incarnation(node * 11));
+        let id = |node| MemberId::new(NodeId(node), Self::first_incarnation(NodeId(node)));
         let members = (1..=formed).map(|node| Member { id: id(node), info: Bytes::new() });
         let configuration = Configuration::new(members);
-        let nodes = (1..=count).map(|node| {
-            let durable = Disk::default();
-            let raft = start(id(node), 1, seed, &durable);
-            let (me, written, pending) = (id(node), durable.clone(), VecDeque::new());
-            let storing = VecDeque::new();
-            let applied = Index(0);
-            let last_seen_term = Term(0);
-            Node { me, boots: 1, raft, durable, written, pending, storing, applied, last_seen_term }
-        });
+        let nodes: Vec<Node> = (1..=count).map(|node| Node::new(id(node), seed)).collect();
         let mut cluster = Self {
-            seed,
-            nodes: nodes.collect(),
+            last_seen_terms: nodes.iter().map(|_| Term(0)).collect(),
+            nodes,
             network: Vec::new(),
             cut: None,
             ledger: BTreeMap::new(),
             committed_by: BTreeMap::new(),
             leaders: BTreeMap::new(),
+            configuration: (Index(0), configuration.clone()),
             asked: BTreeMap::new(),
             now: 0,
             requests: 0,
@@ -126,6 +74,11 @@ impl Cluster {
             cluster.acknowledge(at);
         }
         cluster
+    }
+
+    /// Who a member is until it loses its disk.
+    pub(super) fn first_incarnation(node: NodeId) -> Incarnation {
+        Incarnation(node.0 * 1000)
     }
 
     /// What happened so far.
@@ -147,16 +100,19 @@ impl Cluster {
             105..130 => self.acknowledge(at),
             130..150 => self.acknowledge_oldest(at),
             150..175 => self.propose(at),
-            175..185 => self.read(at),
-            185..190 => self.crash(at, whom),
+            175..182 => self.read(at),
+            182..186 => self.read_by_lease(at),
+            186..190 => self.crash(at, whom),
             190..195 => self.snapshot(at),
             195..199 => self.change(whom),
             199 => self.transfer(at),
             200..203 => self.cut = Some(self.nodes[at].me),
             203..206 => self.cut_leader(),
             206..208 => self.cut = None,
-            208..214 => self.hurry(at),
-            214.. => self.calm(at),
+            208..212 => self.hurry(at),
+            212 => self.wipe(at),
+            213..216 => _ = self.replace(whom),
+            216.. => self.calm(at),
         }
     }
 
@@ -178,35 +134,6 @@ impl Cluster {
             self.cut = Some(self.nodes[at].me);
             self.propose(at);
             self.propose(at);
-        }
-    }
-
-    /// The leader is asked for one or two steps of a change.
-    fn change(&mut self, whom: usize) {
-        let Some(at) = self.leader() else { return };
-        let number = self.next_request();
-        let steps = [whom, whom / 7].map(|which| {
-            let node = &self.nodes[which % self.nodes.len()];
-            let member = Member { id: node.me, info: Bytes::new() };
-            match which / self.nodes.len() % 4 {
-                0 => Step::Voter(member),
-                1 => Step::Learner(member),
-                2 => Step::Joining(member),
-                _ => Step::Remove(node.me.node),
-            }
-        });
-        let steps = steps[..=whom % 2].to_vec();
-        let leave = if whom.is_multiple_of(5) { Leave::Asked } else { Leave::Automatic };
-        self.handle(at, Event::Change { number, expected: None, steps, leave });
-        if whom.is_multiple_of(3) {
-            self.handle(at, Event::LeaveJoint { number });
-        }
-    }
-
-    fn transfer(&mut self, at: usize) {
-        let to = self.nodes[at].me.node;
-        if let Some(leader) = self.leader() {
-            self.handle(leader, Event::Transfer { to });
         }
     }
 
@@ -242,7 +169,7 @@ impl Cluster {
     }
 
     pub(super) fn tick(&mut self, at: usize) {
-        self.now += 3;
+        self.now += TICK_MILLIS;
         self.handle(at, Event::Tick { now: self.now });
     }
 
@@ -258,7 +185,7 @@ impl Cluster {
         if self.cut.is_some_and(|cut| message.from == cut || message.to == cut) {
             return;
         }
-        if let Some(at) = self.nodes.iter().position(|node| node.me == message.to) {
+        if let Some(at) = self.nodes.iter().position(|node| node.me.node == message.to.node) {
             self.handle(at, Event::Message(message));
         }
     }
@@ -277,13 +204,30 @@ impl Cluster {
     }
 
     fn read(&mut self, at: usize) {
-        let number = self.next_request();
-        let committed = self.ledger.last_key_value().map_or(Index(0), |(index, _)| *index);
-        self.asked.insert(number, committed);
+        let number = self.ask_to_read();
         self.handle(at, Event::Read { number });
     }
 
-    fn next_request(&mut self) -> RequestNumber {
+    pub(super) fn read_by_lease(&mut self, at: usize) {
+        let number = self.ask_to_read();
+        let served = self.outcome.reads;
+        self.handle(at, Event::ReadByLease { number, now: self.now });
+        self.outcome.leased += self.outcome.reads - served;
+    }
+
+    fn ask_to_read(&mut self) -> RequestNumber {
+        let number = self.next_request();
+        let committed = self.last_committed();
+        self.asked.insert(number, committed);
+        number
+    }
+
+    /// The highest index that was applied anywhere.
+    pub(super) fn last_committed(&self) -> Index {
+        self.ledger.last_key_value().map_or(Index(0), |(index, _)| *index)
+    }
+
+    pub(super) fn next_request(&mut self) -> RequestNumber {
         self.requests += 1;
         RequestNumber(self.requests)
     }
@@ -299,118 +243,86 @@ impl Cluster {
     }
 
     fn acknowledge_some(&mut self, at: usize, count: usize) {
-        let node = &mut self.nodes[at];
-        let mut last = None;
-        for persist in node.pending.drain(..count.min(node.pending.len())) {
-            node.durable.write(&persist);
-            self.network.extend(persist.then);
-            last = Some(persist.number);
-        }
+        let (said, last) = self.nodes[at].persist(count);
+        self.network.extend(said);
         if let Some(number) = last {
             self.handle(at, Event::Persisted(number));
         }
-        self.store(at, count);
-    }
-
-    /// So many of the pieces of a snapshot that wait become durable.
-    fn store(&mut self, at: usize, count: usize) {
-        let node = &mut self.nodes[at];
-        let mut last = None;
-        for chunk in node.storing.drain(..count.min(node.storing.len())) {
-            last = Some(node.durable.store(&chunk));
-        }
-        if let Some((snapshot, stored)) = last {
+        if let Some((snapshot, stored)) = self.nodes[at].store(count) {
+            assert_eq!(stored == 0, snapshot.length == 0, "the pieces make up the whole");
             self.handle(at, Event::Stored { snapshot, stored });
         }
     }
 
-    /// Power is cut: some of the unacknowledged writes made it, in order, but nothing was said.
     pub(super) fn crash(&mut self, at: usize, luck: usize) {
         self.outcome.crashes += 1;
-        let node = &mut self.nodes[at];
-        let survive = luck % (node.pending.len() + 1);
-        for persist in core::mem::take(&mut node.pending).into_iter().take(survive) {
-            node.durable.write(&persist);
-        }
-        node.storing.clear();
-        self.outcome.resumed += u64::from(node.durable.partial.is_some());
-        node.boots += 1;
-        node.written = node.durable.clone();
-        node.raft = start(node.me, node.boots, self.seed, &node.durable);
-        node.applied = node.durable.snapshot.as_ref().map_or(Index(0), |s| s.meta.last.index);
+        self.nodes[at].crash(luck);
+        self.outcome.resumed += u64::from(self.nodes[at].durable.partial.is_some());
         self.act(at);
     }
 
-    /// The member compacts its log behind a snapshot of all it has applied.
-    fn snapshot(&mut self, at: usize) {
-        let node = &mut self.nodes[at];
-        let Some(entry) = self.ledger.get(&node.applied) else {
-            return;
-        };
-        let meta = node.raft.snapshot_meta(entry);
-        let start = LogStart { id: meta.last, time: meta.time };
-        // Some members freeze the same state into the same bytes, others into others.
-        let mut data = meta.last.index.0.to_le_bytes().to_vec();
-        data.resize(9 + at % 2, 7);
-        let snapshot = Snapshot { data: data.into(), meta };
-        node.durable.save(snapshot);
-        self.handle(at, Event::Compact(start));
+    /// The member compacts its log behind a snapshot of all it has applied. Some members freeze
+    /// the same state into the same bytes, others into others.
+    pub(super) fn snapshot(&mut self, at: usize) {
+        self.snapshot_of(at, 1 + at % 2);
+    }
+
+    /// The same, with so many bytes that say nothing.
+    pub(super) fn snapshot_of(&mut self, at: usize, padding: usize) {
+        if let Some(entry) = self.ledger.get(&self.nodes[at].applied) {
+            let start = self.nodes[at].freeze(entry, padding);
+            self.handle(at, Event::Compact(start));
+        }
     }
 
     pub(super) fn handle(&mut self, at: usize, event: Event) {
+        #[cfg(test)]
+        crate::mutation::count_event();
         self.nodes[at].raft.handle(event);
         self.act(at);
     }
 
-    fn act(&mut self, at: usize) {
-        let node = &mut self.nodes[at];
-        let ready = node.raft.ready();
-        if let Some(persist) = ready.persist {
-            self.outcome.truncated += u64::from(persist.truncate.is_some());
-            let changes = |entry: &&Entry| entry.kind == EntryKind::Configuration;
-            self.outcome.changed += persist.entries.iter().filter(changes).count() as u64;
-            node.written.write(&persist);
-            if let Some(meta) = &persist.snapshot {
-                self.outcome.installed += 1;
-                let snapshot = node.durable.install(meta);
-                let index = meta.last.index;
-                assert!(snapshot.data.starts_with(&index.0.to_le_bytes()), "its own bytes");
-                node.applied = index;
+    pub(super) fn act(&mut self, at: usize) {
+        let turn = self.nodes[at].turn();
+        self.outcome.truncated += turn.truncated;
+        self.outcome.changed += turn.changed;
+        if let Some(snapshot) = turn.installed {
+            self.outcome.installed += 1;
+            let index = snapshot.meta.last.index.0.to_le_bytes();
+            assert!(snapshot.data.ends_with(&index), "its own bytes");
+        }
+        let term = self.nodes[at].raft.status().term;
+        for entry in turn.applied {
+            let index = entry.id.index;
+            self.committed_by.entry(index).or_insert(term);
+            if let Some(before) = self.ledger.get(&index) {
+                assert_eq!(*before, entry, "state-machine safety (figure 3)");
+            } else {
+                if entry.kind == EntryKind::Configuration {
+                    let configuration = Configuration::decode(entry.data.clone());
+                    self.note_configuration((index, configuration.expect("written by a core")));
+                }
+                self.ledger.insert(index, entry);
             }
-            node.pending.push_back(persist);
         }
-        node.storing.extend(ready.chunks);
-        let sent: Vec<Message> =
-            ready.send.into_iter().filter_map(|outbound| node.fill(outbound)).collect();
-        for index in ready.committed.into_iter().flat_map(|range| range.start().0..=range.end().0) {
-            let entry = node.durable.entry(Index(index)).expect("applied entries are durable here");
-            assert_eq!(Index(index), node.applied.next(), "applied in order, each once");
-            node.applied = Index(index);
-            let term = node.raft.status().term;
-            self.committed_by.entry(Index(index)).or_insert(term);
-            let before = self.ledger.entry(Index(index)).or_insert_with(|| entry.clone());
-            assert_eq!(before, entry, "state-machine safety (figure 3)");
-        }
-        self.changes.extend(ready.changes.iter().map(|(_, changed)| *changed));
-        self.reads.extend(&ready.reads);
-        self.fates.extend(ready.proposals.iter().map(|(_, fate)| *fate));
-        for (number, index) in ready.reads {
+        self.changes.extend(turn.ready.changes.iter().map(|(_, changed)| *changed));
+        self.reads.extend(&turn.ready.reads);
+        self.fates.extend(turn.ready.proposals.iter().map(|(_, fate)| *fate));
+        for (number, index) in turn.ready.reads {
             if let (Some(asked), Some(index)) = (self.asked.remove(&number), index) {
                 self.outcome.reads += 1;
                 assert!(index >= asked, "a read misses what was committed before it was asked for");
             }
         }
-        self.network.extend(sent);
+        self.network.extend(turn.sent);
         self.network.truncate(MESSAGES_MAX);
         self.check(at);
     }
 
     fn check(&mut self, at: usize) {
-        let node = &mut self.nodes[at];
-        node.raft.check();
-        let status = node.raft.status();
-        assert!(status.term >= node.last_seen_term || node.boots > 1, "terms never fall");
-        node.last_seen_term = status.term;
+        let status = self.nodes[at].raft.status();
+        let seen = core::mem::replace(&mut self.last_seen_terms[at], status.term);
+        assert!(status.term >= seen || self.nodes[at].boots > 1, "terms never fall");
         if status.role == "leader" {
             let me = *self.leaders.entry(status.term).or_insert(status.me);
             assert_eq!(me, status.me, "election safety (figure 3)");
@@ -436,46 +348,6 @@ impl Cluster {
 enum Keep {
     Yes,
     No,
-}
-
-impl Node {
-    fn fill(&self, outbound: Outbound) -> Option<Message> {
-        match outbound {
-            Outbound::Message(message) => Some(message),
-            Outbound::Entries { to, term, prev, last, commit } => {
-                let indexes = prev.index.0 + 1..=last.index.0;
-                let entry = |index| self.written.entry(Index(index)).cloned().expect("in the log");
-                let entries: Vec<Entry> = indexes.map(entry).collect();
-                assert_eq!(entries.last().map_or(prev, |entry| entry.id), last, "as named");
-                Some(self.message(to, term, Body::Append { prev, entries, commit }))
-            }
-            Outbound::Snapshot { to, term, snapshot, offset, bytes_max } => {
-                let piece = self.durable.piece(snapshot, offset, bytes_max);
-                Some(self.message(to, term, Body::Snapshot(piece.into())))
-            }
-        }
-    }
-
-    fn message(&self, to: MemberId, term: Term, body: Body) -> Message {
-        Message { from: self.me, to, term, body }
-    }
-}
-
-fn start(me: MemberId, boot: u64, seed: u64, disk: &Disk) -> Raft {
-    let config = Config {
-        // Members that ask nobody before they campaign, and appends of one entry each, make for
-        // short leaderships and partial replication.
-        pre_vote: if seed & 1 == 0 { Switch::On } else { Switch::Off },
-        check_quorum: if seed & 3 == 3 { Switch::Off } else { Switch::On },
-        append_entries_max: if seed & 4 == 0 { 3 } else { 1 },
-        inflight_appends_max: 3,
-        snapshot_chunk_bytes: if seed & 8 == 0 { 4 } else { 64 },
-        snapshot_inflight_bytes_max: 8,
-        install_log_bytes_max: if seed & 16 == 0 { 200 } else { 1 << 30 },
-        ..Config::new(me, Boot(boot), seed ^ (boot << 32) ^ (me.node.0 << 8))
-    };
-    assert!(disk.start.id.index <= disk.last().index || disk.entries.is_empty());
-    Raft::new(config, disk.restored()).expect("a good configuration")
 }
 
 impl core::fmt::Debug for Cluster {

@@ -92,7 +92,8 @@ impl Disk {
         }
     }
 
-    /// Keeps a piece of a snapshot; says which, and how much of it there is.
+    /// Keeps a piece of a snapshot; says which, and how much of it there is: nothing, if it is all
+    /// there and not what its checksum says.
     pub(crate) fn store(&mut self, chunk: &Chunk) -> (SnapshotId, u64) {
         if chunk.offset == 0 {
             let (meta, length, checksum) = (chunk.meta.clone(), chunk.length, chunk.checksum);
@@ -103,10 +104,12 @@ impl Disk {
         assert_eq!(partial.stored, chunk.offset, "pieces follow one another");
         data.extend(&chunk.data);
         partial.stored = chunk.end();
-        if partial.stored == partial.length {
-            assert_eq!(checksum(data), partial.checksum, "the pieces make up the whole");
+        let kept = (partial.id(), partial.stored);
+        if partial.stored == partial.length && checksum(data) != partial.checksum {
+            self.partial = None;
+            return (kept.0, 0);
         }
-        (partial.id(), partial.stored)
+        kept
     }
 
     /// The snapshot that arrived whole becomes the one there is. It is durable at once: a driver

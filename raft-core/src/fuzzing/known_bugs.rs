@@ -112,6 +112,130 @@ pub(super) fn a_vote_that_is_not_durable_is_not_counted() {
     assert!(cluster.agrees());
 }
 
+/// `first` leads in a new term by the vote of `voter`, of which `count` writes are durable.
+fn elect_by_one(cluster: &mut Cluster, first: usize, voter: usize, count: usize) {
+    campaign(cluster, first, &[voter]);
+    cluster.acknowledge(voter);
+    cluster.pass(first, voter, |_| true);
+    for _ in 0..count {
+        cluster.acknowledge_oldest(voter);
+    }
+    cluster.pass(voter, first, |_| true);
+    assert!(leads(cluster, first), "one vote in its term is enough: {cluster:?}");
+    cluster.acknowledge(first);
+}
+
+/// `second` asks `voter`, whose power just failed, for its vote in the term that `first` leads.
+fn ask_again(cluster: &mut Cluster, second: usize, voter: usize, first: usize) {
+    cluster.crash(voter, 0);
+    cluster.lose_all();
+    cluster.wait(second, 16);
+    cluster.wait(voter, 15);
+    while term(cluster, second) < term(cluster, first) {
+        cluster.hurry(second);
+    }
+    cluster.lose_all();
+    cluster.acknowledge(second);
+    cluster.pass(second, voter, |_| true);
+    cluster.acknowledge(voter);
+    cluster.pass(voter, second, |_| true);
+}
+
+pub(super) fn a_vote_binds_whoever_comes_back_after_a_crash() {
+    let (mut cluster, old) = formed(3, 3);
+    let [first, voter] = others(&cluster, old)[..] else { unreachable!() };
+    elect_by_one(&mut cluster, first, voter, 1);
+    ask_again(&mut cluster, old, voter, first);
+    cluster.settle(100);
+    assert!(cluster.agrees());
+}
+
+pub(super) fn a_vote_binds_whoever_has_followed_its_candidate_since() {
+    let (mut cluster, old) = formed(3, 3);
+    let [first, voter] = others(&cluster, old)[..] else { unreachable!() };
+    elect_by_one(&mut cluster, first, voter, 2);
+    // It hears that its candidate leads, and nothing that would make its log the longer one.
+    for _ in 0..4 {
+        cluster.tick(first);
+        cluster.pass(first, voter, |body| matches!(body, Body::Heartbeat { .. }));
+        cluster.acknowledge(voter);
+    }
+    ask_again(&mut cluster, old, voter, first);
+    cluster.settle(100);
+    assert!(cluster.agrees());
+}
+
+pub(super) fn a_voter_that_restarts_keeps_the_promise_that_a_lease_stands_on() {
+    let (mut cluster, leader) = formed(3, 3);
+    let [voter, other] = others(&cluster, leader)[..] else { unreachable!() };
+    cluster.lose_all();
+    // A round that the voter answers: from now on there is a lease.
+    cluster.run_between(leader, voter, 3);
+    cluster.crash(voter, 0);
+    cluster.lose_all();
+    cluster.nodes[other].raft.set_election_timeout(1);
+    cluster.tick(other);
+    cluster.acknowledge(other);
+    cluster.pass(other, voter, |_| true);
+    cluster.acknowledge(voter);
+    cluster.pass(voter, other, |_| true);
+    cluster.propose(other);
+    cluster.run_between(other, voter, 2);
+    cluster.read_by_lease(leader);
+    assert_eq!(cluster.outcome().leased, 1, "the lease still runs: {cluster:?}");
+    cluster.settle(100);
+    assert!(cluster.agrees());
+}
+
+pub(super) fn a_wiped_member_never_helps_to_lose_what_it_acknowledged() {
+    let (mut cluster, leader) = formed(3, 3);
+    let [wiped, behind] = others(&cluster, leader)[..] else { unreachable!() };
+    cluster.lose_all();
+    cluster.propose(leader);
+    cluster.run_between(leader, wiped, 4);
+    let committed = cluster.last_committed();
+    assert!(cluster.nodes[behind].raft.status().last.index < committed, "{cluster:?}");
+    cluster.wipe(wiped);
+    assert_eq!(cluster.outcome().wiped, 1);
+    campaign(&mut cluster, behind, &[wiped]);
+    cluster.pass(behind, wiped, |_| true);
+    cluster.acknowledge(wiped);
+    cluster.pass(wiped, behind, |_| true);
+    cluster.settle(100);
+    cluster.replace_all();
+    assert!(cluster.agrees());
+    assert_eq!((cluster.outcome().replaced, cluster.outcome().returned), (1, 1));
+}
+
+pub(super) fn a_transfer_never_goes_on_with_the_bytes_of_another_snapshot() {
+    let (mut cluster, one) = formed(3, 3);
+    let [two, lagging] = others(&cluster, one)[..] else { unreachable!() };
+    cluster.cut = Some(cluster.nodes[lagging].me);
+    cluster.propose(one);
+    cluster.run(10);
+    assert_eq!(cluster.nodes[one].applied, cluster.nodes[two].applied);
+    // Both freeze the same state, into other bytes.
+    cluster.snapshot_of(one, 1);
+    cluster.snapshot_of(two, 2);
+    cluster.lose_all();
+    // Two of the three pieces of the first one arrive.
+    let first_two = |body: &Body| !matches!(body, Body::Snapshot(chunk) if chunk.end() > 8);
+    for _ in 0..30 {
+        cluster.tick(one);
+        cluster.pass(one, lagging, first_two);
+        cluster.acknowledge(lagging);
+        cluster.pass(lagging, one, |_| true);
+    }
+    let arrived = cluster.nodes[lagging].durable.partial.as_ref().map(|(part, _)| part.stored);
+    assert_eq!(arrived, Some(8), "{cluster:?}");
+    let to = cluster.nodes[two].me.node;
+    cluster.handle(one, Event::Transfer { to });
+    cluster.run(5);
+    assert!(leads(&cluster, two), "{cluster:?}");
+    cluster.settle(100);
+    assert!(cluster.agrees());
+}
+
 pub(super) fn an_acknowledged_write_says_nothing_of_what_took_its_place() {
     let (mut cluster, one) = formed(5, 5);
     let [two, three, four, five] = others(&cluster, one)[..] else { unreachable!() };
@@ -199,12 +323,32 @@ pub(super) fn an_answer_of_another_incarnation_counts_for_nothing() {
 }
 
 /// All of them, by name, for the mutation table.
-pub(super) const ALL: [(&str, fn()); 5] = [
+pub(super) const ALL: [(&str, fn()); 10] = [
     (
         "figure_8_an_entry_of_an_earlier_term_is_not_committed_by_counting",
         figure_8_an_entry_of_an_earlier_term_is_not_committed_by_counting,
     ),
     ("a_vote_that_is_not_durable_is_not_counted", a_vote_that_is_not_durable_is_not_counted),
+    (
+        "a_vote_binds_whoever_comes_back_after_a_crash",
+        a_vote_binds_whoever_comes_back_after_a_crash,
+    ),
+    (
+        "a_vote_binds_whoever_has_followed_its_candidate_since",
+        a_vote_binds_whoever_has_followed_its_candidate_since,
+    ),
+    (
+        "a_voter_that_restarts_keeps_the_promise_that_a_lease_stands_on",
+        a_voter_that_restarts_keeps_the_promise_that_a_lease_stands_on,
+    ),
+    (
+        "a_wiped_member_never_helps_to_lose_what_it_acknowledged",
+        a_wiped_member_never_helps_to_lose_what_it_acknowledged,
+    ),
+    (
+        "a_transfer_never_goes_on_with_the_bytes_of_another_snapshot",
+        a_transfer_never_goes_on_with_the_bytes_of_another_snapshot,
+    ),
     (
         "an_acknowledged_write_says_nothing_of_what_took_its_place",
         an_acknowledged_write_says_nothing_of_what_took_its_place,

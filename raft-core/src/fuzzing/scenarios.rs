@@ -9,7 +9,7 @@ use bytes::Bytes;
 use std::vec::Vec;
 
 /// All of them, by name, for the mutation table.
-pub(super) const ALL: [(&str, fn()); 10] = [
+pub(super) const ALL: [(&str, fn()); 11] = [
     (
         "a_joint_configuration_is_in_force_at_once_and_ends_by_itself",
         a_joint_configuration_is_in_force_at_once_and_ends_by_itself,
@@ -42,6 +42,7 @@ pub(super) const ALL: [(&str, fn()); 10] = [
         "a_lease_serves_at_once_while_it_runs_and_never_after_a_hand_over_began",
         a_lease_serves_at_once_while_it_runs_and_never_after_a_hand_over_began,
     ),
+    ("a_lease_ends_with_leadership", a_lease_ends_with_leadership),
     (
         "what_is_not_committed_is_limited_in_bytes_and_a_proposal_beyond_is_refused",
         what_is_not_committed_is_limited_in_bytes_and_a_proposal_beyond_is_refused,
@@ -201,8 +202,8 @@ fn a_lease_serves_at_once_while_it_runs_and_never_after_a_hand_over_began() {
         cluster.reads.len() > before
     };
     assert!(read(&mut cluster, 0), "a round was just confirmed");
-    // 14 ticks of 10 ms, less a tenth for drift.
-    assert!(!read(&mut cluster, 126), "it has run out: a round is asked for");
+    // 14 ticks of 3 ms.
+    assert!(!read(&mut cluster, 42), "it has run out: a round is asked for");
     cluster.settle(5);
     assert!(read(&mut cluster, 0));
     let to = cluster.nodes[(leader + 1) % 3].me.node;
@@ -211,6 +212,20 @@ fn a_lease_serves_at_once_while_it_runs_and_never_after_a_hand_over_began() {
     assert!(!read(&mut cluster, 0), "the next leader may come forward at any time");
     cluster.run(30);
     assert!(!read(&mut cluster, 0), "in this term there is no lease any more");
+}
+
+#[test]
+fn a_lease_ends_with_leadership() {
+    let (mut cluster, leader) = settled();
+    let to = cluster.nodes[(leader + 1) % 3].me.node;
+    cluster.handle(leader, Event::Transfer { to });
+    cluster.settle(2);
+    assert_ne!(cluster.leader(), Some(leader), "handed over");
+    let before = cluster.reads.len();
+    cluster.handle(leader, Event::ReadByLease { number: RequestNumber(905), now: cluster.now });
+    assert_eq!(cluster.reads.len(), before, "it has to ask who leads now");
+    cluster.settle(5);
+    assert!(cluster.reads.contains(&(RequestNumber(905), Some(cluster.last_committed()))));
 }
 
 #[test]
