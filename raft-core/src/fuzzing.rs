@@ -1,8 +1,8 @@
 //! A schedule from bytes: `fuzz_events` drives five cores, three of them voters at first, through
 //! ticks, deliveries, losses, repetitions, writes that take their time, crashes, proposals, reads,
-//! snapshots, changes of the members, hand-overs and lost disks, and asserts the paper's safety properties
-//! (figure 3) after each step. The fuzz target, the random histories and the kept corpus all run
-//! it.
+//! snapshots, changes of the members, hand-overs and lost disks, and asserts the paper's safety
+//! properties (figure 3) after each step. The fuzz target, the random histories and the kept corpus
+//! all run it.
 
 #[cfg(test)]
 mod by_hand;
