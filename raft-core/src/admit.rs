@@ -122,6 +122,8 @@ fn is_a_piece(chunk: &Chunk) -> bool {
         && meta.last.index > Index(0)
         && meta.configuration_index <= meta.last.index
         && !meta.configuration.is_empty()
+        && meta.configuration.is_sound()
+        && meta.configuration.fits()
         && chunk.length <= NUMBER_MAX
         && chunk.end() <= chunk.length
         && chunk.data.is_empty() == (chunk.length == 0)
@@ -151,5 +153,49 @@ fn is_readable(entry: &Entry) -> bool {
         EntryKind::Command => true,
         EntryKind::Configuration => Configuration::decode(entry.data.clone())
             .is_ok_and(|configuration| !configuration.is_empty()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::configuration::{Member, Standing};
+    use crate::snapshot::SnapshotMeta;
+    use crate::types::{Boot, Incarnation, LogTime, MemberId, NodeId};
+    use crate::{Config, Event, Raft, Restored};
+    use alloc::vec;
+    use bytes::Bytes;
+
+    fn member(node: u64, info: &[u8]) -> Member {
+        let id = MemberId::new(NodeId(node), Incarnation(node));
+        Member { id, info: Bytes::copy_from_slice(info) }
+    }
+
+    #[test]
+    fn a_snapshot_whose_configuration_could_not_be_in_force_is_dropped() {
+        let long = vec![0; Configuration::INFO_BYTES_MAX + 1];
+        let voters = |count: u64| Configuration::new((1..=count).map(|node| member(node, b"")));
+        let learners = [(member(1, b""), Standing::Learner)];
+        let nobody_votes_for_the_new = [(member(1, b""), Standing::Outgoing)];
+        for (configuration, dropped) in [
+            (Configuration::with_standings(learners), 1),
+            (Configuration::with_standings(nobody_votes_for_the_new), 1),
+            (Configuration::new([member(1, &long)]), 1),
+            (voters(256), 1),
+            (voters(0), 1),
+            (voters(255), 0),
+        ] {
+            let (me, from) = (member(1, b"").id, member(2, b"").id);
+            let mut raft = Raft::new(Config::new(me, Boot(1), 1), Restored::default()).unwrap();
+            let last = EntryId::new(Term(1), Index(9));
+            let configuration_index = Index(1);
+            let time = LogTime(0);
+            let meta = SnapshotMeta { last, time, configuration, configuration_index };
+            let data = Bytes::from_static(b"state");
+            let chunk = Chunk { meta, length: 5, checksum: 0, offset: 0, data };
+            let body = Body::Snapshot(chunk.into());
+            raft.handle(Event::Message(Message { from, to: me, term: Term(1), body }));
+            assert_eq!(raft.status().dropped.impossible, dropped);
+        }
     }
 }

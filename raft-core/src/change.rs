@@ -44,6 +44,8 @@ pub enum ChangeError {
     NodeZero,
     /// Too many members.
     TooMany,
+    /// What this member says of itself is longer than [`Configuration::INFO_BYTES_MAX`].
+    TooLong(NodeId),
     /// Nothing would change.
     Nothing,
     /// This member votes in one incarnation and would in another: make the new one a learner
@@ -72,6 +74,11 @@ impl fmt::Display for ChangeError {
             Self::NoVoters => write!(f, "nobody would vote; keep at least one voter"),
             Self::NodeZero => write!(f, "member 0 can't be; choose a number from 1"),
             Self::TooMany => write!(f, "over {} members", Configuration::MEMBERS_MAX),
+            Self::TooLong(node) => write!(
+                f,
+                "the info of member {node} is over {} bytes; shorten it",
+                Configuration::INFO_BYTES_MAX
+            ),
             Self::Nothing => write!(f, "nothing would change"),
             Self::Replaced(node) => write!(
                 f,
@@ -106,6 +113,10 @@ impl Configuration {
         }
         if wanted.len() > Self::MEMBERS_MAX {
             return Err(ChangeError::TooMany);
+        }
+        let too_long = |(member, _): &&(Member, Standing)| !member.fits();
+        if let Some((member, _)) = wanted.values().find(too_long) {
+            return Err(ChangeError::TooLong(member.id.node));
         }
         if !wanted.values().any(|(_, standing)| *standing == Standing::Voter) {
             return Err(ChangeError::NoVoters);
@@ -217,6 +228,11 @@ mod tests {
         Member { id: MemberId::new(NodeId(node), Incarnation(99)), info: Bytes::new() }
     }
 
+    fn long(node: u64) -> Member {
+        let info = alloc::vec![0; Configuration::INFO_BYTES_MAX + 1].into();
+        Member { info, ..member(node) }
+    }
+
     fn shown(configuration: &Configuration) -> String {
         let one = |(member, standing): &(Member, Standing)| {
             let letter = match standing {
@@ -271,6 +287,7 @@ mod tests {
             (&[Step::Voter(member(1))], ChangeError::Nothing),
             (&[Step::Remove(NodeId(9))], ChangeError::Nothing),
             (&[Step::Voter(another(3))], ChangeError::Replaced(NodeId(3))),
+            (&[Step::Learner(long(4))], ChangeError::TooLong(NodeId(4))),
             (
                 &[Step::Learner(another(3)), Step::Voter(member(4))],
                 ChangeError::Replaced(NodeId(3)),

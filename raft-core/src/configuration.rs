@@ -85,6 +85,13 @@ impl fmt::Display for ConfigurationError {
 
 impl core::error::Error for ConfigurationError {}
 
+impl Member {
+    /// Whether what it says of itself is short enough.
+    pub(crate) fn fits(&self) -> bool {
+        self.info.len() <= Configuration::INFO_BYTES_MAX
+    }
+}
+
 impl Standing {
     const ALL: [Self; 6] =
         [Self::Voter, Self::Incoming, Self::Outgoing, Self::Demoted, Self::Learner, Self::Joining];
@@ -211,7 +218,7 @@ impl Configuration {
     ///
     /// # Panics
     /// With more than [`Self::MEMBERS_MAX`] members or an `info` beyond [`Self::INFO_BYTES_MAX`]:
-    /// both are checked where configurations are made.
+    /// both are checked where configurations are changed, and where they arrive.
     #[must_use]
     pub fn encode(&self) -> Bytes {
         assert!(self.members.len() <= Self::MEMBERS_MAX, "too many members");
@@ -261,6 +268,12 @@ impl Configuration {
         let configuration = Self { members, leave };
         let sound = bytes.is_empty() && configuration.is_sound();
         if sound { Ok(configuration) } else { Err(Malformed) }
+    }
+
+    /// Whether it has an encoding.
+    pub(crate) fn fits(&self) -> bool {
+        let fits = |(member, _): &(Member, Standing)| member.fits();
+        self.members.len() <= Self::MEMBERS_MAX && self.members.values().all(fits)
     }
 
     /// Whether both halves have somebody who votes; a configuration of nobody is sound as well.
