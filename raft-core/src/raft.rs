@@ -94,9 +94,9 @@ pub enum Event {
         /// Which snapshot.
         snapshot: SnapshotId,
         /// How many bytes of its data, from the beginning: all of it, only if they have its
-        /// checksum. 0 if it could not be kept, or has another checksum: then nothing of it is
-        /// there any more, and what was handed out and is not stored yet is void.
-        stored: u64,
+        /// checksum. `None` if it could not be kept, or has another checksum: then nothing of it
+        /// is there any more, and what was handed out and is not stored yet is void.
+        stored: Option<u64>,
     },
     /// A caller proposes a command. Its fate is told in [`Ready::proposals`].
     Propose {

@@ -26,7 +26,7 @@ pub struct Ready {
     pub committed: Option<RangeInclusive<Index>>,
     /// Pieces of one snapshot to keep, in order, each where the one before ended: one that begins
     /// at 0 begins a snapshot, and whatever was kept of another may go. To be acknowledged by
-    /// [`Event::Stored`](crate::Event::Stored).
+    /// [`Event::Stored`](crate::Event::Stored), an empty one as well.
     pub chunks: Vec<Chunk>,
     /// What became of proposals.
     pub proposals: Vec<(RequestNumber, Fate)>,

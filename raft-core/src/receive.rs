@@ -14,7 +14,7 @@ use crate::weights::Weights;
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 
-/// Invariant: `stored ≤ taken ≤ id.length`.
+/// Invariant: `stored ≤ taken ≤ id.length`, as far as anything is stored.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Receiving {
     id: SnapshotId,
@@ -23,19 +23,20 @@ pub(crate) struct Receiving {
     term: Term,
     /// How many bytes were handed to the driver.
     taken: u64,
-    /// How many of them it has stored.
-    stored: u64,
+    /// How many of them it has stored, once it has said so: a snapshot of no bytes has to be stored
+    /// as well.
+    stored: Option<u64>,
 }
 
 impl Receiving {
     fn begin(chunk: &Chunk, term: Term) -> Self {
         let (id, meta) = (chunk.id(), chunk.meta.clone());
-        Self { id, meta, term, taken: 0, stored: 0 }
+        Self { id, meta, term, taken: 0, stored: None }
     }
 
     pub(crate) fn restore(partial: Partial) -> Self {
         let (id, stored) = (partial.id(), partial.stored);
-        Self { id, meta: partial.meta, term: Term(0), taken: stored, stored }
+        Self { id, meta: partial.meta, term: Term(0), taken: stored, stored: Some(stored) }
     }
 
     /// Does nothing but for a known bug: it goes on with another snapshot of the same entry.
@@ -48,13 +49,18 @@ impl Receiving {
         }
     }
 
-    const fn is_whole(&self) -> bool {
-        self.stored == self.id.length
+    fn is_whole(&self) -> bool {
+        self.stored == Some(self.id.length)
+    }
+
+    /// How many of its bytes a sender need not send again.
+    fn kept(&self) -> u64 {
+        self.stored.unwrap_or(0)
     }
 
     /// What is new of a piece, if it follows on what was taken and the disk is not too far behind.
     fn take(&mut self, mut chunk: Chunk, inflight_max: u64) -> Option<Chunk> {
-        let waiting = self.taken - self.stored;
+        let waiting = self.taken - self.kept();
         let end = chunk.end();
         let gap = chunk.offset > self.taken;
         let follows = self.taken < end && (!gap || mutation::on(Mutation::PieceTakenAtAGap));
@@ -69,7 +75,7 @@ impl Receiving {
     }
 
     pub(crate) fn check(&self) {
-        assert!(self.stored <= self.taken, "nothing is stored that was not handed out");
+        assert!(self.kept() <= self.taken, "nothing is stored that was not handed out");
         assert!(self.taken <= self.id.length, "nothing is taken beyond the snapshot's end");
     }
 }
@@ -115,12 +121,12 @@ impl Core {
     fn take(&mut self, leader: MemberId, chunk: Chunk) {
         let Some(receiving) = &mut self.receiving else { return };
         receiving.term = self.term;
-        let (snapshot, stored) = (receiving.id, receiving.stored);
+        let (snapshot, stored) = (receiving.id, receiving.kept());
         match receiving.take(chunk, self.config.snapshot_inflight_bytes_max) {
             Some(chunk) => {
                 self.out.chunks.push(chunk);
                 if mutation::on(Mutation::StoredBeforeDurable) {
-                    receiving.stored = receiving.taken;
+                    receiving.stored = Some(receiving.taken);
                     if receiving.is_whole() {
                         self.install_received(leader);
                     }
@@ -174,16 +180,16 @@ impl Core {
 }
 
 impl Raft {
-    /// The driver has stored so much of a snapshot; 0: nothing, and it has to come anew.
-    pub(crate) fn stored(&mut self, snapshot: SnapshotId, stored: u64) {
+    /// The driver has stored so much of a snapshot; `None`: it has nothing, and must have it anew.
+    pub(crate) fn stored(&mut self, snapshot: SnapshotId, stored: Option<u64>) {
         let Some(receiving) = &mut self.core.receiving else { return };
         // A report of what was given up, and perhaps begun anew, says nothing.
-        if receiving.id != snapshot || stored > receiving.taken {
+        if receiving.id != snapshot || stored.is_some_and(|stored| stored > receiving.taken) {
             return;
         }
         receiving.stored = stored;
-        let whole = receiving.is_whole();
-        if stored == 0 && !whole {
+        let (whole, kept) = (receiving.is_whole(), receiving.kept());
+        if stored.is_none() {
             self.core.receiving = None;
             self.core.out.chunks.retain(|chunk| chunk.id() != snapshot);
         }
@@ -194,7 +200,7 @@ impl Raft {
             if whole {
                 self.core.install_received(leader);
             } else {
-                self.core.answer(leader, Body::Received { snapshot, stored });
+                self.core.answer(leader, Body::Received { snapshot, stored: kept });
             }
         }
     }

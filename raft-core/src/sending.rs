@@ -72,6 +72,10 @@ impl Sending {
 
     /// The follower has so much of a snapshot. Returns whether that changes anything.
     pub(crate) fn received(&mut self, snapshot: SnapshotId, has: u64) -> bool {
+        // One of no bytes has no next piece: its offer is repeated until it is installed.
+        if snapshot.length == 0 {
+            return false;
+        }
         match &mut self.state {
             State::Transfer { snapshot: under_way, stored, next } if *under_way == snapshot => {
                 if has == *stored {
@@ -203,6 +207,19 @@ mod tests {
         (0..3).for_each(|_| sending.tick(3, PIECES));
         assert_eq!(sending.next_piece(PIECES), Some((Some(id(5, 95)), 85)));
         assert_eq!(sending.next_piece(PIECES), None);
+    }
+
+    #[test]
+    fn a_snapshot_of_no_bytes_is_offered_until_it_is_installed() {
+        let mut sending = Sending::new(0);
+        for _ in 0..3 {
+            let offered = (0..50).any(|_| {
+                sending.tick(3, PIECES);
+                sending.next_piece(PIECES) == Some((None, 0))
+            });
+            assert!(offered);
+            assert!(!sending.received(id(5, 0), 0), "there is nothing to go on with");
+        }
     }
 
     #[test]

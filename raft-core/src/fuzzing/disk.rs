@@ -36,7 +36,7 @@ impl Snapshot {
     }
 
     /// The piece at `offset`, of so many bytes or up to the end.
-    fn piece(&self, offset: u64, bytes_max: u64) -> Chunk {
+    pub(crate) fn piece(&self, offset: u64, bytes_max: u64) -> Chunk {
         let SnapshotId { length, checksum, .. } = self.id();
         let end = length.min(offset + bytes_max);
         let range = [offset, end].map(|place| usize::try_from(place).expect("it is in memory"));
@@ -94,7 +94,7 @@ impl Disk {
 
     /// Keeps a piece of a snapshot; says which, and how much of it there is: nothing, if it is all
     /// there and not what its checksum says.
-    pub(crate) fn store(&mut self, chunk: &Chunk) -> (SnapshotId, u64) {
+    pub(crate) fn store(&mut self, chunk: &Chunk) -> (SnapshotId, Option<u64>) {
         if chunk.offset == 0 {
             let (meta, length, checksum) = (chunk.meta.clone(), chunk.length, chunk.checksum);
             self.partial = Some((Partial { meta, length, checksum, stored: 0 }, Vec::new()));
@@ -104,10 +104,10 @@ impl Disk {
         assert_eq!(partial.stored, chunk.offset, "pieces follow one another");
         data.extend(&chunk.data);
         partial.stored = chunk.end();
-        let kept = (partial.id(), partial.stored);
+        let kept = (partial.id(), Some(partial.stored));
         if partial.stored == partial.length && checksum(data) != partial.checksum {
             self.partial = None;
-            return (kept.0, 0);
+            return (kept.0, None);
         }
         kept
     }

@@ -110,13 +110,13 @@ impl Node {
     }
 
     /// So many of the pieces of a snapshot that wait become durable.
-    pub(super) fn store(&mut self, count: usize) -> Option<(SnapshotId, u64)> {
+    pub(super) fn store(&mut self, count: usize) -> Option<(SnapshotId, Option<u64>)> {
         let mut last = None;
         for _ in 0..count {
             let Some(chunk) = self.storing.pop_front() else { break };
             let (snapshot, stored) = self.durable.store(&chunk);
             last = Some((snapshot, stored));
-            if stored == 0 {
+            if stored.is_none() {
                 // With other bytes than it should have, the rest of it is void as well.
                 self.storing.retain(|chunk| chunk.id() != snapshot);
                 break;

@@ -260,7 +260,7 @@ impl Cluster {
         let member = self.members.get_mut(&node).expect("named by a checked command");
         let waiting = member.storing.drain(..).next().expect("looked at by the command");
         member.durable.partial = None;
-        self.turn(node, [Event::Stored { snapshot: waiting.id(), stored: 0 }]);
+        self.turn(node, [Event::Stored { snapshot: waiting.id(), stored: None }]);
     }
 
     /// Everything in flight arrives, and what follows from it, until nothing is in flight.
