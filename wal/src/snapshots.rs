@@ -89,7 +89,7 @@ impl Snapshots {
 
     /// What to run to store pieces of a snapshot. Each follows the one before it; one that begins
     /// at 0 takes the place of what was stored before. When the job has succeeded, what
-    /// [`stored`](Self::stored) says is durable. That is 0 if the snapshot can't be kept, for which
+    /// [`stored`](Self::stored) says is durable: nothing if the snapshot can't be kept, for which
     /// [`refused`](Self::refused) has the reason: it does not fit on the disk, all of it does not
     /// match its checksum, or there is a newer one meanwhile. Later pieces of it are then passed
     /// over until it is begun anew.
@@ -113,9 +113,9 @@ impl Snapshots {
     }
 
     /// What to tell the core when a store job has succeeded: how many bytes of which snapshot are
-    /// stored. `None` if nothing has arrived since the last finish, or while a job runs.
+    /// stored, or that it was given up. `None` if nothing has arrived since the last finish, or while a job runs.
     #[must_use]
-    pub fn stored(&self) -> Option<(SnapshotId, u64)> {
+    pub fn stored(&self) -> Option<(SnapshotId, Option<u64>)> {
         lock(&self.shared).transfer.stored()
     }
 

@@ -132,6 +132,7 @@ fn ask_again(cluster: &mut Cluster, second: usize, voter: usize, first: usize) {
     cluster.wait(second, 16);
     cluster.wait(voter, 15);
     while term(cluster, second) < term(cluster, first) {
+        cluster.acknowledge(second);
         cluster.hurry(second);
     }
     cluster.lose_all();

@@ -130,11 +130,14 @@ impl Transfer {
     }
 
     /// How much is stored of which snapshot: nothing of one that was given up.
-    pub(super) fn stored(&self) -> Option<(SnapshotId, u64)> {
+    pub(super) fn stored(&self) -> Option<(SnapshotId, Option<u64>)> {
         match self {
             Self::None | Self::Away => None,
-            Self::UnderWay(receiving) => Some((receiving.partial.id(), receiving.partial.stored)),
-            Self::GivenUp { id, .. } => Some((*id, 0)),
+            Self::UnderWay(receiving) => {
+                let partial = &receiving.partial;
+                Some((partial.id(), Some(partial.stored)))
+            }
+            Self::GivenUp { id, .. } => Some((*id, None)),
         }
     }
 }

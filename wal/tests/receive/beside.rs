@@ -51,12 +51,12 @@ fn a_save_at_any_step_of_a_transfer_leaves_it_alone_or_ends_it_if_it_is_newer() 
             let kept = if other < 7 {
                 assert_eq!(
                     (snapshots.stored(), snapshots.refused()),
-                    (Some((arriving.id(), 3000)), None)
+                    (Some((arriving.id(), Some(3000))), None)
                 );
                 snapshots.finish_job(arriving.meta.last)().expect("finished");
                 vec![file_name("snapshot", &snapshot(other, 300)), file_name("snapshot", &arriving)]
             } else {
-                assert_eq!(snapshots.stored(), Some((arriving.id(), 0)), "step {step}");
+                assert_eq!(snapshots.stored(), Some((arriving.id(), None)), "step {step}");
                 let why = snapshots.refused().expect("a reason");
                 assert!(why.contains(&format!("up to entry {other} already")), "{why}");
                 vec![file_name("snapshot", &snapshot(other, 300))]
@@ -70,7 +70,7 @@ fn a_save_at_any_step_of_a_transfer_leaves_it_alone_or_ends_it_if_it_is_newer() 
 #[test]
 fn pieces_that_are_stored_while_a_save_writes_are_kept_unless_it_is_newer() {
     let arriving = snapshot(7, 3000);
-    for (other, kept) in [(5, 3000), (9, 0)] {
+    for (other, kept) in [(5, Some(3000)), (9, None)] {
         // The save creates, writes and syncs its file, and then takes the lock.
         for step in 0..3 {
             let (disk, slot) = disk_with_slot();
@@ -102,7 +102,7 @@ fn saves_and_transfers_on_two_threads_end_with_the_newest_two_of_both() {
                 for piece in pieces(&arriving, 0, 100) {
                     snapshots.store_job(vec![piece])().expect("stored");
                 }
-                assert_eq!(snapshots.stored(), Some((arriving.id(), 300)));
+                assert_eq!(snapshots.stored(), Some((arriving.id(), Some(300))));
                 snapshots.finish_job(arriving.meta.last)().expect("finished");
                 assert_eq!(snapshots.received(), Some(arriving));
             }

@@ -24,14 +24,14 @@ fn transfer(
     said: &mut Said,
 ) -> Result<(), std::io::Error> {
     let stored = snapshots.stored().filter(|(id, _)| *id == snapshot.id());
-    let pieces = pieces(snapshot, stored.map_or(0, |(_, stored)| stored), 700);
+    let pieces = pieces(snapshot, stored.and_then(|(_, stored)| stored).unwrap_or(0), 700);
     let mut pieces = pieces.into_iter().peekable();
     while pieces.peek().is_some() {
         let count = usize::try_from(1 + random.below(2)).expect("small");
         snapshots.store_job(pieces.by_ref().take(count).collect())()?;
         let (id, stored) = snapshots.stored().expect("just stored");
         assert_eq!((id, snapshots.refused()), (snapshot.id(), None));
-        *said = Said::Stored(stored);
+        *said = Said::Stored(stored.expect("it was not given up"));
     }
     snapshots.finish_job(snapshot.meta.last)()?;
     *said = Said::Finished;

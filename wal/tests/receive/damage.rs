@@ -55,7 +55,7 @@ fn with_both_slots_damaged_the_transfer_is_begun_anew() {
     assert_eq!((none, snapshots.stored()), (None, None));
     assert_eq!(disk.attach().list().expect("listed"), [""; 0]);
     snapshots.store_job(pieces(&snapshot, 0, 1000))().expect("stored");
-    assert_eq!(snapshots.stored(), Some((snapshot.id(), 3000)));
+    assert_eq!(snapshots.stored(), Some((snapshot.id(), Some(3000))));
 }
 
 #[test]
