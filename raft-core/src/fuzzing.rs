@@ -8,6 +8,8 @@
 mod by_hand;
 mod cluster;
 mod disk;
+mod forge;
+mod forged;
 #[cfg(test)]
 mod known_bugs;
 #[cfg(test)]
@@ -19,6 +21,7 @@ mod outcome;
 mod scenarios;
 
 use cluster::Cluster;
+pub use forged::{Forged, fuzz_forged};
 pub use outcome::Outcome;
 
 /// Runs the schedule that `data` encodes, two bytes a step: what, and to whom or which.
@@ -82,7 +85,8 @@ mod tests {
             total += fuzz_events(&std::fs::read(file.unwrap().path()).unwrap());
             schedules += 1;
         }
-        assert!(schedules >= 12, "{schedules} kept schedules");
+        assert!(schedules >= 16, "{schedules} kept schedules");
+        assert!(total.wiped > 0 && total.returned > 0 && total.resumed > 0, "{total:?}");
         assert!(total.committed > 100 && total.leaders > 10 && total.crashes > 10, "{total:?}");
     }
 

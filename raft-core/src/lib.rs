@@ -84,7 +84,7 @@ pub use config::{Config, ConfigError, Restored, Switch};
 pub use configuration::{Configuration, ConfigurationError, Leave, Member, Standing};
 pub use entry::{Entry, EntryKind};
 #[cfg(any(test, feature = "fuzzing"))]
-pub use fuzzing::{Outcome, fuzz_events};
+pub use fuzzing::{Forged, Outcome, fuzz_events, fuzz_forged};
 pub use message::{Ballot, Body, Cause, Message};
 pub use raft::{Event, Raft};
 pub use ready::{Fate, LogStart, Outbound, Persist, Ready};
