@@ -295,6 +295,11 @@ mod tests {
         ] {
             assert_eq!(three().change(steps, Leave::Automatic), Err(expected), "{steps:?}");
         }
+        let most = Configuration::new((1..=255).map(member));
+        let one_more = [Step::Learner(member(256))];
+        assert_eq!(most.change(&one_more, Leave::Automatic), Err(ChangeError::TooMany));
+        let one_less = Configuration::new((1..=254).map(member));
+        assert!(one_less.change(&one_more, Leave::Automatic).is_ok());
         assert_eq!(three().left(), Err(ChangeError::NotJoint));
         assert!(ChangeError::Moved(Index(7)).to_string().contains("index 7"));
     }

@@ -314,8 +314,10 @@ mod tests {
         #[test]
         fn a_sound_configuration_survives_its_bytes_and_no_other_does(
             members in proptest::collection::vec(member(), 0..9),
+            asked in any::<bool>(),
         ) {
-            let configuration = Configuration::with_standings(members);
+            let leave = if asked { Leave::Asked } else { Leave::Automatic };
+            let configuration = Configuration { leave, ..Configuration::with_standings(members) };
             let decoded = Configuration::decode(configuration.encode());
             if configuration.is_sound() {
                 prop_assert_eq!(decoded, Ok(configuration));
@@ -334,11 +336,69 @@ mod tests {
         }
     }
 
+    fn of(standings: &[Standing], info_bytes: usize) -> Configuration {
+        let member = |(node, standing): (u64, &Standing)| {
+            let id = MemberId::new(NodeId(node), Incarnation(1));
+            (Member { id, info: std::vec![0; info_bytes].into() }, *standing)
+        };
+        Configuration::with_standings((1..).zip(standings).map(member))
+    }
+
+    #[test]
+    fn both_halves_must_have_a_voter() {
+        use Standing::{Demoted, Incoming, Joining, Learner, Outgoing, Voter};
+        for (standings, sound) in [
+            (&[Voter][..], true),
+            (&[Incoming, Outgoing], true),
+            (&[Incoming, Demoted], true),
+            (&[], true),
+            (&[Incoming], false),
+            (&[Outgoing], false),
+            (&[Demoted, Learner], false),
+            (&[Learner, Joining], false),
+        ] {
+            let decoded = Configuration::decode(of(standings, 0).encode());
+            assert_eq!(decoded.is_ok(), sound, "{standings:?}");
+        }
+    }
+
+    #[test]
+    fn whoever_votes_in_one_half_is_a_voter() {
+        use Standing::{Demoted, Incoming, Joining, Learner, Outgoing, Voter};
+        let joint = of(&[Voter, Incoming, Outgoing, Demoted, Learner, Joining], 0);
+        let id = |node| MemberId::new(NodeId(node), Incarnation(1));
+        assert_eq!(joint.voters().map(|member| member.id.node.0).collect::<Vec<_>>(), [1, 2, 3, 4]);
+        let voters = (1..=6).filter(|node| joint.is_voter(id(*node)));
+        assert_eq!(voters.collect::<Vec<_>>(), [1, 2, 3, 4]);
+        assert_eq!(joint.member(NodeId(5)).map(|member| member.id), Some(id(5)));
+        assert_eq!(joint.member(NodeId(7)), None);
+        assert!(!joint.is_voter(MemberId::new(NodeId(1), Incarnation(2))), "another one");
+    }
+
+    #[test]
+    fn the_limits_are_part_of_the_format() {
+        let most = of(&[Standing::Voter; Configuration::MEMBERS_MAX], 0);
+        assert_eq!(Configuration::decode(most.encode()), Ok(most.clone()));
+        let mut one_more = most.encode().to_vec();
+        one_more[2..4].copy_from_slice(&256_u16.to_le_bytes());
+        one_more.extend([&256_u64.to_le_bytes()[..], &[0; 8 + 1 + 4]].concat());
+        assert_eq!(Configuration::decode(one_more.into()), Err(ConfigurationError::Malformed));
+
+        let longest = of(&[Standing::Voter], Configuration::INFO_BYTES_MAX);
+        assert_eq!(Configuration::decode(longest.encode()), Ok(longest.clone()));
+        let mut longer = longest.encode().to_vec();
+        longer[21..25].copy_from_slice(&4097_u32.to_le_bytes());
+        longer.push(0);
+        assert_eq!(Configuration::decode(longer.into()), Err(ConfigurationError::Malformed));
+    }
+
     #[test]
     fn another_version_is_named() {
         assert_eq!(
             Configuration::decode(Bytes::from_static(&[2, 0, 0, 0])),
             Err(ConfigurationError::Version(2))
         );
+        let told = std::string::ToString::to_string(&ConfigurationError::Version(2));
+        assert_eq!(told, "configuration of format version 2, this build reads 1");
     }
 }

@@ -87,3 +87,62 @@ impl Membership {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::configuration::Member;
+    use crate::types::{EntryId, Incarnation, MemberId, NodeId, Term};
+    use bytes::Bytes;
+
+    fn voters(count: u64) -> Configuration {
+        let id = |node| MemberId::new(NodeId(node), Incarnation(node));
+        Configuration::new((1..=count).map(|node| Member { id: id(node), info: Bytes::new() }))
+    }
+
+    /// A snapshot up to 9 with a configuration of 5, and three in the log: one from before.
+    fn restored() -> Membership {
+        let snapshot = SnapshotMeta {
+            last: EntryId::new(Term(1), Index(9)),
+            configuration: voters(1),
+            configuration_index: Index(5),
+            ..SnapshotMeta::default()
+        };
+        let later = [5, 7, 12].map(|index| (Index(index), voters(index)));
+        Membership::restore(&snapshot, later.into())
+    }
+
+    #[test]
+    fn what_the_snapshot_knows_is_not_taken_from_the_log() {
+        let membership = restored();
+        membership.check(Index(12));
+        assert_eq!(membership.at(Index(5)), &(Index(5), voters(1)));
+        assert_eq!(membership.at(Index(11)).0, Index(7));
+        assert_eq!((membership.set_at(), membership.current()), (Index(12), &voters(12)));
+    }
+
+    #[test]
+    fn a_compaction_keeps_the_configuration_in_force_at_the_logs_start() {
+        for (to, kept) in [(6, 3), (7, 2), (11, 2), (12, 1), (13, 1)] {
+            let mut membership = restored();
+            membership.compact(Index(to));
+            assert_eq!(membership.configurations.len(), kept, "up to {to}");
+            assert_eq!(membership.at(Index(to)), restored().at(Index(to)));
+        }
+    }
+
+    #[test]
+    fn a_truncation_brings_the_one_before_back_and_never_takes_the_last() {
+        for (from, set_at) in [(13, 12), (12, 7), (8, 7), (7, 5), (1, 5)] {
+            let mut membership = restored();
+            membership.truncate(Index(from));
+            assert_eq!(membership.set_at(), Index(set_at), "from {from} on");
+        }
+    }
+
+    #[test]
+    #[should_panic(expected = "a configuration is an entry of the log")]
+    fn a_configuration_beyond_the_log_is_noticed() {
+        restored().check(Index(11));
+    }
+}

@@ -282,6 +282,42 @@ mod tests {
     }
 
     #[test]
+    fn the_window_is_as_wide_as_it_says_in_appends_and_in_bytes() {
+        let mut follower = progress(5);
+        follower.appended(Index(4), Index(0));
+        assert!(!follower.must_ask(), "nothing is amiss");
+        follower.sent(Index(5), 49, Index(0));
+        assert!(follower.may_send(WINDOW));
+        follower.sent(Index(6), 1, Index(0));
+        assert!(!follower.may_send(Window { appends_max: 3, bytes_max: 50 }), "in bytes");
+        assert!(follower.may_send(Window { appends_max: 3, bytes_max: 51 }));
+        follower.appended(Index(5), Index(0));
+        assert!(follower.may_send(WINDOW), "what is answered is under way no more");
+        follower.appended(Index(6), Index(0));
+        assert!(
+            follower.may_send(Window { appends_max: 1, bytes_max: 0 }),
+            "one is always allowed"
+        );
+        assert_eq!(follower.window_end(Index(20), 4), Index(10));
+        assert_eq!(follower.window_end(Index(8), 4), Index(8));
+    }
+
+    #[test]
+    fn one_that_answers_heartbeats_alone_is_asked_what_it_has() {
+        let mut follower = progress(5);
+        follower.appended(Index(4), Index(0));
+        follower.ask_again();
+        assert!(!follower.must_ask(), "nothing is under way");
+        follower.sent(Index(6), 60, Index(0));
+        assert!(!follower.may_send(WINDOW));
+        follower.ask_again();
+        assert!(follower.must_ask() && follower.may_send(WINDOW), "however full the window is");
+        assert_eq!(follower.window_end(Index(20), 4), Index(6), "with nothing in it");
+        follower.sent(Index(6), 0, Index(0));
+        assert!(!follower.must_ask(), "once");
+    }
+
+    #[test]
     fn a_refusal_steps_back_to_the_hint_but_never_below_what_matches() {
         let mut follower = progress(9);
         follower.sent(Index(9), Index(0), 0);
