@@ -282,38 +282,35 @@ mod tests {
     }
 
     #[test]
-    fn the_window_is_as_wide_as_it_says_in_appends_and_in_bytes() {
-        let mut follower = progress(5);
-        follower.appended(Index(4), Index(0));
+    fn the_window_is_as_wide_as_it_says() {
+        let mut follower = progress(12);
+        follower.appended(Index(11), Index(0));
         assert!(!follower.must_ask(), "nothing is amiss");
-        follower.sent(Index(5), 49, Index(0));
-        assert!(follower.may_send(WINDOW));
-        follower.sent(Index(6), 1, Index(0));
-        assert!(!follower.may_send(Window { appends_max: 3, bytes_max: 50 }), "in bytes");
-        assert!(follower.may_send(Window { appends_max: 3, bytes_max: 51 }));
-        follower.appended(Index(5), Index(0));
-        assert!(follower.may_send(WINDOW), "what is answered is under way no more");
-        follower.appended(Index(6), Index(0));
-        assert!(
-            follower.may_send(Window { appends_max: 1, bytes_max: 0 }),
-            "one is always allowed"
-        );
-        assert_eq!(follower.window_end(Index(20), 4), Index(10));
-        assert_eq!(follower.window_end(Index(8), 4), Index(8));
+        follower.sent(Index(12), Index(0), 1);
+        let end = |window| follower.window_end(Index(20), window, &weights()).0;
+        assert_eq!(end(Window { bytes_max: 40, ..WINDOW }), 15, "three more beside the first");
+        assert_eq!(end(Window { bytes_max: 19, ..WINDOW }), 12, "none more");
+        assert_eq!(end(Window { entries_max: 2, ..WINDOW }), 14);
+        assert_eq!(follower.window_end(Index(13), WINDOW, &weights()), Index(13));
+        assert!(!follower.may_send(Window { appends_max: 1, ..WINDOW }));
+        assert!(follower.may_send(Window { appends_max: 2, ..WINDOW }));
+        follower.appended(Index(12), Index(0));
+        assert!(follower.may_send(Window { appends_max: 1, ..WINDOW }), "it is answered");
     }
 
     #[test]
     fn one_that_answers_heartbeats_alone_is_asked_what_it_has() {
         let mut follower = progress(5);
         follower.appended(Index(4), Index(0));
-        follower.ask_again();
+        follower.heartbeat_answered(1);
         assert!(!follower.must_ask(), "nothing is under way");
-        follower.sent(Index(6), 60, Index(0));
+        follower.sent(Index(5), Index(0), 1);
+        follower.sent(Index(6), Index(0), 1);
         assert!(!follower.may_send(WINDOW));
-        follower.ask_again();
+        follower.heartbeat_answered(2);
         assert!(follower.must_ask() && follower.may_send(WINDOW), "however full the window is");
-        assert_eq!(follower.window_end(Index(20), 4), Index(6), "with nothing in it");
-        follower.sent(Index(6), 0, Index(0));
+        assert_eq!(window_end(&follower), Some(6), "with nothing in it");
+        follower.sent(Index(6), Index(0), 2);
         assert!(!follower.must_ask(), "once");
     }
 

@@ -15,7 +15,7 @@ use std::vec::Vec;
 
 /// How many kinds of messages there are.
 #[cfg(test)]
-pub(super) const KINDS: usize = 16;
+pub(super) const KINDS: usize = 17;
 
 /// What a message is.
 pub(super) const fn kind(body: &Body) -> &'static str {
@@ -27,6 +27,7 @@ pub(super) const fn kind(body: &Body) -> &'static str {
         Body::Append { .. } => "append",
         Body::Appended { .. } => "appended",
         Body::Rejected { .. } => "rejected",
+        Body::Committed { .. } => "committed",
         Body::Heartbeat { .. } => "heartbeat",
         Body::HeartbeatAck { .. } => "heartbeat-ack",
         Body::TimeoutNow => "timeout-now",
@@ -141,7 +142,7 @@ impl<'a> Forge<'a> {
     fn body(&mut self, status: &Status, term: Term, to: &Node, other: &Node) -> Body {
         let boot = Boot(self.number(to.boots));
         let number = RequestNumber(self.number(3));
-        match self.byte() % 22 {
+        match self.byte() % 23 {
             0 => Body::PreVote { last: self.id(status, term) },
             1 => Body::PreVoted(self.ballot()),
             2 => Body::Vote { last: self.id(status, term), cause: self.cause() },
@@ -158,6 +159,7 @@ impl<'a> Forge<'a> {
             18 => Body::Proposed { boot, number, appended: self.maybe(|f| f.id(status, term)) },
             19 => Body::Read { boot, number },
             20 => Body::ReadAt { boot, number, index: self.maybe(|f| f.index(status)) },
+            21 => Body::Committed { commit: self.index(status) },
             _ => Body::Appended { matched: status.last.index },
         }
     }
