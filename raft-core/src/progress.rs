@@ -286,6 +286,7 @@ mod tests {
         let mut follower = progress(12);
         follower.appended(Index(11), Index(0));
         assert!(!follower.must_ask(), "nothing is amiss");
+        assert!(!follower.appended(Index(11), Index(0)), "no news");
         follower.sent(Index(12), Index(0), 1);
         let end = |window| follower.window_end(Index(20), window, &weights()).0;
         assert_eq!(end(Window { bytes_max: 40, ..WINDOW }), 15, "three more beside the first");

@@ -205,3 +205,172 @@ impl Raft {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::entry::{Entry, EntryKind};
+    use crate::types::{Boot, EntryId, Incarnation, Index, LogTime, NodeId};
+    use crate::{Config, Configuration, Event, Member, Message, Ready, Restored};
+    use bytes::Bytes;
+
+    fn id(node: u64) -> MemberId {
+        MemberId::new(NodeId(node), Incarnation(node))
+    }
+
+    fn configuration() -> Configuration {
+        Configuration::new((1..=3).map(|node| Member { id: id(node), info: Bytes::new() }))
+    }
+
+    fn say(raft: &mut Raft, body: Body) {
+        let (from, to, term) = (id(2), id(1), Term(5));
+        raft.handle(Event::Message(Message { from, to, term, body }));
+    }
+
+    /// A follower of 2 with the entries 1 to 4, of which it knows only the first to be committed.
+    fn follower() -> Raft {
+        let config = Config { snapshot_inflight_bytes_max: 4, ..Config::new(id(1), Boot(1), 1) };
+        let mut raft = Raft::new(config, Restored::default()).unwrap();
+        raft.handle(Event::Form(configuration()));
+        append(&mut raft, 1, 4, 1);
+        _ = done(&mut raft);
+        raft
+    }
+
+    /// Entries of term 3 after `prev` up to `last` arrive from the leader of term 5.
+    fn append(raft: &mut Raft, prev: u64, last: u64, commit: u64) {
+        let at = |index| EntryId::new(Term(if index == 1 { 1 } else { 3 }), Index(index));
+        let data = Bytes::new();
+        let entry = |index| Entry {
+            id: at(index),
+            time: LogTime(0),
+            kind: EntryKind::Command,
+            data: data.clone(),
+        };
+        let entries = (prev + 1..=last).map(entry).collect();
+        say(raft, Body::Append { prev: at(prev), entries, commit: Index(commit) });
+    }
+
+    /// What it asks for now; its writes are durable at once.
+    fn done(raft: &mut Raft) -> Ready {
+        let ready = raft.ready();
+        if let Some(persist) = &ready.persist {
+            raft.handle(Event::Persisted(persist.number));
+        }
+        ready
+    }
+
+    fn chunk(last: u64, length: u64, offset: u64, bytes: usize) -> Chunk {
+        let meta = SnapshotMeta {
+            last: EntryId::new(Term(3), Index(last)),
+            configuration: configuration(),
+            configuration_index: Index(1),
+            ..SnapshotMeta::default()
+        };
+        let data = alloc::vec![7; bytes].into();
+        Chunk { meta, length, checksum: 1, offset, data }
+    }
+
+    fn piece(raft: &mut Raft, piece: Chunk) {
+        say(raft, Body::Snapshot(piece.into()));
+    }
+
+    fn stored(raft: &mut Raft, of: &Chunk, stored: Option<u64>) {
+        raft.handle(Event::Stored { snapshot: of.id(), stored });
+    }
+
+    #[test]
+    fn only_what_is_new_of_a_piece_is_taken_and_no_more_than_the_disk_may_have_in_hand() {
+        let mut receiving = Receiving::begin(&chunk(9, 100, 0, 0), Term(5));
+        let mut take = |offset, bytes| {
+            let taken = receiving.take(chunk(9, 100, offset, bytes), 10);
+            taken.map(|chunk| (chunk.offset, chunk.end()))
+        };
+        assert_eq!(take(0, 20), Some((0, 20)), "the first may be larger");
+        assert_eq!(take(0, 20), None, "there is nothing new in it");
+        assert_eq!(take(20, 1), None, "20 bytes wait");
+        receiving.stored = Some(16);
+        let mut take = |offset, bytes| {
+            let taken = receiving.take(chunk(9, 100, offset, bytes), 10);
+            taken.map(|chunk| (chunk.offset, chunk.end()))
+        };
+        assert_eq!(take(18, 9), None, "11 would wait");
+        assert_eq!(take(18, 8), Some((20, 26)));
+        assert_eq!(take(27, 1), None, "a gap");
+    }
+
+    #[test]
+    fn a_log_that_matches_takes_nothing_and_forgets_what_has_arrived() {
+        let mut raft = follower();
+        piece(&mut raft, chunk(9, 8, 0, 4));
+        assert_eq!(done(&mut raft).chunks.len(), 1);
+        append(&mut raft, 4, 9, 1);
+        piece(&mut raft, chunk(9, 8, 0, 4));
+        let ready = done(&mut raft);
+        assert_eq!((ready.chunks.len(), raft.status().committed), (0, Index(9)));
+        let then = ready.persist.map(|persist| persist.then).unwrap_or_default();
+        assert_eq!(then.last().map(|m| m.body.clone()), Some(Body::Appended { matched: Index(9) }));
+        assert_eq!(raft.core.receiving, None);
+    }
+
+    #[test]
+    fn a_log_that_caught_up_while_it_was_stored_is_kept() {
+        // It holds the snapshot's last entry; the second time it knows that to be committed.
+        for (commit, committed) in [(1, 9), (11, 11)] {
+            let mut raft = follower();
+            let whole = chunk(9, 4, 0, 4);
+            piece(&mut raft, whole.clone());
+            append(&mut raft, 4, 12, commit);
+            _ = done(&mut raft);
+            stored(&mut raft, &whole, Some(4));
+            let persist = done(&mut raft).persist.expect("an answer");
+            assert_eq!((persist.snapshot, persist.compact), (None, None));
+            let status = raft.status();
+            assert_eq!((status.last.index, status.committed), (Index(12), Index(committed)));
+        }
+    }
+
+    #[test]
+    fn one_that_was_whole_without_a_leader_is_installed_when_the_next_one_speaks() {
+        let mut raft = follower();
+        let whole = chunk(9, 4, 0, 4);
+        piece(&mut raft, whole.clone());
+        _ = done(&mut raft);
+        for now in 0..60 {
+            raft.handle(Event::Tick { now });
+        }
+        assert_eq!(raft.leader(), None);
+        stored(&mut raft, &whole, Some(4));
+        assert_eq!(raft.status().start, EntryId::ZERO);
+        piece(&mut raft, whole);
+        assert_eq!(raft.status().start.index, Index(9));
+    }
+
+    #[test]
+    fn a_report_of_another_snapshot_or_of_more_than_was_handed_out_says_nothing() {
+        let mut raft = follower();
+        let (first, other) = (chunk(9, 8, 0, 4), chunk(8, 8, 0, 4));
+        piece(&mut raft, first.clone());
+        _ = done(&mut raft);
+        stored(&mut raft, &other, Some(4));
+        stored(&mut raft, &first, Some(8));
+        assert!(done(&mut raft).is_empty());
+        assert_eq!(raft.status().start, EntryId::ZERO);
+        stored(&mut raft, &other, None);
+        stored(&mut raft, &first, Some(4));
+        assert_eq!(done(&mut raft).send.len(), 1, "and this is answered");
+    }
+
+    #[test]
+    fn what_was_not_handed_out_of_what_could_not_be_kept_never_is() {
+        let mut raft = follower();
+        raft.core.config.snapshot_inflight_bytes_max = 100;
+        piece(&mut raft, chunk(9, 8, 0, 4));
+        _ = done(&mut raft);
+        piece(&mut raft, chunk(9, 8, 4, 2));
+        stored(&mut raft, &chunk(9, 8, 0, 4), None);
+        assert_eq!(done(&mut raft).chunks, []);
+        piece(&mut raft, chunk(9, 8, 0, 4));
+        assert_eq!(done(&mut raft).chunks.len(), 1, "it comes anew");
+    }
+}
