@@ -32,6 +32,7 @@ impl Raft {
             since: self.core.now,
             transfer: None,
             lease: Lease::default(),
+            stirred: true,
         };
         self.become_role(Role::Leader(leader));
         self.core.receiving = None;
@@ -46,7 +47,15 @@ impl Raft {
         let time = LogTime(leader.time_base.0.saturating_add(led)).max(self.core.log.last_time());
         let id = EntryId::new(self.core.term, self.core.log.last().index.next());
         self.core.append_entry(Entry { id, time, kind, data });
+        self.stir();
         id
+    }
+
+    /// Something happened that may have something sent to followers.
+    pub(crate) const fn stir(&mut self) {
+        if let Role::Leader(leader) = &mut self.role {
+            leader.stirred = true;
+        }
     }
 
     pub(crate) fn tick_leader(&mut self) {
@@ -55,6 +64,7 @@ impl Raft {
         let pieces = self.core.config.pieces();
         for sending in leader.followers.values_mut().filter_map(Progress::sending_mut) {
             sending.tick(election_ticks, pieces);
+            leader.stirred = true;
         }
         self.compact_deferred();
         self.tick_transfer();
@@ -108,8 +118,8 @@ impl Raft {
         self.confirm_reads();
     }
 
-    /// Serves the reads of every round that a majority has answered.
-    fn confirm_reads(&mut self) {
+    /// Serves the reads of every round that a majority has answered, and extends the lease.
+    pub(crate) fn confirm_reads(&mut self) {
         let Role::Leader(leader) = &mut self.role else { return };
         let own = leader.round;
         let confirmed = quorum::reached(self.core.membership.current(), |node| {
@@ -188,8 +198,14 @@ impl Raft {
         }
         let Some(progress) = self.progress(from) else { return };
         progress.active = true;
-        progress.heartbeat_answered(round);
-        self.confirm_reads();
+        let asks = progress.heartbeat_answered(round);
+        if let Role::Leader(leader) = &mut self.role {
+            leader.stirred |= asks;
+            // The lease is looked after when it is asked for.
+            if leader.reads.is_confirming() {
+                self.confirm_reads();
+            }
+        }
     }
 
     /// The follower has so much of a snapshot: it is sent what comes next.
@@ -219,6 +235,9 @@ impl Raft {
             self.heartbeat();
         }
         let Role::Leader(leader) = &mut self.role else { return };
+        if !core::mem::replace(&mut leader.stirred, false) {
+            return;
+        }
         for progress in leader.followers.values_mut() {
             while self.core.send_append(progress, leader.round) {}
         }

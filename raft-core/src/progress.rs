@@ -169,17 +169,18 @@ impl Progress {
     }
 
     /// A heartbeat was answered: what was sent before it and is not answered may have been lost, so
-    /// ask again.
-    pub(crate) fn heartbeat_answered(&mut self, round: u64) {
+    /// ask again. Returns whether there is something to ask.
+    pub(crate) fn heartbeat_answered(&mut self, round: u64) -> bool {
         self.round = self.round.max(round);
         if round <= self.sent_in {
-            return;
+            return false;
         }
         match &mut self.state {
             State::Probe { asked } => *asked = false,
             State::Replicate { inflight, nudge } => *nudge = !inflight.is_empty(),
             State::Snapshot(_) => {}
         }
+        self.must_ask()
     }
 
     /// The log no longer reaches back to it. `appended_bytes` is what the leader has taken on.

@@ -70,39 +70,58 @@ fn tally_half(voters: impl Iterator<Item = NodeId>, votes: &BTreeMap<NodeId, boo
 
 /// The highest number that a majority of the voters has reached, of each half; 0 without voters.
 pub fn reached(configuration: &Configuration, mut reached_by: impl FnMut(NodeId) -> u64) -> u64 {
-    let new = reached_half(configuration.new_voters(), &mut reached_by);
-    if !configuration.is_joint() {
-        return new;
+    let (mut new, mut old, mut union) = (Half::default(), Half::default(), Half::default());
+    // Asked on every acknowledgement: one pass, whether it is joint or not.
+    for (node, (_, standing)) in &configuration.members {
+        if standing.votes() || standing.voted() {
+            let reached = reached_by(*node);
+            if standing.votes() {
+                new.push(reached);
+            }
+            if standing.voted() {
+                old.push(reached);
+            }
+            if mutation::on(Mutation::JointQuorumOverTheUnion) {
+                union.push(reached);
+            }
+        }
     }
     if mutation::on(Mutation::JointQuorumOverTheUnion) {
-        let union = configuration.voters().map(|member| member.id.node);
-        return reached_half(union, &mut reached_by);
+        return union.reached();
     }
-    new.min(reached_half(configuration.old_voters(), &mut reached_by))
+    // Of one that is not joint the halves are the same.
+    new.reached().min(old.reached())
 }
 
-fn reached_half(
-    voters: impl Iterator<Item = NodeId>,
-    reached_by: &mut impl FnMut(NodeId) -> u64,
-) -> u64 {
-    // Few clusters have more voters than this, and they need no allocation.
-    let mut few = [0; 8];
-    let mut many = Vec::new();
-    let mut count = 0;
-    for reached in voters.map(reached_by) {
-        match few.get_mut(count) {
+/// What the voters of one half have reached.
+#[derive(Default)]
+struct Half {
+    /// Few clusters have more voters than this, and they need no allocation.
+    few: [u64; 8],
+    many: Vec<u64>,
+    count: usize,
+}
+
+impl Half {
+    fn push(&mut self, reached: u64) {
+        match self.few.get_mut(self.count) {
             Some(place) => *place = reached,
-            None if many.is_empty() => {
-                many.extend(few);
-                many.push(reached);
+            None => {
+                if self.many.is_empty() {
+                    self.many.extend(self.few);
+                }
+                self.many.push(reached);
             }
-            None => many.push(reached),
         }
-        count += 1;
+        self.count += 1;
     }
-    let each = if many.is_empty() { &mut few[..count] } else { &mut many[..] };
-    each.sort_unstable_by(|a, b| b.cmp(a));
-    each.get(majority(count) - 1).copied().unwrap_or(0)
+
+    fn reached(&mut self) -> u64 {
+        let few = &mut self.few[..self.count.min(8)];
+        let each = if self.many.is_empty() { few } else { &mut self.many[..] };
+        each.sort_unstable_by(|a, b| b.cmp(a));
+        each.get(majority(self.count) - 1).copied().unwrap_or(0)
+    }
 }
 
 /// The highest index that a majority of the voters holds durably.

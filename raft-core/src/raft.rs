@@ -218,6 +218,10 @@ impl Raft {
     /// # Panics
     /// When an own invariant is broken, or the driver breaks the contract.
     pub fn handle(&mut self, event: Event) {
+        // Ticks and messages say themselves whether they stir.
+        if !matches!(event, Event::Tick { .. } | Event::Message(_)) {
+            self.stir();
+        }
         match event {
             Event::Tick { now } => self.tick(now),
             Event::Message(message) => self.message(message),
@@ -313,6 +317,9 @@ impl Raft {
     /// What each role does with each message of its own term, or with a pre-vote of any.
     fn dispatch(&mut self, message: Message) {
         let Message { from, term, body, .. } = message;
+        if !matches!(body, Body::HeartbeatAck { .. }) {
+            self.stir();
+        }
         match (&mut self.role, body) {
             (Role::Candidate(_), Body::PreVoted(ballot))
                 if mutation::on(Mutation::PreVoteCountsAsVote) =>

@@ -48,6 +48,11 @@ impl ReadQueue {
         }
     }
 
+    /// Whether reads wait for a round to be confirmed.
+    pub(crate) fn is_confirming(&self) -> bool {
+        !self.confirming.is_empty()
+    }
+
     /// A majority answered round `number` or a later one: these reads may be served.
     pub(crate) fn confirmed(&mut self, number: u64) -> Vec<(Reader, Index)> {
         let mut served = Vec::new();

@@ -51,6 +51,7 @@ impl Raft {
 
     /// A read that the lease answers, or one that asks for a round.
     pub(crate) fn read_by_lease(&mut self, number: RequestNumber, now: u64) {
+        self.confirm_reads();
         match self.leased_index(now) {
             Some(index) => self.core.out.reads.push((number, Some(index))),
             None => self.read(number),

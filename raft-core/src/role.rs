@@ -49,6 +49,9 @@ pub(crate) struct Leader {
     /// To whom leadership is being handed over.
     pub(crate) transfer: Option<Transfer>,
     pub(crate) lease: Lease,
+    /// Whether anything happened since the last turn that may have something sent to followers: an
+    /// idle leader need not look at each of them on every tick.
+    pub(crate) stirred: bool,
 }
 
 /// A hand-over under way. Proposals are refused meanwhile, so that it comes to an end.
