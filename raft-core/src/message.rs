@@ -129,6 +129,32 @@ pub enum Body {
     },
 }
 
+impl Body {
+    /// What kind of message it is, in a word.
+    #[must_use]
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::PreVote { .. } => "pre-vote",
+            Self::PreVoted(_) => "pre-voted",
+            Self::Vote { .. } => "vote",
+            Self::Voted(_) => "voted",
+            Self::Append { .. } => "append",
+            Self::Appended { .. } => "appended",
+            Self::Rejected { .. } => "rejected",
+            Self::Committed { .. } => "committed",
+            Self::Heartbeat { .. } => "heartbeat",
+            Self::HeartbeatAck { .. } => "heartbeat-ack",
+            Self::TimeoutNow => "timeout-now",
+            Self::Snapshot(_) => "snapshot",
+            Self::Received { .. } => "received",
+            Self::Propose { .. } => "propose",
+            Self::Proposed { .. } => "proposed",
+            Self::Read { .. } => "read",
+            Self::ReadAt { .. } => "read-at",
+        }
+    }
+}
+
 /// Why a candidate campaigns.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Cause {

@@ -17,29 +17,6 @@ use std::vec::Vec;
 #[cfg(test)]
 pub(super) const KINDS: usize = 17;
 
-/// What a message is.
-pub(super) const fn kind(body: &Body) -> &'static str {
-    match body {
-        Body::PreVote { .. } => "pre-vote",
-        Body::PreVoted(_) => "pre-voted",
-        Body::Vote { .. } => "vote",
-        Body::Voted(_) => "voted",
-        Body::Append { .. } => "append",
-        Body::Appended { .. } => "appended",
-        Body::Rejected { .. } => "rejected",
-        Body::Committed { .. } => "committed",
-        Body::Heartbeat { .. } => "heartbeat",
-        Body::HeartbeatAck { .. } => "heartbeat-ack",
-        Body::TimeoutNow => "timeout-now",
-        Body::Snapshot(_) => "snapshot",
-        Body::Received { .. } => "received",
-        Body::Propose { .. } => "propose",
-        Body::Proposed { .. } => "proposed",
-        Body::Read { .. } => "read",
-        Body::ReadAt { .. } => "read-at",
-    }
-}
-
 /// Draws from bytes; zeros, once they are used up.
 pub(super) struct Forge<'a> {
     bytes: &'a [u8],

@@ -7,7 +7,7 @@
 //! invariants (`Raft::check`, after each event), applies in order and each entry once, and asks
 //! nothing of its disk that a disk refuses, also when it starts again from what that holds.
 
-use super::forge::{Forge, kind};
+use super::forge::Forge;
 use super::node::{Node, TICK_MILLIS};
 use crate::configuration::Configuration;
 use crate::{
@@ -131,7 +131,7 @@ impl Cluster {
 
     /// Puts a forged message in front of a core, and counts what becomes of it.
     fn put(&mut self, at: usize, message: Message) {
-        let name = kind(&message.body);
+        let name = message.body.name();
         let admitted = self.nodes[at].raft.core.admit(&message).is_ok();
         let before = self.nodes[at].raft.status().dropped;
         self.outcome.forged += 1;

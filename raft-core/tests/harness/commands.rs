@@ -269,7 +269,7 @@ impl Cluster {
         let wanted = |message: &Message| {
             from.is_none_or(|from| message.from.node == from)
                 && to.is_none_or(|to| message.to.node == to)
-                && kind.is_none_or(|kind| describe::kind(&message.body) == kind)
+                && kind.is_none_or(|kind| message.body.name() == kind)
         };
         let mut places: Vec<usize> =
             (0..self.flying.len()).filter(|at| wanted(&self.flying[*at])).collect();

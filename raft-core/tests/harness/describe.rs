@@ -2,34 +2,9 @@
 
 use holm_raft_core::{Ballot, Body, Cause, Chunk, Entry, EntryKind, MemberId, Message, Persist};
 
-/// The word by which scripts name a message.
-pub(crate) fn kind(body: &Body) -> &'static str {
-    match body {
-        Body::PreVote { .. } => "pre-vote",
-        Body::PreVoted(_) => "pre-voted",
-        Body::Vote { .. } => "vote",
-        Body::Voted(_) => "voted",
-        Body::Append { .. } => "append",
-        Body::Appended { .. } => "appended",
-        Body::Rejected { .. } => "rejected",
-        Body::Committed { .. } => "committed",
-        Body::Heartbeat { .. } => "heartbeat",
-        Body::HeartbeatAck { .. } => "heartbeat-ack",
-        Body::Snapshot(_) => "snapshot",
-        Body::Received { .. } => "received",
-        Body::Propose { .. } => "propose",
-        Body::Proposed { .. } => "proposed",
-        Body::Read { .. } => "read",
-        Body::ReadAt { .. } => "read-at",
-        Body::TimeoutNow => "timeout-now",
-        #[allow(unreachable_patterns)] // Whatever is added is at least shown.
-        _ => "message",
-    }
-}
-
 pub(crate) fn message(message: &Message) -> String {
     let (from, to) = (message.from.node, message.to.node);
-    let head = format!("{from}->{to} {} term={}", kind(&message.body), message.term);
+    let head = format!("{from}->{to} {} term={}", message.body.name(), message.term);
     let rest = body(&message.body);
     if rest.is_empty() { head } else { format!("{head} {rest}") }
 }
