@@ -96,7 +96,24 @@ pub trait File: Send + Sync {
     ///
     /// # Errors
     /// As for [`read`](Self::read).
-    fn copy(&self, offset: u64, len: usize) -> io::Result<Bytes>;
+    fn copy(&self, offset: u64, len: usize) -> io::Result<Bytes> {
+        if offset.checked_add(len as u64).is_none_or(|end| end > self.len()) {
+            return Err(unexpected_end());
+        }
+        let mut bytes = vec![0; len];
+        self.copy_to(offset, &mut bytes)?;
+        Ok(bytes.into())
+    }
+
+    /// Like [`copy`](Self::copy), into a buffer of the caller's, all of which is filled.
+    ///
+    /// # Errors
+    /// As for [`read`](Self::read).
+    fn copy_to(&self, offset: u64, buffer: &mut [u8]) -> io::Result<()>;
+
+    /// Gives up what was said of bytes that were read: from now on all may be written again, as if
+    /// nothing had been read. `false`, and nothing is changed, while any of those `Bytes` is held.
+    fn reclaim(&self) -> bool;
 
     /// Makes all durable that was written before.
     ///
@@ -121,6 +138,10 @@ pub(crate) fn total(slices: &[&[u8]]) -> usize {
 
 pub(crate) fn beyond_end() -> io::Error {
     io::Error::new(io::ErrorKind::InvalidInput, "a write beyond the end of the file")
+}
+
+pub(crate) fn written_over() -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidInput, "a write over bytes that were read")
 }
 
 pub(crate) fn unexpected_end() -> io::Error {

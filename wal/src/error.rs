@@ -46,6 +46,20 @@ pub enum Error {
         /// What was found.
         reason: &'static str,
     },
+    /// A segment is not there, and it held what was once durable.
+    #[error("{name} is missing, and it held what was durable; restore it, or replace this member")]
+    Missing {
+        /// The file's name, as far as it is known.
+        name: String,
+    },
+    /// A file is there that is none of this log's.
+    #[error("{name} does not belong here: {reason}; move it out of this directory")]
+    Unexpected {
+        /// The file's name.
+        name: String,
+        /// What is wrong with it.
+        reason: &'static str,
+    },
     /// A file belongs to another cluster or another member than the log's first segment.
     #[error("{name} belongs to another cluster or member; move it out of this directory")]
     Foreign {

@@ -6,6 +6,7 @@
 //! Records do not chain: behind a damaged one the next can still be found, which is what tells
 //! damage from a torn tail (see `recovery`).
 
+use crate::mutation::{self, Mutation};
 use crc32fast::Hasher;
 use holm_raft_core::{
     EntryId, EntryKind, HardState, Incarnation, Index, LogStart, LogTime, MemberId, NodeId, Term,
@@ -13,7 +14,7 @@ use holm_raft_core::{
 
 pub(crate) const MAGIC: [u8; 8] = *b"HOLMWAL\0";
 /// The format's version.
-pub(crate) const VERSION: u32 = 1;
+pub(crate) const VERSION: u32 = 2;
 /// Bytes of a segment's header.
 pub(crate) const HEADER_BYTES: usize = 64;
 /// Bytes of a record before its body.
@@ -31,6 +32,7 @@ const HARD_STATE: u8 = 2;
 const COMPACT: u8 = 3;
 const TRUNCATE: u8 = 4;
 const ENTRY: u8 = 5;
+const FILLER: u8 = 6;
 
 /// Whose log it is: written into every segment, and part of every checksum.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -50,6 +52,16 @@ pub(crate) struct Header {
     /// The position of the segment's first byte in the log as a whole, counted in bytes since the
     /// log was made: exactly where the segment before it ends.
     pub(crate) base: u64,
+    pub(crate) behind: Behind,
+}
+
+/// What stands behind the last record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Behind {
+    /// Zeroes to the end of the file.
+    Zeroes,
+    /// An end mark, then what the file held when it was another segment.
+    Old,
 }
 
 /// Why bytes are not a header.
@@ -83,9 +95,19 @@ pub(crate) enum Keeps {
 pub(crate) enum Record<'a> {
     State(State),
     HardState(HardState),
-    Compact { start: LogStart, keeps: Keeps },
+    Compact {
+        start: LogStart,
+        keeps: Keeps,
+    },
     Truncate(Index),
-    Entry { id: EntryId, time: LogTime, kind: EntryKind, data: &'a [u8] },
+    Entry {
+        id: EntryId,
+        time: LogTime,
+        kind: EntryKind,
+        data: &'a [u8],
+    },
+    /// So many bytes that say nothing: where a repair put fewer bytes than there were.
+    Filler(usize),
 }
 
 /// A record that was found, and how.
@@ -109,6 +131,10 @@ impl Header {
         bytes[24..40].copy_from_slice(&self.identity.cluster);
         bytes[40..48].copy_from_slice(&self.identity.member.node.0.to_le_bytes());
         bytes[48..56].copy_from_slice(&self.identity.member.incarnation.0.to_le_bytes());
+        bytes[56] = match self.behind {
+            Behind::Zeroes => 0,
+            Behind::Old => 1,
+        };
         let crc = crc32fast::hash(&bytes[..60]);
         bytes[60..64].copy_from_slice(&crc.to_le_bytes());
         bytes
@@ -125,9 +151,14 @@ impl Header {
         if version != VERSION {
             return Err(HeaderError::Version(version));
         }
-        if u32_at(bytes, 60) != crc32fast::hash(&bytes[..60]) || u32_at(bytes, 56) != 0 {
+        if u32_at(bytes, 60) != crc32fast::hash(&bytes[..60]) {
             return Err(HeaderError::Malformed);
         }
+        let behind = match u32_at(bytes, 56) {
+            0 => Behind::Zeroes,
+            1 => Behind::Old,
+            _ => return Err(HeaderError::Malformed),
+        };
         let mut cluster = [0; 16];
         cluster.copy_from_slice(&bytes[24..40]);
         let member = MemberId::new(NodeId(u64_at(bytes, 40)), Incarnation(u64_at(bytes, 48)));
@@ -135,6 +166,7 @@ impl Header {
             identity: Identity { cluster, member },
             sequence: u32_at(bytes, 12),
             base: u64_at(bytes, 16),
+            behind,
         })
     }
 
@@ -147,6 +179,7 @@ impl Header {
 /// What the checksums of the records of this member's segment number `sequence` start from. For
 /// one member, no two segments have the same: a CRC maps different four bytes to different values.
 pub(crate) fn salt(identity: &Identity, sequence: u32) -> u32 {
+    let sequence = if mutation::on(Mutation::ChecksumWithoutItsSegment) { 0 } else { sequence };
     let mut hasher = Hasher::new();
     hasher.update(&identity.cluster);
     hasher.update(&identity.member.node.0.to_le_bytes());
@@ -168,6 +201,7 @@ impl<'a> Record<'a> {
                 Self::State(_) => STATE_BODY_BYTES,
                 Self::HardState(_) | Self::Compact { .. } | Self::Entry { .. } => 24,
                 Self::Truncate(_) => 8,
+                Self::Filler(len) => *len,
             }
     }
 
@@ -181,29 +215,47 @@ impl<'a> Record<'a> {
 
     /// The zeroes that follow the data.
     pub(crate) fn padding(&self) -> &'static [u8] {
-        let len = self.data().len();
+        let len = self.head_bytes() + self.data().len();
         &[0; ALIGN][..len.next_multiple_of(ALIGN) - len]
     }
 
     /// Appends the record's head and fixed fields to `out`; its data and padding follow them on
     /// disk. `seed` as by [`seed`], `unsynced` in bytes.
     pub(crate) fn encode(&self, seed: u32, unsynced: u64, out: &mut Vec<u8>) {
-        let at = out.len();
-        let (kind, detail) = self.codes();
-        // A mark that does not fit says less than is true, which is safe.
-        let unsynced = u32::try_from(unsynced.div_ceil(ALIGN as u64)).unwrap_or(u32::MAX);
-        out.extend_from_slice(&[0; 8]);
-        out.extend_from_slice(&[kind, detail, 0, 0]);
-        out.extend_from_slice(&unsynced.to_le_bytes());
-        self.encode_fields(out);
-        let length = out.len() - at - RECORD_BYTES + self.data().len();
-        let length = u32::try_from(length).expect("segments are below 4 GiB");
-        out[at + 4..at + 8].copy_from_slice(&length.to_le_bytes());
+        let at = self.put_head(seed, unsynced, out);
         let mut hasher = Hasher::new_with_initial(seed);
         hasher.update(&out[at + 4..]);
         hasher.update(self.data());
         hasher.update(self.padding());
         out[at..at + 4].copy_from_slice(&hasher.finalize().to_le_bytes());
+    }
+
+    /// Appends all of the record, so that small ones are summed and copied in one go.
+    pub(crate) fn encode_whole(&self, seed: u32, unsynced: u64, out: &mut Vec<u8>) {
+        let at = self.put_head(seed, unsynced, out);
+        out.extend_from_slice(self.data());
+        out.extend_from_slice(self.padding());
+        let crc = checksum(&out[at..], seed);
+        out[at..at + 4].copy_from_slice(&crc.to_le_bytes());
+    }
+
+    /// Appends head and fixed fields, without the checksum, and returns where they begin.
+    fn put_head(&self, seed: u32, unsynced: u64, out: &mut Vec<u8>) -> usize {
+        let at = out.len();
+        let (kind, detail) = self.codes();
+        // A mark that does not fit says less than is true, which is safe.
+        let unsynced = u32::try_from(unsynced.div_ceil(ALIGN as u64)).unwrap_or(u32::MAX);
+        let length = self.head_bytes() - RECORD_BYTES + self.data().len();
+        let length = u32::try_from(length).expect("segments are below 4 GiB");
+        let mut head = [0; RECORD_BYTES];
+        head[4..8].copy_from_slice(&length.to_le_bytes());
+        head[8..10].copy_from_slice(&[kind, detail]);
+        head[12..16].copy_from_slice(&unsynced.to_le_bytes());
+        let check = head_check(&head, seed);
+        head[10..12].copy_from_slice(&check.to_le_bytes());
+        out.extend_from_slice(&head);
+        self.encode_fields(out);
+        at
     }
 
     fn codes(&self) -> (u8, u8) {
@@ -214,29 +266,31 @@ impl<'a> Record<'a> {
             Self::Compact { keeps: Keeps::Nothing, .. } => (COMPACT, 1),
             Self::Truncate(_) => (TRUNCATE, 0),
             Self::Entry { kind, .. } => (ENTRY, kind.code()),
+            Self::Filler(_) => (FILLER, 0),
         }
     }
 
     fn encode_fields(&self, out: &mut Vec<u8>) {
-        let mut put = |fields: &[u64]| {
-            for field in fields {
-                out.extend_from_slice(&field.to_le_bytes());
-            }
-        };
         match self {
             Self::State(state) => {
-                put(&hard_state_fields(&state.hard_state));
-                put(&start_fields(&state.start));
-                put(&[state.last.0]);
+                out.extend_from_slice(&fields(hard_state_fields(&state.hard_state)));
+                out.extend_from_slice(&fields(start_fields(&state.start)));
+                out.extend_from_slice(&state.last.0.to_le_bytes());
             }
-            Self::HardState(hard_state) => put(&hard_state_fields(hard_state)),
-            Self::Compact { start, .. } => put(&start_fields(start)),
-            Self::Truncate(index) => put(&[index.0]),
-            Self::Entry { id, time, .. } => put(&[id.term.0, id.index.0, time.0]),
+            Self::HardState(hard_state) => {
+                out.extend_from_slice(&fields(hard_state_fields(hard_state)));
+            }
+            Self::Compact { start, .. } => out.extend_from_slice(&fields(start_fields(start))),
+            Self::Truncate(index) => out.extend_from_slice(&index.0.to_le_bytes()),
+            Self::Entry { id, time, .. } => {
+                out.extend_from_slice(&fields([id.term.0, id.index.0, time.0]));
+            }
+            Self::Filler(len) => out.resize(out.len() + len, 0),
         }
     }
 
     /// The record that is whole at this offset of a segment's bytes, if there is one.
+    #[cfg(test)]
     pub(crate) fn find(segment: &'a [u8], offset: usize, salt: u32) -> Option<Found<'a>> {
         Self::parse(segment.get(offset..)?, seed(salt, offset))
     }
@@ -246,20 +300,36 @@ impl<'a> Record<'a> {
         Self::parse(bytes, seed).map(|found| found.record)
     }
 
-    fn parse(bytes: &'a [u8], seed: u32) -> Option<Found<'a>> {
-        let head = bytes.get(..RECORD_BYTES)?;
+    /// How many bytes a record that begins with this head takes; nothing if none does.
+    pub(crate) fn span_at(head: &[u8], seed: u32) -> Option<usize> {
+        let head = head.first_chunk::<RECORD_BYTES>()?;
+        if !(STATE..=FILLER).contains(&head[8])
+            || head[10..12] != head_check(head, seed).to_le_bytes()
+        {
+            return None;
+        }
         let length = usize::try_from(u32_at(head, 4)).ok()?;
-        let (kind, detail) = (head[8], head[9]);
-        if !(STATE..=ENTRY).contains(&kind) || head[10..12] != [0, 0] {
-            return None;
-        }
-        let span = (RECORD_BYTES + length).next_multiple_of(ALIGN);
+        RECORD_BYTES.checked_add(length)?.checked_next_multiple_of(ALIGN)
+    }
+
+    /// The record at the beginning of these bytes whose checksums start from `seed`, if it is
+    /// whole.
+    pub(crate) fn parse(bytes: &'a [u8], seed: u32) -> Option<Found<'a>> {
+        let span = Self::span_at(bytes, seed)?;
         let bytes = bytes.get(..span)?;
-        if u32_at(head, 0) != checksum(bytes, seed) {
+        if u32_at(bytes, 0) != checksum(bytes, seed) {
             return None;
         }
-        let record = Self::decode(kind, detail, &bytes[RECORD_BYTES..RECORD_BYTES + length])?;
-        Some(Found { record, span, unsynced: u64::from(u32_at(head, 12)) * ALIGN as u64 })
+        Self::parse_head(bytes, seed)
+    }
+
+    /// Like [`parse`](Self::parse), but only the head's checksum counts.
+    pub(crate) fn parse_head(bytes: &'a [u8], seed: u32) -> Option<Found<'a>> {
+        let span = Self::span_at(bytes, seed)?;
+        let length = usize::try_from(u32_at(bytes, 4)).ok()?;
+        let body = bytes.get(RECORD_BYTES..RECORD_BYTES + length)?;
+        let record = Self::decode(bytes[8], bytes[9], body)?;
+        Some(Found { record, span, unsynced: u64::from(u32_at(bytes, 12)) * ALIGN as u64 })
     }
 
     fn decode(kind: u8, detail: u8, body: &'a [u8]) -> Option<Self> {
@@ -279,6 +349,7 @@ impl<'a> Record<'a> {
                 kind: EntryKind::from_code(code)?,
                 data: &body[24..],
             },
+            (FILLER, 0, len) => Self::Filler(len),
             _ => return None,
         })
     }
@@ -289,11 +360,31 @@ pub(crate) fn seed(salt: u32, offset: usize) -> u32 {
     salt ^ u32::try_from(offset).expect("segments are below 4 GiB")
 }
 
+/// A small checksum of a record's head alone. It makes it cheap to see, anywhere in a file, that no
+/// record of this segment begins there, whatever the data look like; and where data have rotted it
+/// says that the head has not.
+pub(crate) fn head_check(head: &[u8; RECORD_BYTES], seed: u32) -> u16 {
+    const ODD: u64 = 0x9e37_79b9_7f4a_7c15;
+    let what = u64::from(u32_at(head, 4)) | u64::from(head[8]) << 32 | u64::from(head[9]) << 40;
+    let place = u64::from(u32_at(head, 12)) | u64::from(seed) << 32;
+    let mixed = (what.wrapping_mul(ODD) ^ place).wrapping_mul(ODD);
+    let [.., low, high] = (mixed ^ mixed >> 29).wrapping_mul(ODD).to_le_bytes();
+    u16::from_le_bytes([low, high])
+}
+
 /// The checksum of a record's bytes, its own four aside, its padding included.
 pub(crate) fn checksum(record: &[u8], seed: u32) -> u32 {
     let mut hasher = Hasher::new_with_initial(seed);
     hasher.update(&record[4..]);
     hasher.finalize()
+}
+
+fn fields(values: [u64; 3]) -> [u8; 24] {
+    let mut bytes = [0; 24];
+    for (bytes, value) in bytes.chunks_exact_mut(8).zip(values) {
+        bytes.copy_from_slice(&value.to_le_bytes());
+    }
+    bytes
 }
 
 fn hard_state_fields(hard_state: &HardState) -> [u64; 3] {
@@ -356,6 +447,8 @@ mod tests {
             Record::Compact { start, keeps: Keeps::Suffix },
             Record::Compact { start, keeps: Keeps::Nothing },
             Record::Truncate(Index(7)),
+            Record::Filler(0),
+            Record::Filler(13),
             entry(b""),
             entry(b"12345"),
             entry(b"12345678"),
@@ -381,13 +474,14 @@ mod tests {
 
     #[test]
     fn a_header_survives_its_bytes_and_names_another_version() {
-        let header = Header { identity: Identity::default(), sequence: 3, base: 4096 };
+        let header =
+            Header { identity: Identity::default(), sequence: 3, base: 4096, behind: Behind::Old };
         let mut bytes = header.encode();
         assert_eq!(Header::decode(&bytes), Ok(header));
         bytes[20] ^= 1;
         assert_eq!(Header::decode(&bytes), Err(HeaderError::Malformed));
-        bytes[8] = 2;
-        assert_eq!(Header::decode(&bytes), Err(HeaderError::Version(2)));
+        bytes[8] = 9;
+        assert_eq!(Header::decode(&bytes), Err(HeaderError::Version(9)));
         assert_eq!(Header::decode(&bytes[..63]), Err(HeaderError::Malformed));
     }
 }

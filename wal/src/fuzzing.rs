@@ -1,9 +1,12 @@
 //! The body of the fuzz target `wal_recovery`: arbitrary bytes as a segment, opened.
 
+use crate::append::Batch;
 use crate::disk::{Disk, memory::MemoryDisk};
-use crate::format::{HEADER_BYTES, Header, Identity, RECORD_BYTES, checksum, seed};
+use crate::format::{
+    Behind, HEADER_BYTES, Header, Identity, RECORD_BYTES, checksum, head_check, seed,
+};
 use crate::segment::segment_name;
-use crate::wal::{Batch, Options, Wal};
+use crate::wal::{Options, Wal};
 use holm_raft_core::{Entry, EntryId, EntryKind, Term};
 use std::sync::Arc;
 
@@ -18,7 +21,8 @@ const SEGMENT_BYTES: usize = 16 << 10;
 /// If recovery breaks a promise.
 pub fn fuzz_recovery(data: &[u8]) -> usize {
     let Some((mode, body)) = data.split_first() else { return 0 };
-    let header = Header { identity: Identity::default(), sequence: 1, base: 0 };
+    let header =
+        Header { identity: Identity::default(), sequence: 1, base: 0, behind: Behind::Zeroes };
     let mut image = header.encode().to_vec();
     image.extend_from_slice(&body[..body.len().min(SEGMENT_BYTES - HEADER_BYTES)]);
     image.resize(SEGMENT_BYTES, 0);
@@ -62,6 +66,9 @@ fn patch(image: &mut [u8], salt: u32) -> usize {
         let end = (at + RECORD_BYTES).saturating_add(length);
         let end = end.checked_next_multiple_of(8).unwrap_or(usize::MAX);
         let Some(record) = image.get_mut(at..end) else { return count };
+        let head = record.first_chunk().expect("a record has a head");
+        let check = head_check(head, seed(salt, at));
+        record[10..12].copy_from_slice(&check.to_le_bytes());
         let crc = checksum(record, seed(salt, at));
         record[..4].copy_from_slice(&crc.to_le_bytes());
         at = end;

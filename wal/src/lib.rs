@@ -39,20 +39,27 @@ compile_error!(
      fallocate, mmap and fdatasync, and for no other system yet"
 );
 
+mod append;
 mod disk;
 mod error;
 mod format;
 #[cfg(any(test, feature = "fuzzing"))]
 mod fuzzing;
+mod mutation;
+mod positions;
 mod recovery;
+mod replay;
+mod scan;
 mod segment;
 mod snapshots;
+mod spares;
 mod sync;
 mod table;
 mod wal;
 
+pub use append::Batch;
 #[cfg(any(test, feature = "sim"))]
-pub use disk::sim::{Lie, Runner, SimDisk};
+pub use disk::sim::{Faults, Lie, Runner, SimDisk};
 pub use disk::{Disk, Done, File, Job, memory::MemoryDisk, real::RealDisk};
 pub use error::Error;
 pub use format::Identity;
@@ -62,7 +69,7 @@ pub use holm_raft_core::LogStart;
 pub use recovery::{Recovered, Torn};
 pub use snapshots::{Snapshot, Snapshots};
 pub use sync::SyncJob;
-pub use wal::{Batch, Options, Wal};
+pub use wal::{Options, Wal};
 
 /// The README's example compiles.
 #[cfg(doctest)]

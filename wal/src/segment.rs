@@ -3,8 +3,11 @@
 
 use crate::disk::{Disk, File};
 use crate::error::Error;
-use crate::format::{ALIGN, BEGIN_BYTES, ENTRY_BYTES, HEADER_BYTES, Header, Record, State, seed};
-use crate::table::Location;
+use crate::format::{
+    ALIGN, BEGIN_BYTES, Behind, ENTRY_BYTES, HEADER_BYTES, Header, RECORD_BYTES, Record, State,
+    seed,
+};
+use crate::positions::Location;
 use holm_raft_core::{Entry, EntryId, Index, Term};
 use std::io;
 use std::sync::Arc;
@@ -16,33 +19,46 @@ pub(crate) struct Segment {
     pub(crate) salt: u32,
     /// The position of its first byte in the whole log.
     pub(crate) base: u64,
+    /// The file's size, in bytes.
+    pub(crate) len: usize,
     /// How many of its bytes are written.
     pub(crate) used: usize,
+    pub(crate) behind: Behind,
     /// The highest index that was ever written into it.
     pub(crate) highest: Index,
 }
 
 impl Segment {
+    /// What a file with this header is, as far as the header says.
+    pub(crate) fn new(file: Arc<dyn File>, header: &Header) -> Self {
+        let len = usize::try_from(file.len()).expect("bounded by the options");
+        Self {
+            file,
+            sequence: header.sequence,
+            salt: header.salt(),
+            base: header.base,
+            behind: header.behind,
+            len,
+            used: HEADER_BYTES,
+            highest: Index(0),
+        }
+    }
+
     /// Makes an empty file a segment.
     pub(crate) fn begin(
         file: Arc<dyn File>,
-        header: Header,
+        header: &Header,
         state: State,
         unsynced: u64,
     ) -> Result<Self, Error> {
-        let mut bytes = Vec::with_capacity(BEGIN_BYTES);
+        let mut bytes = Vec::with_capacity(BEGIN_BYTES + RECORD_BYTES);
         bytes.extend_from_slice(&header.encode());
-        let salt = header.salt();
-        Record::State(state).encode(seed(salt, HEADER_BYTES), unsynced, &mut bytes);
+        let mut segment = Self::new(file, header);
+        let seed = seed(segment.salt, HEADER_BYTES);
+        Record::State(state).encode_whole(seed, unsynced, &mut bytes);
         debug_assert_eq!(bytes.len(), BEGIN_BYTES);
-        let segment = Self {
-            file,
-            sequence: header.sequence,
-            salt,
-            base: header.base,
-            used: BEGIN_BYTES,
-            highest: Index(0),
-        };
+        segment.used = BEGIN_BYTES;
+        bytes.extend_from_slice(segment.end_mark(segment.used));
         segment.file.write(0, &[&bytes]).map_err(Error::io("beginning", &segment.name()))?;
         Ok(segment)
     }
@@ -56,7 +72,13 @@ impl Segment {
     }
 
     pub(crate) fn room(&self) -> usize {
-        usize::try_from(self.file.len()).expect("bounded by the options") - self.used
+        self.len - self.used
+    }
+
+    /// The zeroes that show that no record follows at this offset: a head's size, as far as there
+    /// is room. In a recycled file other bytes would stand there.
+    pub(crate) fn end_mark(&self, offset: usize) -> &'static [u8] {
+        &[0; RECORD_BYTES][..RECORD_BYTES.min(self.len - offset)]
     }
 
     /// Where the record lies if it is the next one.
@@ -99,10 +121,15 @@ impl Segment {
 
 /// Makes a file for a segment.
 pub(crate) fn make(disk: &dyn Disk, name: &str, bytes: u64) -> Result<Arc<dyn File>, Error> {
-    disk.create(name, bytes).map_err(|source| match source.kind() {
+    disk.create(name, bytes).map_err(|source| not_made(name, bytes, source))
+}
+
+/// Why a file for a segment could not be made.
+pub(crate) fn not_made(name: &str, bytes: u64, source: io::Error) -> Error {
+    match source.kind() {
         io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Error::Full { bytes, source },
         _ => Error::io("making", name)(source),
-    })
+    }
 }
 
 /// A segment's file name: it sorts by number.

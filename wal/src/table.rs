@@ -3,25 +3,15 @@
 //! and recovery both go through it, so that they can't differ.
 
 use crate::format::{Keeps, Record, State};
+use crate::positions::{Location, Positions};
 use holm_raft_core::{EntryId, EntryKind, HardState, Index, LogStart, Term};
 use std::collections::VecDeque;
-
-/// Where an entry's record lies.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Location {
-    /// The segment's number.
-    pub(crate) segment: u32,
-    /// The record's offset in it, in bytes.
-    pub(crate) offset: u32,
-    /// The length of the entry's data, in bytes.
-    pub(crate) length: u32,
-}
 
 /// An index that no entry has, so that there is always a next one.
 const NEVER: Index = Index(u64::MAX);
 
 /// The log's shape.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub(crate) struct Table {
     hard_state: HardState,
     start: LogStart,
@@ -30,7 +20,7 @@ pub(crate) struct Table {
     /// further on must say that they are not missed.
     floor: Index,
     /// From `floor` + 1 on.
-    locations: VecDeque<Location>,
+    locations: Positions,
     /// The first held entry of each run of equal terms, ascending.
     terms: VecDeque<EntryId>,
     /// The held configuration entries, ascending.
@@ -50,7 +40,7 @@ impl Table {
             hard_state: state.hard_state,
             start: state.start,
             floor: state.last,
-            locations: VecDeque::new(),
+            locations: Positions::default(),
             terms: VecDeque::new(),
             configurations: VecDeque::new(),
         })
@@ -73,6 +63,7 @@ impl Table {
             Record::Compact { start, keeps } => self.compact(start, keeps)?,
             Record::Truncate(index) => self.truncate(index)?,
             Record::Entry { id, kind, .. } => self.push(id, kind, at)?,
+            Record::Filler(_) => {}
         }
         debug_assert!(self.check());
         Ok(())
@@ -95,7 +86,7 @@ impl Table {
         } else if start.id.index > self.floor {
             let dropped = usize::try_from(start.id.index.0 - self.floor.0).expect("held in memory");
             let first = start.id.index.next();
-            self.locations.drain(..dropped);
+            self.locations.drop_front(dropped);
             let run = self.terms.partition_point(|run| run.index <= first).saturating_sub(1);
             self.terms.drain(..run);
             if self.locations.is_empty() {
@@ -137,7 +128,7 @@ impl Table {
         if kind == EntryKind::Configuration {
             self.configurations.push_back(id.index);
         }
-        self.locations.push_back(at);
+        self.locations.push(at);
         Ok(())
     }
 
@@ -191,7 +182,7 @@ impl Table {
     /// Where the entry lies.
     pub(crate) fn location(&self, index: Index) -> Option<Location> {
         let at = index.0.checked_sub(self.floor.0)?.checked_sub(1)?;
-        self.locations.get(usize::try_from(at).ok()?).copied()
+        self.locations.get(usize::try_from(at).ok()?)
     }
 
     fn check(&self) -> bool {

@@ -1,13 +1,12 @@
-//! The log: `Wal`, what is written to it (`Batch`), and how it is read. Opening is in `recovery`,
-//! making durable in `sync`.
+//! The log: `Wal`, how one is made, and how it is read. Opening is in `recovery`, writing in
+//! `append`, making durable in `sync`.
 
-use crate::disk::{Disk, File};
+use crate::disk::Disk;
 use crate::error::Error;
-use crate::format::{
-    BEGIN_BYTES, ENTRY_BYTES, HEADER_BYTES, Header, Identity, Keeps, Record, State, seed,
-};
-use crate::segment::{Segment, make, segment_name, segment_sequence};
-use crate::sync::{Covered, Names};
+use crate::format::{BEGIN_BYTES, Behind, ENTRY_BYTES, Header, Identity, State};
+use crate::segment::{Segment, make, segment_sequence};
+use crate::spares::Spares;
+use crate::sync::{Covered, Names, Waiting};
 use crate::table::Table;
 use holm_raft_core::{Entry, EntryId, HardState, Index, LogStart, LogTime, Term, WriteNumber};
 use std::collections::VecDeque;
@@ -25,43 +24,31 @@ pub struct Options {
     pub segment_bytes: u64,
 }
 
-/// What is written at once, in the order of the fields.
-///
-/// A crash may keep a part of it, from its beginning: entries never without the truncation before
-/// them, a truncation never without the hard state.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Batch<'a> {
-    /// The term and vote from now on.
-    pub hard_state: Option<HardState>,
-    /// Drop the entries up to this one. Where the log does not hold it, all entries are dropped,
-    /// and the log begins after it. One at or before the present start changes nothing.
-    pub compact: Option<LogStart>,
-    /// Drop the entries from this index on.
-    pub truncate: Option<Index>,
-    /// Entries that follow on what is left.
-    pub entries: &'a [Entry],
-}
-
 /// A log on a disk.
 ///
-/// It is written by one owner, and never waits for the disk but where a segment is full and the
-/// next one is made.
+/// It is written by one owner, and waits for the disk only where segments fill up faster than the
+/// disk makes new ones.
 pub struct Wal {
     pub(crate) disk: Arc<dyn Disk>,
     pub(crate) options: Options,
     pub(crate) identity: Identity,
     /// Never empty; the last one is written to.
     pub(crate) segments: VecDeque<Segment>,
-    /// Files made for the segments to come, in order.
-    pub(crate) spares: VecDeque<Arc<dyn File>>,
+    /// Files for the segments to come.
+    pub(crate) spares: Spares,
     pub(crate) table: Table,
     pub(crate) written: WriteNumber,
     pub(crate) durable: WriteNumber,
     /// Up to which position all is durable.
     pub(crate) durable_end: u64,
+    /// Where the log durably begins.
+    pub(crate) durable_start: Index,
     pub(crate) names: Names,
     pub(crate) syncing: Option<Covered>,
+    pub(crate) waiting: Waiting,
     pub(crate) health: Health,
+    /// Where a batch's bytes are put together.
+    pub(crate) scratch: Vec<u8>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -132,190 +119,60 @@ impl Wal {
         }
         let file = make(&*disk, Self::UNFINISHED, options.segment_bytes)?;
         let state = State::default();
-        let segment = Segment::begin(file, Header { identity, sequence: 1, base: 0 }, state, 0)?;
+        let header = Header { identity, sequence: 1, base: 0, behind: Behind::Zeroes };
+        let segment = Segment::begin(file, &header, state, 0)?;
         let name = segment.name();
         segment.file.sync().map_err(Error::io("syncing", Self::UNFINISHED))?;
         disk.rename(Self::UNFINISHED, &name).map_err(Error::io("naming", &name))?;
         disk.sync_directory().map_err(Error::io("syncing the directory of", &name))?;
-        let durable_end = segment.end();
-        Ok(Self {
+        let table = Table::new(&state).expect("an empty state is no contradiction");
+        Ok(Self::of(disk, options, identity, VecDeque::from([segment]), table, &[]))
+    }
+
+    /// A log that is durable as it is. `left` are the names of spare files that are there.
+    pub(crate) fn of(
+        disk: Arc<dyn Disk>,
+        options: Options,
+        identity: Identity,
+        segments: VecDeque<Segment>,
+        table: Table,
+        left: &[String],
+    ) -> Self {
+        let mut wal = Self {
+            durable_end: segments.back().expect("there is a segment").end(),
+            durable_start: table.start().id.index,
+            spares: Spares::new(options.segment_bytes, left),
             disk,
             options,
             identity,
-            segments: VecDeque::from([segment]),
-            spares: VecDeque::new(),
-            table: Table::new(&state).expect("an empty state is no contradiction"),
+            segments,
+            table,
             written: WriteNumber(0),
             durable: WriteNumber(0),
-            durable_end,
             names: Names::Durable,
             syncing: None,
+            waiting: Waiting::default(),
             health: Health::Sound,
-        })
-    }
-
-    /// Writes the batch, and returns its number, without waiting for it to be durable. Numbers
-    /// count from 1 after each create or open; an empty batch takes one too.
-    ///
-    /// # Errors
-    /// [`Error::TooLarge`] and [`Error::Full`]: nothing was written, and the log goes on.
-    /// [`Error::Poisoned`] after an earlier error; [`Error::Io`] if a write fails, which poisons.
-    ///
-    /// # Panics
-    /// If the batch contradicts the log: entries that do not follow on, a truncation behind the
-    /// start, a term that goes back. Writing it would lose data.
-    pub fn append(&mut self, batch: &Batch<'_>) -> Result<WriteNumber, Error> {
-        self.check_health()?;
-        self.check_batch(batch)?;
-        let records = self.records(batch);
-        let runs = self.lay_out(&records);
-        self.reserve(runs.len() - 1)?;
-        for (at, run) in runs.iter().enumerate() {
-            let result = if at == 0 { Ok(()) } else { self.roll() };
-            let result = result.and_then(|()| self.write(&records[run.clone()]));
-            if result.is_err() {
-                self.health = Health::Poisoned;
-            }
-            result?;
-        }
-        self.written.0 += 1;
-        Ok(self.written)
-    }
-
-    fn check_batch(&self, batch: &Batch<'_>) -> Result<(), Error> {
-        let bytes_max = self.options.entry_bytes_max();
-        for entry in batch.entries {
-            let bytes = entry.data.len() as u64;
-            if bytes > bytes_max {
-                return Err(Error::TooLarge { bytes, bytes_max });
-            }
-        }
-        // On a copy of the few words that matter here, for the table itself must not change before
-        // all of the batch is known to be sound and to have its place.
-        let start = self.start_after(batch);
-        let mut last = self.last().index;
-        if self.drops_all(&start) {
-            last = start.id.index;
-        }
-        if let Some(hard_state) = batch.hard_state {
-            assert!(hard_state.term >= self.table.hard_state().term, "a term goes back");
-        }
-        if let Some(index) = batch.truncate {
-            assert!(index > start.id.index, "a truncation reaches behind the log's start");
-            last = last.min(index.prev());
-        }
-        let mut term = if last == start.id.index { Some(start.id.term) } else { self.term(last) };
-        for entry in batch.entries {
-            assert!(entry.id.index == last.next(), "an entry does not follow on the one before it");
-            assert!(Some(entry.id.term) >= term, "an entry's term is below the one before it");
-            (last, term) = (entry.id.index, Some(entry.id.term));
-        }
-        Ok(())
-    }
-
-    fn start_after(&self, batch: &Batch<'_>) -> LogStart {
-        let now = self.table.start();
-        batch.compact.filter(|start| start.id.index > now.id.index).unwrap_or(now)
-    }
-
-    fn drops_all(&self, start: &LogStart) -> bool {
-        self.term(start.id.index) != Some(start.id.term)
-    }
-
-    /// The batch as records, in the order that a reader after a crash relies on.
-    fn records<'a>(&self, batch: &Batch<'a>) -> Vec<Record<'a>> {
-        let mut records = Vec::with_capacity(batch.entries.len() + 3);
-        records.extend(batch.hard_state.map(Record::HardState));
-        let start = self.start_after(batch);
-        if start != self.table.start() {
-            let keeps = if self.drops_all(&start) { Keeps::Nothing } else { Keeps::Suffix };
-            records.push(Record::Compact { start, keeps });
-        }
-        records.extend(batch.truncate.map(Record::Truncate));
-        records.extend(batch.entries.iter().map(|entry| Record::Entry {
-            id: entry.id,
-            time: entry.time,
-            kind: entry.kind,
-            data: &entry.data,
-        }));
-        records
-    }
-
-    /// Which records go into the present segment, which into the next, and so on.
-    fn lay_out(&self, records: &[Record<'_>]) -> Vec<std::ops::Range<usize>> {
-        let active = self.active();
-        let mut room = active.room();
-        let mut runs = Vec::with_capacity(1);
-        let mut from = 0;
-        for (at, record) in records.iter().enumerate() {
-            if record.span() > room {
-                runs.push(from..at);
-                from = at;
-                room = usize::try_from(self.options.segment_bytes).expect("bounded") - BEGIN_BYTES;
-            }
-            room -= record.span();
-        }
-        runs.push(from..records.len());
-        runs
-    }
-
-    /// Sees to it that so many segments can be begun: a full disk is met here, before anything of
-    /// the batch is written.
-    fn reserve(&mut self, segments: usize) -> Result<(), Error> {
-        while self.spares.len() < segments {
-            let ahead = u32::try_from(self.spares.len()).expect("bounded by the batch");
-            let name = segment_name(self.active().sequence + 1 + ahead);
-            let file = make(&*self.disk, &name, self.options.segment_bytes)?;
-            self.names = Names::Unsynced;
-            self.spares.push_back(file);
-        }
-        Ok(())
-    }
-
-    fn roll(&mut self) -> Result<(), Error> {
-        let file = self.spares.pop_front().expect("reserved before");
-        let sequence = self.active().sequence.checked_add(1).expect("segments never run out");
-        let header = Header { identity: self.identity, sequence, base: self.end() };
-        let unsynced = header.base + HEADER_BYTES as u64 - self.durable_end;
-        self.segments.push_back(Segment::begin(file, header, self.table.state(), unsynced)?);
-        Ok(())
-    }
-
-    /// Writes the records, which fit, into the present segment.
-    fn write(&mut self, records: &[Record<'_>]) -> Result<(), Error> {
-        if records.is_empty() {
-            return Ok(());
-        }
-        let segment = self.segments.back_mut().expect("never empty");
-        let mut heads = Vec::with_capacity(records.iter().map(Record::head_bytes).sum());
-        let mut at = segment.used;
-        for record in records {
-            let unsynced = segment.base + at as u64 - self.durable_end;
-            record.encode(seed(segment.salt, at), unsynced, &mut heads);
-            at += record.span();
-        }
-        let mut slices = Vec::with_capacity(records.len() * 3);
-        let mut heads = heads.as_slice();
-        for record in records {
-            let (head, rest) = heads.split_at(record.head_bytes());
-            slices.extend([head, record.data(), record.padding()]);
-            heads = rest;
-        }
-        let written = segment.file.write(segment.used as u64, &slices);
-        written.map_err(|source| Error::io("writing to", &segment.name())(source))?;
-        for record in records {
-            let location = segment.location(record);
-            segment.note(record);
-            self.table.apply(record, location).expect("checked before it was written");
-        }
-        Ok(())
+            scratch: Vec::new(),
+        };
+        wal.keep_up(left.to_vec());
+        wal
     }
 
     pub(crate) fn check_health(&self) -> Result<(), Error> {
         if self.health == Health::Poisoned { Err(Error::Poisoned) } else { Ok(()) }
     }
 
-    fn active(&self) -> &Segment {
+    /// The same, with an eye on the jobs that make segments: where one could not make a name
+    /// durable, no sync may say any more that it did.
+    pub(crate) fn check_spares(&mut self) -> Result<(), Error> {
+        self.check_health()?;
+        let Some(source) = self.spares.failure() else { return Ok(()) };
+        self.health = Health::Poisoned;
+        Err(Error::Sync { source })
+    }
+
+    pub(crate) fn active(&self) -> &Segment {
         self.segments.back().expect("never empty")
     }
 

@@ -1,14 +1,16 @@
-//! Files of format version 1, as they were first written, are read for ever, and the same history
+//! Files of each format, as they were first written, are read for ever, and the same history
 //! still writes the same bytes.
 
 use holm_raft_core::{
     Configuration, Entry, EntryId, EntryKind, HardState, Incarnation, Index, LogTime, Member,
     MemberId, NodeId, SnapshotMeta, Term,
 };
-use holm_wal::{Batch, Disk, Identity, LogStart, MemoryDisk, Options, Snapshot, Snapshots, Wal};
+use holm_wal::{
+    Batch, Disk, Error, Identity, LogStart, MemoryDisk, Options, Snapshot, Snapshots, Wal,
+};
 use std::sync::Arc;
 
-const SEGMENT: &[u8] = include_bytes!("golden/segment-v1.bin");
+const SEGMENT: &[u8] = include_bytes!("golden/segment-v2.bin");
 const SEGMENT_NAME: &str = "segment-00000001.wal";
 const SNAPSHOT: &[u8] = include_bytes!("golden/snapshot-v1.bin");
 const SNAPSHOT_NAME: &str = "snapshot-0000000000000002-0000000000000001.holm";
@@ -81,7 +83,7 @@ fn put(disk: &dyn Disk, name: &str, bytes: &[u8]) {
 }
 
 #[test]
-fn a_segment_of_version_1_is_read() {
+fn a_segment_of_version_2_is_read() {
     let disk: Arc<dyn Disk> = Arc::new(MemoryDisk::new());
     put(&*disk, SEGMENT_NAME, SEGMENT);
     let (wal, recovered) = Wal::open(disk, OPTIONS).expect("recovered");
@@ -95,7 +97,7 @@ fn a_segment_of_version_1_is_read() {
 }
 
 #[test]
-fn a_segment_is_still_written_as_version_1() {
+fn a_segment_is_still_written_as_version_2() {
     let disk: Arc<dyn Disk> = Arc::new(MemoryDisk::new());
     write(disk.clone());
     assert!(read(&*disk, SEGMENT_NAME) == SEGMENT, "bytes changed: that is another version");
@@ -129,4 +131,13 @@ fn a_transfer_of_version_1_is_gone_on_from_and_still_written_so() {
     }
     assert!(read(&*disk, RECEIVING_NAME) == RECEIVING, "bytes changed: that is another version");
     assert!(read(&*disk, PROGRESS_NAME) == PROGRESS, "bytes changed: that is another version");
+}
+
+/// Version 1 was never released.
+#[test]
+fn a_segment_of_version_1_is_named_as_such() {
+    let disk: Arc<dyn Disk> = Arc::new(MemoryDisk::new());
+    put(&*disk, SEGMENT_NAME, include_bytes!("golden/segment-v1.bin"));
+    let error = Wal::open(disk, OPTIONS).map(drop).expect_err("it is older");
+    assert!(matches!(&error, Error::Version { found: 1, .. }), "{error}");
 }

@@ -1,7 +1,7 @@
 //! The same log on real files: locked, mapped, allocated, and found again.
 
 use holm_raft_core::{Entry, EntryId, EntryKind, Index, LogTime, Term};
-use holm_wal::{Batch, Disk, Error, Identity, Job, Options, RealDisk, Wal};
+use holm_wal::{Batch, Disk, Done, Error, File, Identity, Job, LogStart, Options, RealDisk, Wal};
 use std::fs::{self, OpenOptions};
 use std::io;
 use std::os::unix::fs::{FileExt, MetadataExt};
@@ -22,6 +22,46 @@ fn directory(name: &str) -> PathBuf {
 
 fn disk(path: &PathBuf) -> Arc<dyn Disk> {
     Arc::new(RealDisk::open(path).expect("opened"))
+}
+
+/// A real disk whose jobs are done when they were given, so that what they leave can be looked at.
+struct AtOnce(RealDisk);
+
+impl Disk for AtOnce {
+    fn create(&self, name: &str, bytes: u64) -> io::Result<Arc<dyn File>> {
+        self.0.create(name, bytes)
+    }
+
+    fn open(&self, name: &str) -> io::Result<Arc<dyn File>> {
+        self.0.open(name)
+    }
+
+    fn rename(&self, from: &str, to: &str) -> io::Result<()> {
+        self.0.rename(from, to)
+    }
+
+    fn remove(&self, name: &str) -> io::Result<()> {
+        self.0.remove(name)
+    }
+
+    fn list(&self) -> io::Result<Vec<String>> {
+        self.0.list()
+    }
+
+    fn sync_directory(&self) -> io::Result<()> {
+        self.0.sync_directory()
+    }
+
+    fn run(&self, job: Job, done: Done) {
+        done(job());
+    }
+}
+
+/// The names of the log's segments, without the files that are made ahead of need.
+fn segments(disk: &dyn Disk) -> Vec<String> {
+    let mut names = disk.list().expect("listed");
+    names.retain(|name| name.starts_with("segment-"));
+    names
 }
 
 fn entry(index: u64, length: usize) -> Entry {
@@ -54,9 +94,8 @@ fn segments_roll_and_a_reopening_finds_every_entry() {
     let (wal, recovered) = Wal::open(disk.clone(), OPTIONS).expect("recovered");
     assert_eq!((recovered.last, recovered.torn), (entry(300, 0).id, None));
     assert_eq!(wal.entries(Index(1)..=Index(300), u64::MAX).expect("held"), entries);
-    let segments = disk.list().expect("listed");
-    assert_eq!(segments.len(), 5);
-    for name in segments {
+    assert_eq!(segments(&*disk).len(), 5);
+    for name in disk.list().expect("listed") {
         let metadata = fs::metadata(path.join(name)).expect("there");
         assert!(metadata.blocks() * 512 >= metadata.len(), "no holes: a store must never fault");
     }
@@ -65,15 +104,15 @@ fn segments_roll_and_a_reopening_finds_every_entry() {
 #[test]
 fn what_was_read_stays_readable_after_its_segment_and_its_log_are_gone() {
     let path = directory("lent");
-    let disk = disk(&path);
+    let disk: Arc<dyn Disk> = Arc::new(AtOnce(RealDisk::open(&path).expect("opened")));
     let mut wal = Wal::create(disk.clone(), OPTIONS, Identity::default()).expect("created");
     let entries: Vec<Entry> = (1..=200).map(|index| entry(index, 1000)).collect();
     wal.append(&Batch { entries: &entries, ..Batch::default() }).expect("written");
     let held = wal.entry(Index(1)).expect("held");
-    let start = holm_wal::LogStart { id: entries[199].id, time: entries[199].time };
+    let start = LogStart { id: entries[199].id, time: entries[199].time };
     wal.append(&Batch { compact: Some(start), ..Batch::default() }).expect("written");
     sync(&*disk, &mut wal);
-    assert_eq!(disk.list().expect("listed").len(), 1);
+    assert_eq!(segments(&*disk).len(), 1);
     drop(wal);
     drop(disk);
     assert_eq!(held, entries[0]);
@@ -140,7 +179,7 @@ fn a_torn_tail_of_a_real_file_is_cut_wiped_and_appended_behind() {
     assert_eq!(recovered.torn.map(|torn| torn.offset), Some(136 + 2 * 144));
     let image = fs::read(&name).expect("there");
     assert!(image[136 + 2 * 144..].iter().all(|byte| *byte == 0), "wiped");
-    assert_eq!(disk.list().expect("listed"), ["segment-00000001.wal"]);
+    assert_eq!(segments(&*disk), ["segment-00000001.wal"]);
     wal.append(&Batch { entries: &[entry(3, 100)], ..Batch::default() }).expect("written");
     drop(wal);
     let (_, recovered) = Wal::open(disk, OPTIONS).expect("recovered");
@@ -155,5 +194,36 @@ fn a_job_that_panics_is_an_error_and_the_disk_goes_on() {
         let (done, finished) = mpsc::channel();
         disk.run(job, Box::new(move |result| done.send(result).expect("awaited")));
         assert_eq!(finished.recv().expect("the disk answers").is_ok(), sound);
+    }
+}
+
+#[test]
+fn used_up_segments_are_used_again_unless_bytes_of_theirs_are_held() {
+    for held in [0, 1] {
+        let path = directory(&format!("recycled-{held}"));
+        let disk: Arc<dyn Disk> = Arc::new(AtOnce(RealDisk::open(&path).expect("opened")));
+        let mut wal = Wal::create(disk.clone(), OPTIONS, Identity::default()).expect("created");
+        let inodes = || -> Vec<u64> {
+            let names = disk.list().expect("listed");
+            let inode = |name: &String| fs::metadata(path.join(name)).expect("there").ino();
+            names.iter().map(inode).collect()
+        };
+        let entries: Vec<Entry> = (1..=100).map(|index| entry(index, 1000)).collect();
+        wal.append(&Batch { entries: &entries, ..Batch::default() }).expect("written");
+        sync(&*disk, &mut wal);
+        let first = fs::metadata(path.join("segment-00000001.wal")).expect("there").ino();
+        let lent: Vec<Entry> = (0..held).map(|_| wal.entry(Index(1)).expect("held")).collect();
+        let start = LogStart { id: entries[69].id, time: entries[69].time };
+        wal.append(&Batch { compact: Some(start), ..Batch::default() }).expect("written");
+        sync(&*disk, &mut wal);
+        assert_eq!(segments(&*disk), ["segment-00000002.wal"]);
+        assert_eq!(inodes().contains(&first), held == 0);
+        let entries: Vec<Entry> = (101..=250).map(|index| entry(index, 1000)).collect();
+        wal.append(&Batch { entries: &entries, ..Batch::default() }).expect("written");
+        assert!(lent.iter().all(|lent| *lent == entry(1, 1000)), "what was read never changes");
+        drop(wal);
+        let (wal, recovered) = Wal::open(disk, OPTIONS).expect("recovered");
+        assert_eq!((recovered.last, recovered.torn), (entry(250, 0).id, None));
+        assert_eq!(wal.entry(Index(71)).expect("held"), entry(71, 1000));
     }
 }

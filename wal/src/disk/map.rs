@@ -1,20 +1,22 @@
 //! The mapping of a file into memory: the one place of Holm with `unsafe` in it.
 //!
-//! What makes it sound: `Map::lent` is a mark that only rises. Bytes below it may be under shared
+//! What makes it sound: `Map::lent` is a mark that rises with each read. Bytes below it may be under shared
 //! references (`Lent`) and are never written again through this map; bytes at or above it are under
 //! no reference, and are written through raw pointers only. Both sides move or obey the mark under
-//! one lock. There is one map a file (see `real`), the file keeps its size (its space is allocated
+//! one lock. The mark falls in `reclaim` alone, when none of those references is left: each holds a
+//! clone of the map's `Arc`, which is cloned under that lock only. There is one map a file (see `real`), the file keeps its size (its space is allocated
 //! and nothing here truncates), and the directory's lock keeps other instances of Holm out. What
 //! remains is an assumption that every user of mapped files makes: no other program writes to or
 //! truncates the file meanwhile.
 #![allow(unsafe_code)]
 
-use crate::disk::{beyond_end, total, unexpected_end, within};
+use crate::disk::{beyond_end, total, unexpected_end, within, written_over};
 use bytes::Bytes;
 use memmap2::{Advice, MmapOptions, MmapRaw};
 use std::fs;
 use std::io;
 use std::ops::Range;
+use std::sync::atomic::{Ordering, fence};
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// A whole file in memory, shared and writable.
@@ -56,10 +58,7 @@ impl Map {
         // A panic can't happen while the lock is held, and a mark can't be half-moved.
         let lent = self.lent.lock().unwrap_or_else(PoisonError::into_inner);
         if range.start < *lent {
-            return Err(io::Error::new(
-                io::ErrorKind::InvalidInput,
-                "a write over bytes that were read",
-            ));
+            return Err(written_over());
         }
         let mut at = range.start;
         for slice in slices {
@@ -82,16 +81,49 @@ impl Map {
         let range = within(self.raw.len(), offset, len).ok_or_else(unexpected_end)?;
         let mut lent = self.lent.lock().unwrap_or_else(PoisonError::into_inner);
         *lent = range.end.max(*lent);
+        // Under the lock: `reclaim` counts the clones.
+        let map = Arc::clone(self);
         drop(lent);
-        Ok(Bytes::from_owner(Lent { map: Arc::clone(self), range }))
+        Ok(Bytes::from_owner(Lent { map, range }))
+    }
+
+    /// Lets all bytes be written again, unless some of what was lent is still held. The caller has
+    /// one clone of the `Arc`, and knows of no other that was not lent.
+    pub(super) fn reclaim(self: &Arc<Self>) -> bool {
+        let mut lent = self.lent.lock().unwrap_or_else(PoisonError::into_inner);
+        if Arc::strong_count(self) != 1 {
+            return false;
+        }
+        // Pairs with the release in each dropped clone: its reads happen before writes to come.
+        fence(Ordering::Acquire);
+        *lent = 0;
+        true
+    }
+
+    /// Lets `write` put `len` bytes from `offset` on into the file by other means than a store,
+    /// under the same conditions as [`write`](Self::write).
+    pub(super) fn write_by(
+        &self,
+        offset: u64,
+        len: usize,
+        write: impl FnOnce() -> io::Result<()>,
+    ) -> io::Result<()> {
+        let range = within(self.raw.len(), offset, len).ok_or_else(beyond_end)?;
+        let lent = self.lent.lock().unwrap_or_else(PoisonError::into_inner);
+        if range.start < *lent {
+            return Err(written_over());
+        }
+        let result = write();
+        drop(lent);
+        result
     }
 }
 
 impl AsRef<[u8]> for Lent {
     fn as_ref(&self) -> &[u8] {
         // SAFETY: the range lies in the map (`lend` checked it), which `self.map` keeps alive; any
-        // byte is a valid `u8`. It lies below `lent`, which never falls, so no write to it through
-        // this map happens after `lend`, and the lock orders those before it.
+        // byte is a valid `u8`. It lies below `lent`, which does not fall while `self` lives, so no
+        // write to it happens after `lend`, and the lock orders those before it.
         unsafe {
             let start = self.map.raw.as_ptr().add(self.range.start);
             std::slice::from_raw_parts(start, self.range.len())

@@ -106,8 +106,16 @@ impl File for MemoryFile {
         Ok(Bytes::copy_from_slice(&bytes[range]))
     }
 
-    fn copy(&self, offset: u64, len: usize) -> io::Result<Bytes> {
-        self.read(offset, len)
+    fn copy_to(&self, offset: u64, buffer: &mut [u8]) -> io::Result<()> {
+        let bytes = self.bytes();
+        let range = within(bytes.len(), offset, buffer.len()).ok_or_else(unexpected_end)?;
+        buffer.copy_from_slice(&bytes[range]);
+        Ok(())
+    }
+
+    fn reclaim(&self) -> bool {
+        // What was read was copied.
+        true
     }
 
     fn sync(&self) -> io::Result<()> {

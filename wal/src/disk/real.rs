@@ -2,13 +2,13 @@
 //! mapped, and a few threads for what blocks.
 
 use crate::disk::map::Map;
-use crate::disk::{Disk, Done, File, Job, unexpected_end};
+use crate::disk::{Disk, Done, File, Job, total, unexpected_end, within};
 use crate::error::Error;
 use bytes::Bytes;
 use rustix::fs::FallocateFlags;
 use std::collections::BTreeMap;
 use std::fs::{self, OpenOptions};
-use std::io;
+use std::io::{self, IoSlice};
 use std::os::unix::fs::{FileExt, MetadataExt};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
@@ -37,11 +37,12 @@ struct RealFile {
 }
 
 impl RealDisk {
-    /// The most jobs that may wait. A log has one at a time, and its snapshots two.
+    /// The most jobs that may wait. A log has two at a time, a sync and the making of segments, and
+    /// so have its snapshots, a save and a store.
     pub const JOBS_MAX: usize = 64;
-    /// Three, so that a long snapshot, and one that is being received, do not stand in the way of
-    /// the log's syncs.
-    const THREADS: usize = 3;
+    /// Four, so that neither a long snapshot, nor one that is being received, nor a segment that is
+    /// being made stands in the way of the log's syncs.
+    const THREADS: usize = 4;
     const LOCK: &str = "lock";
 
     /// Opens the directory, making it if it is absent, and locks it.
@@ -115,6 +116,33 @@ impl RealDisk {
 /// what is there already stays.
 fn allocate(file: &fs::File, bytes: u64) -> io::Result<()> {
     rustix::fs::fallocate(file, FallocateFlags::empty(), 0, bytes)?;
+    Ok(())
+}
+
+/// From how many bytes on a write goes through the kernel, in bytes: it spares the page faults that
+/// stores meet on pages which a sync has just written back.
+const VECTORED_BYTES_MIN: usize = 64 << 10;
+/// How many slices one system call takes (`IOV_MAX`).
+const VECTORED_SLICES_MAX: usize = 1024;
+
+/// Writes all of the slices, however many calls it takes: a call may write a part.
+fn write_vectored(file: &fs::File, mut offset: u64, slices: &[&[u8]]) -> io::Result<()> {
+    for slices in slices.chunks(VECTORED_SLICES_MAX) {
+        let mut slices: Vec<IoSlice<'_>> = slices.iter().map(|slice| IoSlice::new(slice)).collect();
+        let mut rest = slices.as_mut_slice();
+        IoSlice::advance_slices(&mut rest, 0);
+        while !rest.is_empty() {
+            match rustix::io::pwritev(file, rest, offset) {
+                Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+                Ok(written) => {
+                    offset += written as u64;
+                    IoSlice::advance_slices(&mut rest, written);
+                }
+                Err(rustix::io::Errno::INTR) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+    }
     Ok(())
 }
 
@@ -206,20 +234,24 @@ impl File for RealFile {
     }
 
     fn write(&self, offset: u64, slices: &[&[u8]]) -> io::Result<()> {
-        self.map.write(offset, slices)
+        let len = total(slices);
+        if len < VECTORED_BYTES_MIN {
+            return self.map.write(offset, slices);
+        }
+        self.map.write_by(offset, len, || write_vectored(&self.file, offset, slices))
     }
 
     fn read(&self, offset: u64, len: usize) -> io::Result<Bytes> {
         self.map.lend(offset, len)
     }
 
-    fn copy(&self, offset: u64, len: usize) -> io::Result<Bytes> {
-        if offset.checked_add(len as u64).is_none_or(|end| end > self.len()) {
-            return Err(unexpected_end());
-        }
-        let mut bytes = vec![0; len];
-        self.file.read_exact_at(&mut bytes, offset)?;
-        Ok(bytes.into())
+    fn copy_to(&self, offset: u64, buffer: &mut [u8]) -> io::Result<()> {
+        within(self.map.len(), offset, buffer.len()).ok_or_else(unexpected_end)?;
+        self.file.read_exact_at(buffer, offset)
+    }
+
+    fn reclaim(&self) -> bool {
+        self.map.reclaim()
     }
 
     fn sync(&self) -> io::Result<()> {
