@@ -46,6 +46,27 @@ pub enum Error {
         /// What was found.
         reason: &'static str,
     },
+    /// Damage that can't be repaired from peers.
+    #[error(
+        "{segment} is damaged at byte {offset} beyond repair: {reason}. This member counts as one \
+         that has lost its disk: replace it"
+    )]
+    Irreparable {
+        /// The segment's file name.
+        segment: String,
+        /// Where in the file, in bytes.
+        offset: u64,
+        /// What can't be known.
+        reason: &'static str,
+    },
+    /// An entry was offered that is not shown to be what stood in the damaged place.
+    #[error("entry {index} is not proved to be what stood in {segment}; nothing was changed")]
+    Unproven {
+        /// The entry's index.
+        index: Index,
+        /// The damaged segment's file name.
+        segment: String,
+    },
     /// A segment is not there, and it held what was once durable.
     #[error("{name} is missing, and it held what was durable; restore it, or replace this member")]
     Missing {

@@ -1,4 +1,12 @@
-//! The body of the fuzz target `wal_recovery`: arbitrary bytes as a segment, opened.
+//! The bodies of the fuzz targets: `wal_recovery`, arbitrary bytes as a segment, opened, here, and
+//! `wal_operations`, histories on a disk that dies, in `crash`.
+
+pub(crate) mod crash;
+#[cfg(test)]
+mod damage;
+mod model;
+#[cfg(test)]
+mod mutations;
 
 use crate::append::Batch;
 use crate::disk::{Disk, memory::MemoryDisk};
@@ -82,4 +90,20 @@ fn disk_with(image: &[u8]) -> Arc<dyn Disk> {
     let file = disk.create(&segment_name(1), image.len() as u64).expect("an empty disk");
     file.write(0, &[image]).expect("it fits");
     Arc::new(disk)
+}
+
+/// So many bytes by a seed: SplitMix64.
+#[must_use]
+pub fn random_bytes(seed: u64, len: usize) -> Vec<u8> {
+    let mut state = seed;
+    let mut next = || {
+        state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = state;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        (z ^ (z >> 31)).to_le_bytes()
+    };
+    let mut bytes: Vec<u8> = (0..len.div_ceil(8)).flat_map(|_| next()).collect();
+    bytes.truncate(len);
+    bytes
 }

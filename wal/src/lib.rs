@@ -45,9 +45,11 @@ mod error;
 mod format;
 #[cfg(any(test, feature = "fuzzing"))]
 mod fuzzing;
+mod inspect;
 mod mutation;
 mod positions;
 mod recovery;
+mod repair;
 mod replay;
 mod scan;
 mod segment;
@@ -64,9 +66,14 @@ pub use disk::{Disk, Done, File, Job, memory::MemoryDisk, real::RealDisk};
 pub use error::Error;
 pub use format::Identity;
 #[cfg(any(test, feature = "fuzzing"))]
-pub use fuzzing::fuzz_recovery;
+pub use fuzzing::{
+    crash::{Ended, Outcome, fuzz_operations, live},
+    fuzz_recovery, random_bytes,
+};
 pub use holm_raft_core::LogStart;
+pub use inspect::{Depth, Verdict, inspect};
 pub use recovery::{Recovered, Torn};
+pub use repair::{Proof, Repair};
 pub use snapshots::{Snapshot, Snapshots};
 pub use sync::SyncJob;
 pub use wal::{Options, Wal};

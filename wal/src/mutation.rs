@@ -37,8 +37,6 @@ pub(crate) enum Mutation {
     TornTailNotWiped,
     /// The hard state follows the entries that need it.
     HardStateLast,
-    /// Entries come before the truncation that makes room for them.
-    TruncateLast,
     /// Segments go before the compaction that frees them is durable.
     RemovedBeforeDurable,
     /// No zeroes follow the last record: old bytes of a recycled file are taken for a torn tail.

@@ -142,6 +142,8 @@ fn settle(replay: &mut Replay, disk: &dyn Disk, names: &[String]) -> Result<Opti
             continue;
         }
         let name = segment.name();
+        // What was read of it when it was open before stands in the way only while it is held.
+        segment.file.reclaim();
         if !mutation::on(Mutation::RecoveryWithoutRewrite) {
             rewrite(segment, replay.witnessed).map_err(Error::io("writing again", &name))?;
         }

@@ -9,7 +9,7 @@ use crate::mutation::{self, Mutation};
 use crate::scan::wipe;
 use std::collections::VecDeque;
 use std::io;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 /// Up to how many files are made ahead: one that is there when a segment is full, and stays there
 /// for hard states and truncations when the disk is full.
@@ -106,8 +106,10 @@ impl Spares {
             }
             stock.jobs += 1;
         }
-        let (shared, its_disk) = (Arc::clone(&self.shared), Arc::clone(disk));
-        let job: Job = Box::new(move || shared.work(&*its_disk, chores));
+        // Not an owner: whoever drops the disk after the log waits for its threads, and finds its
+        // lock free. That would not be so if the last owner were one of these threads.
+        let (shared, its_disk) = (Arc::clone(&self.shared), Arc::downgrade(disk));
+        let job: Job = Box::new(move || shared.work(&its_disk, chores));
         let shared = Arc::clone(&self.shared);
         let done: Done = Box::new(move |result| {
             let mut stock = shared.stock();
@@ -135,29 +137,40 @@ impl Shared {
         self.gate.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn work(&self, disk: &dyn Disk, chores: Chores) -> io::Result<()> {
+    fn work(&self, disk: &Weak<dyn Disk>, chores: Chores) -> io::Result<()> {
         for Spare { name, file, .. } in chores.retired {
-            let gate = self.gate();
-            if *gate == Gate::Closed {
-                return Ok(());
-            }
-            self.retire(disk, &name, file)?;
+            self.step(disk, |disk| self.retire(disk, &name, file))?;
         }
         for name in chores.adopted {
-            let gate = self.gate();
-            if *gate == Gate::Closed {
-                return Ok(());
-            }
-            self.adopt(disk, name)?;
+            self.step(disk, |disk| self.adopt(disk, name))?;
         }
         while self.stock().files.len() < MADE_MAX {
-            let gate = self.gate();
-            // What can't be made now is tried again when it is needed, and told then.
-            if *gate == Gate::Closed || self.make(disk).is_err() {
+            let mut made = false;
+            self.step(disk, |disk| {
+                // What can't be made now is tried again when it is needed, and told then.
+                made = self.make(disk).is_ok();
+                Ok(())
+            })?;
+            if !made {
                 break;
             }
         }
         Ok(())
+    }
+
+    /// Does something with the disk, unless the log is gone: then nothing may be touched any more.
+    fn step(
+        &self,
+        disk: &Weak<dyn Disk>,
+        work: impl FnOnce(&dyn Disk) -> io::Result<()>,
+    ) -> io::Result<()> {
+        let gate = self.gate();
+        let (Gate::Open, Some(disk)) = (*gate, disk.upgrade()) else { return Ok(()) };
+        let result = work(&*disk);
+        // In this order: see `keep_up`.
+        drop(disk);
+        drop(gate);
+        result
     }
 
     fn make(&self, disk: &dyn Disk) -> io::Result<()> {

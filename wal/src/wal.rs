@@ -29,13 +29,13 @@ pub struct Options {
 /// It is written by one owner, and waits for the disk only where segments fill up faster than the
 /// disk makes new ones.
 pub struct Wal {
+    /// Files for the segments to come. Before the disk, so that it is dropped first.
+    pub(crate) spares: Spares,
     pub(crate) disk: Arc<dyn Disk>,
     pub(crate) options: Options,
     pub(crate) identity: Identity,
     /// Never empty; the last one is written to.
     pub(crate) segments: VecDeque<Segment>,
-    /// Files for the segments to come.
-    pub(crate) spares: Spares,
     pub(crate) table: Table,
     pub(crate) written: WriteNumber,
     pub(crate) durable: WriteNumber,

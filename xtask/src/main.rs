@@ -43,7 +43,8 @@ enum Task {
 }
 
 /// The fuzz targets; a test holds them against the folder.
-const FUZZ_TARGETS: [&str; 4] = ["core_events", "core_forged", "transport_frames", "wal_recovery"];
+const FUZZ_TARGETS: [&str; 5] =
+    ["core_events", "core_forged", "transport_frames", "wal_operations", "wal_recovery"];
 
 /// A workspace of its own: ordinary builds do not compile the peers.
 const PEERS: &str = "benches/peers/Cargo.toml";

@@ -1,6 +1,7 @@
 //! The command line: [`main`], the commands and their flags.
 
 mod client;
+mod inspect;
 mod status;
 
 use super::client::Endpoint;
@@ -36,6 +37,7 @@ pub fn main() -> ExitCode {
             block_on(async move { told(client::counter(&at, &action).await) })
         }
         Command::Kv { action, at } => block_on(async move { told(client::kv(&at, &action).await) }),
+        Command::Inspect { what: Inspect::Wal(args) } => inspect::wal(&args),
         Command::Status { output, at } => {
             block_on(async move { told(status::run(&at, output).await) })
         }
@@ -72,6 +74,11 @@ enum Command {
         #[command(flatten)]
         at: ClientArgs,
     },
+    /// Look at the files of a member, running or not, without touching them
+    Inspect {
+        #[command(subcommand)]
+        what: Inspect,
+    },
     /// Show the members, their roles and how far each trails the leader
     Status {
         /// The form of the output
@@ -80,6 +87,12 @@ enum Command {
         #[command(flatten)]
         at: ClientArgs,
     },
+}
+
+#[derive(Subcommand)]
+enum Inspect {
+    /// Print the log's segments and records, and what is wrong with them
+    Wal(inspect::WalArgs),
 }
 
 #[derive(Args)]
@@ -310,6 +323,8 @@ mod tests {
             "holm counter get n --endpoint https://a",
             "holm status --timeout 0",
             "holm status --timeout 2h",
+            "holm inspect wal",
+            "holm inspect wal p --index x",
             "holm serve --config c --data-dir d --storage memory",
         ] {
             let error = parse(line).err().unwrap_or_else(|| panic!("{line} parses"));

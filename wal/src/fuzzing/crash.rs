@@ -10,6 +10,7 @@ use crate::format::Identity;
 use crate::wal::{Options, Wal};
 use holm_raft_core::EntryKind;
 use std::collections::VecDeque;
+use std::io::ErrorKind;
 use std::sync::{Arc, Mutex, PoisonError};
 
 const OPTIONS: Options = Options { segment_bytes: 1024 };
@@ -85,7 +86,7 @@ pub fn fuzz_operations(data: &[u8]) -> u64 {
 }
 
 /// Jobs that wait until the history gets to them.
-type Queue = Arc<Mutex<VecDeque<Box<dyn FnOnce() + Send>>>>;
+pub(super) type Queue = Arc<Mutex<VecDeque<Box<dyn FnOnce() + Send>>>>;
 
 pub(super) fn next_job(queue: &Queue) -> Option<Box<dyn FnOnce() + Send>> {
     queue.lock().unwrap_or_else(PoisonError::into_inner).pop_front()
@@ -94,9 +95,17 @@ pub(super) fn next_job(queue: &Queue) -> Option<Box<dyn FnOnce() + Send>> {
 struct Life<'a> {
     choices: Choices<'a>,
     disk: SimDisk,
+    cut: u64,
     queue: Queue,
     has_been: bool,
     outcome: Outcome,
+}
+
+impl Drop for Life<'_> {
+    fn drop(&mut self) {
+        // A job knows its disk, and the disk the queue.
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner).clear();
+    }
 }
 
 impl<'a> Life<'a> {
@@ -118,7 +127,7 @@ impl<'a> Life<'a> {
         disk.set_lie(lie);
         disk.stop_after(cut);
         let outcome = Outcome { first: Ended::Whole, acknowledged: 0, recovered: 0 };
-        Self { choices, disk, queue, has_been: false, outcome }
+        Self { choices, disk, cut, queue, has_been: false, outcome }
     }
 
     fn run(mut self) -> Result<Outcome, String> {
@@ -126,8 +135,9 @@ impl<'a> Life<'a> {
         let mut history = History::new(Model::default());
         self.has_been = created.is_ok();
         if let Ok(mut wal) = created {
-            self.outcome.first = self.go_on(&mut history, &mut wal)?;
-        } else {
+            self.go_on(&mut history, &mut wal)?;
+        }
+        if self.disk.operations() >= self.cut {
             self.outcome.first = Ended::Cut;
         }
         for life in 0..LIVES {
@@ -144,12 +154,11 @@ impl<'a> Life<'a> {
     }
 
     /// Writes and syncs until the disk stops, or there is nothing left to do.
-    fn go_on(&mut self, history: &mut History, wal: &mut Wal) -> Result<Ended, String> {
+    fn go_on(&mut self, history: &mut History, wal: &mut Wal) -> Result<(), String> {
         match self.choices.below(8) {
             0 => self.disk.set_capacity((2 + self.choices.below(4)) * OPTIONS.segment_bytes),
             _ => self.disk.set_capacity(u64::MAX),
         }
-        let mut ended = Ended::Whole;
         for _ in 0..STEPS_MAX {
             if !self.choices.are_left() {
                 break;
@@ -157,15 +166,21 @@ impl<'a> Life<'a> {
             if self.choices.below(64) == 1 {
                 self.disk.fail_syncs(1);
             }
-            if history.step(wal, &mut self.choices, &self.queue).is_err() {
-                ended = Ended::Cut;
-                break;
+            match history.step(wal, &mut self.choices, &self.queue) {
+                Ok(()) => {}
+                // What a reader may hold was to be written again.
+                Err(Error::Io { source, .. } | Error::Sync { source })
+                    if source.kind() == ErrorKind::InvalidInput =>
+                {
+                    return Err(format!("a reader was in the way: {source}"));
+                }
+                Err(_) => break,
             }
             history.check_held()?;
         }
         self.disk.fail_syncs(0);
         self.outcome.acknowledged += history.acknowledged_entries();
-        Ok(ended)
+        Ok(())
     }
 
     /// The machine dies, or the process alone; then the log is opened, with the recovery cut once.

@@ -1,7 +1,7 @@
 //! What a log should hold: `Model`, as plainly as can be, and `History`, the states that a log goes
 //! through and which of them is the last one that was acknowledged.
 
-use super::crash::{Choices, next_job};
+use super::crash::{Choices, Queue, next_job};
 use crate::append::Batch;
 use crate::disk::Job;
 use crate::error::Error;
@@ -12,7 +12,6 @@ use holm_raft_core::{
 };
 use std::collections::VecDeque;
 use std::io;
-use std::sync::{Arc, Mutex};
 
 /// What a log holds.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -115,7 +114,7 @@ impl History {
         &mut self,
         wal: &mut Wal,
         choices: &mut Choices<'_>,
-        queue: &Arc<Mutex<VecDeque<Box<dyn FnOnce() + Send>>>>,
+        queue: &Queue,
     ) -> Result<(), Error> {
         match choices.below(10) {
             0..=3 => self.write(wal, choices)?,

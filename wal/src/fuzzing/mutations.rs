@@ -42,14 +42,14 @@ fn hunt(mutation: Option<Mutation>, histories: u64) -> Found {
     for seed in 0..histories {
         let data = super::random_bytes(seed, 500);
         let mut attempt = |run: &dyn Fn() -> Result<Ended, String>| {
-            let (outcome, times) =
-                mutation::with(mutation, || catch_unwind(AssertUnwindSafe(run)));
+            let (outcome, times) = mutation::with(mutation, || catch_unwind(AssertUnwindSafe(run)));
             reached += times;
             match outcome {
                 Ok(result) => result,
                 Err(panic) => {
                     let message = panic.downcast_ref::<String>().cloned();
-                    let message = message.or_else(|| panic.downcast_ref::<&str>().map(|m| (*m).into()));
+                    let message =
+                        message.or_else(|| panic.downcast_ref::<&str>().map(|m| (*m).into()));
                     Err(format!("panicked: {}", message.unwrap_or_default()))
                 }
             }
