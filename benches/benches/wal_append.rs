@@ -8,9 +8,10 @@
 #![forbid(unsafe_code)]
 
 use holm_raft_core::{Entry, EntryId, EntryKind, Index, LogTime, Term};
-use holm_wal::{Batch, Disk, Identity, Options, RealDisk, Wal};
+use holm_wal::{Batch, Disk, Done, File, Identity, Job, Options, RealDisk, Wal};
 use std::error::Error;
 use std::fs::{self, OpenOptions};
+use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -102,8 +103,42 @@ fn is_due(sync: Sync, written: usize) -> bool {
     matches!(sync, Sync::Every(batch) if written.is_multiple_of(batch))
 }
 
+/// Does each job when it is given, so that the segment that is made ahead is there before time is
+/// taken, and not made meanwhile.
+struct AtOnce(RealDisk);
+
+impl Disk for AtOnce {
+    fn create(&self, name: &str, bytes: u64) -> io::Result<Arc<dyn File>> {
+        self.0.create(name, bytes)
+    }
+
+    fn open(&self, name: &str) -> io::Result<Arc<dyn File>> {
+        self.0.open(name)
+    }
+
+    fn rename(&self, from: &str, to: &str) -> io::Result<()> {
+        self.0.rename(from, to)
+    }
+
+    fn remove(&self, name: &str) -> io::Result<()> {
+        self.0.remove(name)
+    }
+
+    fn list(&self) -> io::Result<Vec<String>> {
+        self.0.list()
+    }
+
+    fn sync_directory(&self) -> io::Result<()> {
+        self.0.sync_directory()
+    }
+
+    fn run(&self, job: Job, done: Done) {
+        done(job());
+    }
+}
+
 fn wal(path: &Path, size: usize, records: usize, sync: Sync) -> Result<f64> {
-    let disk: Arc<dyn Disk> = Arc::new(RealDisk::open(path)?);
+    let disk: Arc<dyn Disk> = Arc::new(AtOnce(RealDisk::open(path)?));
     let options = Options { segment_bytes: file_bytes(size, records) };
     let mut wal = Wal::create(disk, options, Identity::default())?;
     let mut entry = Entry {

@@ -2,7 +2,9 @@
 //! is written; what is written is a store into the mapped segment, and nothing waits for the disk.
 
 use crate::error::Error;
-use crate::format::{BEGIN_BYTES, HEADER_BYTES, Header, Keeps, Record, seed};
+use crate::format::{
+    BEGIN_BYTES, HEADER_BYTES, Header, Keeps, Record, encode_entry, entry_span, seed,
+};
 use crate::mutation::{self, Mutation};
 use crate::segment::{Segment, not_made};
 use crate::sync::Names;
@@ -41,6 +43,15 @@ impl Wal {
     pub fn append(&mut self, batch: &Batch<'_>) -> Result<WriteNumber, Error> {
         self.check_health()?;
         self.check_batch(batch)?;
+        if batch.is_entries_alone() {
+            let span = batch.entries.iter().map(entry_span).sum();
+            let room = self.active().room();
+            if is_gathered(span, batch.entries.len())
+                && span + self.options.reserved_bytes() <= room
+            {
+                return self.write_entries(batch.entries, span);
+            }
+        }
         let start = self.start_after(batch);
         let compact = (start != self.table.start()).then(|| {
             let keeps = if self.drops_all(&start) { Keeps::Nothing } else { Keeps::Suffix };
@@ -165,6 +176,34 @@ impl Wal {
         Ok(())
     }
 
+    /// Like [`write`](Self::write) for what is nearly always written: entries alone, few and small.
+    fn write_entries(&mut self, entries: &[Entry], span: usize) -> Result<WriteNumber, Error> {
+        let segment = self.segments.back_mut().expect("never empty");
+        let (first, unsynced) = (segment.used, segment.end() - self.durable_end);
+        self.scratch.clear();
+        for entry in entries {
+            let at = self.scratch.len();
+            let seed = seed(segment.salt, first + at);
+            encode_entry(entry, seed, unsynced + at as u64, &mut self.scratch);
+        }
+        debug_assert_eq!(self.scratch.len(), span);
+        if !mutation::on(Mutation::NoEndMark) && span > 0 {
+            self.scratch.extend_from_slice(segment.end_mark(first + span));
+        }
+        if let Err(source) = segment.file.write(first as u64, &[&self.scratch]) {
+            self.health = Health::Poisoned;
+            return Err(Error::io("writing to", &segment.name())(source));
+        }
+        for entry in entries {
+            let record = record(entry);
+            let location = segment.location(&record);
+            segment.note(&record);
+            self.table.apply(&record, location).expect("checked before it was written");
+        }
+        self.written.0 += 1;
+        Ok(self.written)
+    }
+
     /// Writes the records, which take `span` bytes and fit, into the present segment.
     fn write<'a>(
         &mut self,
@@ -179,7 +218,7 @@ impl Wal {
         self.scratch.clear();
         let (salt, base, at) = (segment.salt, segment.base, segment.used);
         let mut places = Places { salt, base, at, durable_end: self.durable_end };
-        let written = if span <= GATHERED_BYTES_MAX {
+        let written = if is_gathered(span, records.clone().count()) {
             for record in records.clone() {
                 let (seed, unsynced) = places.next(&record);
                 stored(record).encode_whole(seed, unsynced, &mut self.scratch);
@@ -219,6 +258,13 @@ impl Wal {
 /// Up to how many bytes of records are put together before they are stored, in bytes: summed and
 /// copied in one piece each. More go out as they are, in slices.
 const GATHERED_BYTES_MAX: usize = 32 << 10;
+/// The same for one record, on average: larger ones are better not copied twice.
+const GATHERED_RECORD_BYTES_MAX: usize = 4 << 10;
+
+fn is_gathered(span: usize, records: usize) -> bool {
+    span <= GATHERED_BYTES_MAX.min(records.saturating_mul(GATHERED_RECORD_BYTES_MAX))
+}
+
 /// How much memory is kept for the next batch, in bytes.
 const SCRATCH_BYTES_MAX: usize = 256 << 10;
 
@@ -248,18 +294,22 @@ fn stored(record: Record<'_>) -> Record<'_> {
     }
 }
 
+/// An entry as a record.
+pub(crate) fn record(entry: &Entry) -> Record<'_> {
+    Record::Entry { id: entry.id, time: entry.time, kind: entry.kind, data: &entry.data }
+}
+
 impl<'a> Batch<'a> {
+    fn is_entries_alone(&self) -> bool {
+        self.hard_state.is_none() && self.compact.is_none() && self.truncate.is_none()
+    }
+
     /// The batch as records, in the order that a reader after a crash relies on.
     fn records(
         &self,
         compact: Option<Record<'a>>,
     ) -> impl Iterator<Item = Record<'a>> + Clone + use<'a> {
-        let entries = self.entries.iter().map(|entry| Record::Entry {
-            id: entry.id,
-            time: entry.time,
-            kind: entry.kind,
-            data: &entry.data,
-        });
+        let entries = self.entries.iter().map(record);
         let mut first = self.hard_state.map(Record::HardState);
         let truncate = self.truncate.map(Record::Truncate);
         let mut last = None;

@@ -6,10 +6,14 @@
 //! Records do not chain: behind a damaged one the next can still be found, which is what tells
 //! damage from a torn tail (see `recovery`).
 
+#[cfg(test)]
+mod tests;
+
 use crate::mutation::{self, Mutation};
 use crc32fast::Hasher;
 use holm_raft_core::{
-    EntryId, EntryKind, HardState, Incarnation, Index, LogStart, LogTime, MemberId, NodeId, Term,
+    Entry, EntryId, EntryKind, HardState, Incarnation, Index, LogStart, LogTime, MemberId, NodeId,
+    Term,
 };
 
 pub(crate) const MAGIC: [u8; 8] = *b"HOLMWAL\0";
@@ -243,16 +247,9 @@ impl<'a> Record<'a> {
     fn put_head(&self, seed: u32, unsynced: u64, out: &mut Vec<u8>) -> usize {
         let at = out.len();
         let (kind, detail) = self.codes();
-        // A mark that does not fit says less than is true, which is safe.
-        let unsynced = u32::try_from(unsynced.div_ceil(ALIGN as u64)).unwrap_or(u32::MAX);
         let length = self.head_bytes() - RECORD_BYTES + self.data().len();
-        let length = u32::try_from(length).expect("segments are below 4 GiB");
         let mut head = [0; RECORD_BYTES];
-        head[4..8].copy_from_slice(&length.to_le_bytes());
-        head[8..10].copy_from_slice(&[kind, detail]);
-        head[12..16].copy_from_slice(&unsynced.to_le_bytes());
-        let check = head_check(&head, seed);
-        head[10..12].copy_from_slice(&check.to_le_bytes());
+        put_head(&mut head, length, [kind, detail], seed, unsynced);
         out.extend_from_slice(&head);
         self.encode_fields(out);
         at
@@ -355,6 +352,40 @@ impl<'a> Record<'a> {
     }
 }
 
+/// How many bytes an entry takes in a segment.
+pub(crate) fn entry_span(entry: &Entry) -> usize {
+    (ENTRY_BYTES + entry.data.len()).next_multiple_of(ALIGN)
+}
+
+/// [`Record::encode_whole`] for an entry, with as few copies as can be.
+pub(crate) fn encode_entry(entry: &Entry, seed: u32, unsynced: u64, out: &mut Vec<u8>) {
+    let at = out.len();
+    let length = ENTRY_BYTES - RECORD_BYTES + entry.data.len();
+    let mut head = [0; ENTRY_BYTES];
+    put_head(&mut head, length, [ENTRY, entry.kind.code()], seed, unsynced);
+    head[16..24].copy_from_slice(&entry.id.term.0.to_le_bytes());
+    head[24..32].copy_from_slice(&entry.id.index.0.to_le_bytes());
+    head[32..40].copy_from_slice(&entry.time.0.to_le_bytes());
+    out.reserve(ENTRY_BYTES + entry.data.len() + ALIGN);
+    out.extend_from_slice(&head);
+    out.extend_from_slice(&entry.data);
+    out.resize(out.len().next_multiple_of(ALIGN), 0);
+    let crc = checksum(&out[at..], seed);
+    out[at..at + 4].copy_from_slice(&crc.to_le_bytes());
+}
+
+/// Fills in a record's head, without its checksum.
+fn put_head(head: &mut [u8], length: usize, codes: [u8; 2], seed: u32, unsynced: u64) {
+    // A mark that does not fit says less than is true, which is safe.
+    let unsynced = u32::try_from(unsynced.div_ceil(ALIGN as u64)).unwrap_or(u32::MAX);
+    let length = u32::try_from(length).expect("segments are below 4 GiB");
+    head[4..8].copy_from_slice(&length.to_le_bytes());
+    head[8..10].copy_from_slice(&codes);
+    head[12..16].copy_from_slice(&unsynced.to_le_bytes());
+    let check = head_check(head.first_chunk().expect("a head's size"), seed);
+    head[10..12].copy_from_slice(&check.to_le_bytes());
+}
+
 /// What the checksum of the record at this offset starts from.
 pub(crate) fn seed(salt: u32, offset: usize) -> u32 {
     salt ^ u32::try_from(offset).expect("segments are below 4 GiB")
@@ -416,72 +447,4 @@ fn u64_at(bytes: &[u8], at: usize) -> u64 {
     let mut array = [0; 8];
     array.copy_from_slice(&bytes[at..at + 8]);
     u64::from_le_bytes(array)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn entry(data: &[u8]) -> Record<'_> {
-        let id = EntryId::new(Term(3), Index(9));
-        Record::Entry { id, time: LogTime(77), kind: EntryKind::Command, data }
-    }
-
-    fn written(record: &Record<'_>, salt: u32, offset: usize) -> Vec<u8> {
-        let mut bytes = vec![0; offset];
-        record.encode(seed(salt, offset), 24, &mut bytes);
-        bytes.extend_from_slice(record.data());
-        bytes.extend_from_slice(record.padding());
-        bytes
-    }
-
-    #[test]
-    fn every_record_survives_its_bytes() {
-        let vote = Some(MemberId::new(NodeId(2), Incarnation(5)));
-        let hard_state = HardState { term: Term(4), vote };
-        let start = LogStart { id: EntryId::new(Term(2), Index(6)), time: LogTime(1) };
-        for record in [
-            Record::State(State { hard_state, start, last: Index(8) }),
-            Record::HardState(HardState { term: Term(4), vote: None }),
-            Record::HardState(hard_state),
-            Record::Compact { start, keeps: Keeps::Suffix },
-            Record::Compact { start, keeps: Keeps::Nothing },
-            Record::Truncate(Index(7)),
-            Record::Filler(0),
-            Record::Filler(13),
-            entry(b""),
-            entry(b"12345"),
-            entry(b"12345678"),
-        ] {
-            let bytes = written(&record, 11, 64);
-            let found = Record::find(&bytes, 64, 11).expect("it was just written");
-            assert_eq!((found.record, found.unsynced), (record, 24));
-            assert_eq!((found.span, 64 + found.span), (record.span(), bytes.len()));
-        }
-    }
-
-    #[test]
-    fn a_record_is_none_in_another_segment_at_another_place_or_with_any_bit_changed() {
-        let bytes = written(&entry(b"12345"), 11, 64);
-        assert!(Record::find(&bytes, 64, 12).is_none());
-        assert!(Record::find(&bytes[8..], 56, 11).is_none());
-        for bit in 64 * 8..bytes.len() * 8 {
-            let mut changed = bytes.clone();
-            changed[bit / 8] ^= 1 << (bit % 8);
-            assert!(Record::find(&changed, 64, 11).is_none(), "bit {bit}");
-        }
-    }
-
-    #[test]
-    fn a_header_survives_its_bytes_and_names_another_version() {
-        let header =
-            Header { identity: Identity::default(), sequence: 3, base: 4096, behind: Behind::Old };
-        let mut bytes = header.encode();
-        assert_eq!(Header::decode(&bytes), Ok(header));
-        bytes[20] ^= 1;
-        assert_eq!(Header::decode(&bytes), Err(HeaderError::Malformed));
-        bytes[8] = 9;
-        assert_eq!(Header::decode(&bytes), Err(HeaderError::Version(9)));
-        assert_eq!(Header::decode(&bytes[..63]), Err(HeaderError::Malformed));
-    }
 }

@@ -2,6 +2,7 @@
 //! their replacements, but only what is proved to be what stood there. A log that is damaged where
 //! a hard state may have stood can't be repaired: its member counts as one that has lost its disk.
 
+use crate::append::record;
 use crate::disk::{Disk, File};
 use crate::error::Error;
 use crate::format::{ALIGN, Found, HEADER_BYTES, Header, RECORD_BYTES, Record, State, seed};
@@ -320,8 +321,4 @@ fn beginning(
         Some(Record::State(state)) => Some((header, state)),
         _ => None,
     })
-}
-
-fn record(entry: &Entry) -> Record<'_> {
-    Record::Entry { id: entry.id, time: entry.time, kind: entry.kind, data: &entry.data }
 }
