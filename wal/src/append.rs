@@ -1,5 +1,6 @@
-//! Writing to the log: `Batch` and `Wal::append`. All of a batch has its place before its first byte
-//! is written; what is written is a store into the mapped segment, and nothing waits for the disk.
+//! Writing to the log: `Batch` and `Wal::append`. All of a batch has its place before its first
+//! byte is written; what is written is a store into the mapped segment, and nothing waits for the
+//! disk.
 
 use crate::error::Error;
 use crate::format::{

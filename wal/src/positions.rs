@@ -124,10 +124,11 @@ mod tests {
                 }
                 prop_assert_eq!(positions.len(), queue.len());
                 prop_assert_eq!(positions.is_empty(), queue.is_empty());
-                for at in [0, 1, count, queue.len() / 2, queue.len().saturating_sub(1), queue.len()] {
+                let len = queue.len();
+                for at in [0, 1, count, len / 2, len.saturating_sub(1), len] {
                     prop_assert_eq!(positions.get(at), queue.get(at).copied());
                 }
-                let blocks = queue.len() / BLOCK + 2;
+                let blocks = len / BLOCK + 2;
                 prop_assert!(positions.blocks.len() <= blocks, "dropped blocks are given back");
             }
         }

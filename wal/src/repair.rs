@@ -8,7 +8,8 @@ use crate::error::Error;
 use crate::format::{ALIGN, Found, HEADER_BYTES, Header, RECORD_BYTES, Record, State, seed};
 use crate::replay::Replay;
 use crate::scan::Scanner;
-use crate::segment::{segment_name, segment_sequence};
+use crate::segment::{Segment, segment_name, segment_sequence};
+use crate::table::Table;
 use crate::wal::Wal;
 use holm_raft_core::{Entry, EntryId, HardState, Index, Term};
 use std::io;
@@ -89,40 +90,25 @@ impl Wal {
 /// What is whole behind the damage.
 enum Next {
     Entry(EntryId),
+    /// The next segment's beginning.
     State(State),
 }
 
+/// What can be told, or why not.
+type Told<T> = io::Result<Result<T, &'static str>>;
+
 impl Repair {
-    fn of(
-        disk: &dyn Disk,
-        replay: &Replay,
-        names: &[String],
-    ) -> io::Result<Result<Self, &'static str>> {
+    fn of(disk: &dyn Disk, replay: &Replay, names: &[String]) -> Told<Self> {
         let (Some(last), Some(table)) = (replay.segments.back(), &replay.table) else {
             return Ok(Err("there is no whole segment"));
         };
         let mut scanner = Scanner::new(&*last.file, last.len, Vec::new());
-        let behind = scanner.next_record(last.used + ALIGN, last.salt)?;
-        let (end, next) = if let Some(end) = behind {
-            let found = scanner.find(end, last.salt)?;
-            let next = match found.map(|found| found.record) {
-                Some(Record::Entry { id, .. }) => Next::Entry(id),
-                _ => return Ok(Err("it ends at a record that is no entry")),
-            };
-            (end, next)
-        } else {
-            let Some((header, state)) = beginning(disk, names, last.sequence + 1)? else {
-                return Ok(Err("nothing whole is behind it"));
-            };
-            let end = usize::try_from(header.base.saturating_sub(last.base)).unwrap_or(usize::MAX);
-            (end, Next::State(state))
+        let following = beginning(disk, names, last.sequence.saturating_add(1))?;
+        let (bytes, next) = match behind(&mut scanner, last, following.as_ref())? {
+            Ok(found) => found,
+            Err(reason) => return Ok(Err(reason)),
         };
-        if end <= last.used || end > last.len {
-            return Ok(Err("nothing whole is behind it"));
-        }
         let before = table.last();
-        let bytes = last.used..end;
-        let heads = heads(&mut scanner, &bytes, last.salt, before)?;
         let (to, term_max) = match &next {
             Next::Entry(id) => (id.index.prev(), id.term),
             Next::State(state) => (state.last, state.hard_state.term.max(before.term)),
@@ -131,40 +117,20 @@ impl Repair {
         if missing.is_empty() {
             return Ok(Err("it covers a truncation"));
         }
+        let heads = heads(&mut scanner, &bytes, last.salt, before)?;
         let fits = heads.last().is_some_and(|head| head.id.index == to)
             && heads.iter().map(|head| head.span).sum::<usize>() == bytes.len();
-        let (known, hard_state) = match next {
-            _ if fits => (Known::Heads(heads), None),
-            Next::State(state) if state.start == table.start() => {
-                (Known::Nothing, Some(state.hard_state))
-            }
-            Next::State(_) => return Ok(Err("it covers a compaction")),
-            Next::Entry(id) => {
-                let Some(state) = beginning(disk, names, last.sequence + 1)? else {
-                    return Ok(Err("it may cover a hard state"));
-                };
-                let same = id.term == before.term && before.index > table.start().id.index;
-                let known = if same { Known::Term(id.term) } else { Known::Nothing };
-                // Only what the next segment begins with is known, so nothing may have changed it
-                // between the damage and there.
-                if state.1.hard_state.term > id.term || state.1.start != table.start() {
-                    return Ok(Err("it may cover a hard state"));
-                }
-                (known, Some(state.1.hard_state))
+        let (known, hard_state) = if fits {
+            (Known::Heads(heads), None)
+        } else {
+            match known(&next, table, following.map(|(_, state)| state)) {
+                Ok((known, hard_state)) => (known, Some(hard_state)),
+                Err(reason) => return Ok(Err(reason)),
             }
         };
         let hard_state = hard_state.filter(|hard_state| *hard_state != table.hard_state());
-        Ok(Ok(Self {
-            file: Arc::clone(&last.file),
-            segment: last.name(),
-            salt: last.salt,
-            bytes,
-            before,
-            missing,
-            term_max,
-            known,
-            hard_state,
-        }))
+        let (file, segment, salt) = (Arc::clone(&last.file), last.name(), last.salt);
+        Ok(Ok(Self { file, segment, salt, bytes, before, missing, term_max, known, hard_state }))
     }
 
     /// Which entries are damaged.
@@ -275,6 +241,53 @@ impl Repair {
             length = put(Record::Filler(rest));
         }
         if length == self.bytes.len() { Ok(out) } else { Err(*self.missing.start()) }
+    }
+}
+
+/// Which bytes are damaged, and what is whole behind them.
+fn behind(
+    scanner: &mut Scanner<'_>,
+    segment: &Segment,
+    following: Option<&(Header, State)>,
+) -> Told<(Range<usize>, Next)> {
+    let (end, next) = if let Some(end) = scanner.next_record(segment.used + ALIGN, segment.salt)? {
+        let found = scanner.find(end, segment.salt)?;
+        let Some(Record::Entry { id, .. }) = found.map(|found| found.record) else {
+            return Ok(Err("it ends at a record that is no entry"));
+        };
+        (end, Next::Entry(id))
+    } else if let Some((header, state)) = following {
+        let end = usize::try_from(header.base.saturating_sub(segment.base));
+        (end.unwrap_or(usize::MAX), Next::State(*state))
+    } else {
+        return Ok(Err("nothing whole is behind it"));
+    };
+    let sound = end > segment.used && end <= segment.len;
+    Ok(if sound { Ok((segment.used..end, next)) } else { Err("nothing whole is behind it") })
+}
+
+/// What is known where not even the heads are whole, and the hard state that has to be said again:
+/// a hard state may have stood there. `following` is how the next segment begins.
+fn known(
+    next: &Next,
+    table: &Table,
+    following: Option<State>,
+) -> Result<(Known, HardState), &'static str> {
+    let Some(following) = following else { return Err("it may cover a hard state") };
+    if following.start != table.start() {
+        return Err("it may cover a compaction");
+    }
+    match next {
+        Next::State(state) => Ok((Known::Nothing, state.hard_state)),
+        // Later records must not contradict a hard state that is put here, so it must not be newer
+        // than what follows.
+        Next::Entry(id) if following.hard_state.term > id.term => Err("it may cover a hard state"),
+        Next::Entry(id) => {
+            let before = table.last();
+            let same = id.term == before.term && before.index > table.start().id.index;
+            let known = if same { Known::Term(id.term) } else { Known::Nothing };
+            Ok((known, following.hard_state))
+        }
     }
 }
 

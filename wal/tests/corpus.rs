@@ -1,4 +1,5 @@
-//! The bodies of the fuzz targets over their kept corpora, over what is close to them, and over noise.
+//! The bodies of the fuzz targets over their kept corpora, over what is close to them, and over
+//! noise.
 
 use proptest::prelude::*;
 use std::fs;

@@ -1,11 +1,12 @@
 //! The mapping of a file into memory: the one place of Holm with `unsafe` in it.
 //!
-//! What makes it sound: `Map::lent` is a mark that rises with each read. Bytes below it may be under shared
-//! references (`Lent`) and are never written again through this map; bytes at or above it are under
-//! no reference, and are written through raw pointers only. Both sides move or obey the mark under
-//! one lock. The mark falls in `reclaim` alone, when none of those references is left: each holds a
-//! clone of the map's `Arc`, which is cloned under that lock only. There is one map a file (see `real`), the file keeps its size (its space is allocated
-//! and nothing here truncates), and the directory's lock keeps other instances of Holm out. What
+//! What makes it sound: `Map::lent` is a mark that rises with each read. Bytes below it may be
+//! under shared references (`Lent`) and are never written through this map; bytes at or above it
+//! are under no reference, and are written through raw pointers, or by the kernel, only. Both sides
+//! move or obey the mark under one lock. The mark falls in `reclaim` alone, when none of those
+//! references is left: each holds a clone of the map's `Arc`, which is cloned under that lock only.
+//! There is one map a file (see `real`), the file keeps its size (its space is allocated and
+//! nothing here truncates), and the directory's lock keeps other instances of Holm out. What
 //! remains is an assumption that every user of mapped files makes: no other program writes to or
 //! truncates the file meanwhile.
 #![allow(unsafe_code)]

@@ -1,5 +1,5 @@
-//! A disk that loses, by a seed, what was not synced, and fails in whatever other way it is told to:
-//! for tests of what a power cut leaves.
+//! A disk that loses, by a seed, what was not synced, and fails in whatever other way it is told
+//! to: for tests of what a power cut leaves.
 //!
 //! `SimDisk` is the device. What a node holds is `SimDisk::attach`: a handle that stops working at
 //! the next power cut or kill, as do its files and its jobs, so that what outlives a killed node (a
