@@ -165,6 +165,7 @@ impl Wal {
 
     fn roll(&mut self) -> Result<(), Error> {
         let spare = self.spares.take().expect("secured before");
+        self.footers.seal(self.segments.back().expect("never empty"), &self.table);
         let sequence = self.active().sequence.checked_add(1).expect("segments never run out");
         let header =
             Header { identity: self.identity, sequence, base: self.end(), behind: spare.behind };

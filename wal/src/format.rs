@@ -29,7 +29,7 @@ pub(crate) const ENTRY_BYTES: usize = RECORD_BYTES + 24;
 pub(crate) const BEGIN_BYTES: usize = HEADER_BYTES + RECORD_BYTES + STATE_BODY_BYTES;
 /// Records start at multiples of this.
 pub(crate) const ALIGN: usize = 8;
-const STATE_BODY_BYTES: usize = 56;
+pub(crate) const STATE_BODY_BYTES: usize = 56;
 
 const STATE: u8 = 1;
 const HARD_STATE: u8 = 2;
@@ -270,9 +270,7 @@ impl<'a> Record<'a> {
     fn encode_fields(&self, out: &mut Vec<u8>) {
         match self {
             Self::State(state) => {
-                out.extend_from_slice(&fields(hard_state_fields(&state.hard_state)));
-                out.extend_from_slice(&fields(start_fields(&state.start)));
-                out.extend_from_slice(&state.last.0.to_le_bytes());
+                put_state(state, out);
             }
             Self::HardState(hard_state) => {
                 out.extend_from_slice(&fields(hard_state_fields(hard_state)));
@@ -331,11 +329,7 @@ impl<'a> Record<'a> {
 
     fn decode(kind: u8, detail: u8, body: &'a [u8]) -> Option<Self> {
         Some(match (kind, detail, body.len()) {
-            (STATE, 0 | 1, STATE_BODY_BYTES) => Self::State(State {
-                hard_state: hard_state(detail, body),
-                start: start(&body[24..]),
-                last: Index(u64_at(body, 48)),
-            }),
+            (STATE, 0 | 1, STATE_BODY_BYTES) => Self::State(state_at(detail, body)),
             (HARD_STATE, 0 | 1, 24) => Self::HardState(hard_state(detail, body)),
             (COMPACT, 0, 24) => Self::Compact { start: start(body), keeps: Keeps::Suffix },
             (COMPACT, 1, 24) => Self::Compact { start: start(body), keeps: Keeps::Nothing },
@@ -350,6 +344,26 @@ impl<'a> Record<'a> {
             _ => return None,
         })
     }
+}
+
+/// A state's fields.
+pub(crate) fn put_state(state: &State, out: &mut Vec<u8>) {
+    out.extend_from_slice(&fields(hard_state_fields(&state.hard_state)));
+    out.extend_from_slice(&fields(start_fields(&state.start)));
+    out.extend_from_slice(&state.last.0.to_le_bytes());
+}
+
+/// The state whose fields these are.
+pub(crate) fn state_at(detail: u8, body: &[u8]) -> State {
+    let hard_state = hard_state(detail, body);
+    State { hard_state, start: start(&body[24..]), last: Index(u64_at(body, 48)) }
+}
+
+/// The checksum of bytes that are no record.
+pub(crate) fn checksum_of(bytes: &[u8], seed: u32) -> u32 {
+    let mut hasher = Hasher::new_with_initial(seed);
+    hasher.update(bytes);
+    hasher.finalize()
 }
 
 /// How many bytes an entry takes in a segment.
@@ -437,13 +451,13 @@ fn start(body: &[u8]) -> LogStart {
     LogStart { id, time: LogTime(u64_at(body, 16)) }
 }
 
-fn u32_at(bytes: &[u8], at: usize) -> u32 {
+pub(crate) fn u32_at(bytes: &[u8], at: usize) -> u32 {
     let mut array = [0; 4];
     array.copy_from_slice(&bytes[at..at + 4]);
     u32::from_le_bytes(array)
 }
 
-fn u64_at(bytes: &[u8], at: usize) -> u64 {
+pub(crate) fn u64_at(bytes: &[u8], at: usize) -> u64 {
     let mut array = [0; 8];
     array.copy_from_slice(&bytes[at..at + 8]);
     u64::from_le_bytes(array)

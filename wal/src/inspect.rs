@@ -7,7 +7,7 @@ use crate::format::{
     BEGIN_BYTES, Behind, HEADER_BYTES, Header, HeaderError, Keeps, RECORD_BYTES, Record,
 };
 use crate::recovery::Torn;
-use crate::replay::Replay;
+use crate::replay::{Reading, Replay};
 use crate::scan::Scanner;
 use crate::segment::segment_sequence;
 use crate::spares::spare_number;
@@ -76,7 +76,7 @@ pub fn inspect(path: &Path, depth: Depth, out: &mut dyn Write) -> Result<Verdict
 }
 
 fn verdict(disk: &dyn Disk, names: &[String]) -> Verdict {
-    let judged = Replay::of(disk, names).and_then(|mut replay| {
+    let judged = Replay::of(disk, names, Reading::All).and_then(|mut replay| {
         replay.judge()?;
         Ok(replay.cut.filter(|cut| cut.is_torn))
     });

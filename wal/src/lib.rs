@@ -42,6 +42,7 @@ compile_error!(
 mod append;
 mod disk;
 mod error;
+mod footer;
 mod format;
 #[cfg(any(test, feature = "fuzzing"))]
 mod fuzzing;

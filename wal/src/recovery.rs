@@ -9,9 +9,10 @@
 
 use crate::disk::Disk;
 use crate::error::Error;
+use crate::footer::{self, footer_sequence};
 use crate::format::Identity;
 use crate::mutation::{self, Mutation};
-use crate::replay::Replay;
+use crate::replay::{Reading, Replay};
 use crate::scan::wipe;
 use crate::segment::Segment;
 use crate::spares::spare_number;
@@ -71,9 +72,29 @@ impl Wal {
     /// [`Error::Unexpected`], [`Error::Foreign`] and [`Error::Version`], with nothing changed on
     /// the disk; whatever else the disk reports.
     pub fn open(disk: Arc<dyn Disk>, options: Options) -> Result<(Self, Recovered), Error> {
+        Self::open_by(disk, options, Reading::All)
+    }
+
+    /// Like [`open`](Self::open), but reads only the footers of the segments that have one, and the
+    /// others. Damage to what is not read shows when it is read. Footers are kept from now on, as
+    /// by [`keep_footers`](Self::keep_footers).
+    ///
+    /// # Errors
+    /// As for [`open`](Self::open), as far as is read.
+    pub fn open_fast(disk: Arc<dyn Disk>, options: Options) -> Result<(Self, Recovered), Error> {
+        let (mut wal, recovered) = Self::open_by(disk, options, Reading::Footers)?;
+        wal.keep_footers();
+        Ok((wal, recovered))
+    }
+
+    fn open_by(
+        disk: Arc<dyn Disk>,
+        options: Options,
+        reading: Reading,
+    ) -> Result<(Self, Recovered), Error> {
         options.check()?;
         let names = disk.list().map_err(Error::io("listing", "the log's directory"))?;
-        let mut replay = Replay::of(&*disk, &names)?;
+        let mut replay = Replay::of(&*disk, &names, reading)?;
         replay.judge()?;
         let torn = settle(&mut replay, &*disk, &names)?;
         let spares: Vec<String> =
@@ -131,6 +152,12 @@ fn settle(replay: &mut Replay, disk: &dyn Disk, names: &[String]) -> Result<Opti
     let unfinished = names.contains(&unfinished).then_some(unfinished);
     for name in replay.doomed.iter().rev().chain(&unfinished) {
         disk.remove(name).map_err(Error::io("removing", name))?;
+    }
+    let is_there = |sequence| replay.segments.iter().any(|segment| segment.sequence == sequence);
+    for sequence in names.iter().filter_map(|name| footer_sequence(name)) {
+        if !is_there(sequence) {
+            footer::remove(disk, sequence).map_err(Error::io("removing", "a footer"))?;
+        }
     }
     // Before the wipe: a segment must not outlive the one it follows.
     disk.sync_directory().map_err(Error::io("syncing", "the log's directory"))?;

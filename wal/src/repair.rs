@@ -6,7 +6,7 @@ use crate::append::record;
 use crate::disk::{Disk, File};
 use crate::error::Error;
 use crate::format::{ALIGN, Found, HEADER_BYTES, Header, RECORD_BYTES, Record, State, seed};
-use crate::replay::Replay;
+use crate::replay::{Reading, Replay};
 use crate::scan::Scanner;
 use crate::segment::{Segment, segment_name, segment_sequence};
 use crate::table::Table;
@@ -73,7 +73,7 @@ impl Wal {
     /// otherwise as for [`open`](Self::open).
     pub fn damage(disk: &dyn Disk) -> Result<Option<Repair>, Error> {
         let names = disk.list().map_err(Error::io("listing", "the log's directory"))?;
-        let mut replay = Replay::of(disk, &names)?;
+        let mut replay = Replay::of(disk, &names, Reading::All)?;
         let Err(error) = replay.judge() else { return Ok(None) };
         let Error::Damaged { segment, offset, .. } = &error else { return Err(error) };
         let irreparable =

@@ -3,6 +3,7 @@
 
 use crate::disk::{Disk, File};
 use crate::error::Error;
+use crate::footer::Footer;
 use crate::format::{
     BEGIN_BYTES, Behind, HEADER_BYTES, Header, HeaderError, Identity, RECORD_BYTES, Record, salt,
 };
@@ -13,6 +14,15 @@ use crate::table::Table;
 use crate::wal::Options;
 use std::collections::VecDeque;
 use std::sync::Arc;
+
+/// How much is read.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Reading {
+    #[default]
+    All,
+    /// The footers of the segments that have one and are not the last, instead of them.
+    Footers,
+}
 
 /// What was read.
 #[derive(Default)]
@@ -26,6 +36,7 @@ pub(crate) struct Replay {
     pub(crate) cut: Option<Cut>,
     /// Segments behind the cut, oldest first.
     pub(crate) doomed: Vec<String>,
+    reading: Reading,
     /// Reused from file to file.
     buffer: Vec<u8>,
 }
@@ -57,13 +68,17 @@ impl Replay {
     /// [`Error::Foreign`], [`Error::Version`], [`Error::Unexpected`]; [`Error::Damaged`] where a
     /// record contradicts those before it or the first segment has no sound beginning; whatever
     /// the disk reports.
-    pub(crate) fn of(disk: &dyn Disk, names: &[String]) -> Result<Self, Error> {
-        let mut replay = Self::default();
+    pub(crate) fn of(disk: &dyn Disk, names: &[String], reading: Reading) -> Result<Self, Error> {
+        let mut replay = Self { reading, ..Self::default() };
+        let last = names.iter().rev().find_map(|name| segment_sequence(name));
         for name in names.iter().filter(|name| name.starts_with("segment-")) {
             let Some(sequence) = segment_sequence(name) else {
                 let reason = "its name is not one that this log gives";
                 return Err(Error::Unexpected { name: name.clone(), reason });
             };
+            if last == Some(sequence) {
+                replay.reading = Reading::All;
+            }
             replay.read(disk, sequence)?;
         }
         replay.look_behind_the_last()?;
@@ -95,7 +110,13 @@ impl Replay {
             let first = first.transpose().map_err(Error::io("reading", &name))?.flatten();
             let is_begun = first.is_some_and(|found| matches!(found.record, Record::State(_)));
             if let Some(header) = self.follows(header.as_ref().filter(|_| is_begun), sequence)? {
-                return self.replay(Arc::clone(&file), &header, scanner);
+                let footer = match self.reading {
+                    Reading::Footers => Footer::read(disk, &header),
+                    Reading::All => None,
+                };
+                let fits = |footer: &Footer| footer.used <= len && footer.used >= BEGIN_BYTES;
+                let footer = footer.filter(fits);
+                return self.replay(Arc::clone(&file), &header, footer, scanner);
             }
         }
         self.doom(name, sequence, header.as_ref(), scanner)
@@ -133,6 +154,7 @@ impl Replay {
         &mut self,
         file: Arc<dyn File>,
         header: &Header,
+        footer: Option<Footer>,
         mut scanner: Scanner<'_>,
     ) -> Result<(), Error> {
         let mut segment = Segment::new(file, header);
@@ -149,6 +171,14 @@ impl Replay {
             };
             result.map_err(|reason| self.damaged(&name, segment.used, reason))?;
             segment.note(&found.record);
+            // Behind the state.
+            if let (Some(footer), Some(table)) = (&footer, &mut self.table) {
+                let result = table.adopt(footer);
+                result.map_err(|reason| self.damaged(&name, segment.used, reason))?;
+                (segment.used, segment.highest) = (footer.used, footer.highest);
+                self.witnessed = self.witnessed.max(segment.end());
+                break;
+            }
         }
         self.segments.push_back(segment);
         self.buffer = scanner.into_buffer();

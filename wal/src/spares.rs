@@ -4,9 +4,11 @@
 //! checksums start from other salts.
 
 use crate::disk::{Disk, Done, File, Job};
+use crate::footer;
 use crate::format::{BEGIN_BYTES, Behind, RECORD_BYTES};
 use crate::mutation::{self, Mutation};
 use crate::scan::wipe;
+use crate::segment::segment_sequence;
 use std::collections::VecDeque;
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
@@ -62,6 +64,8 @@ pub(crate) struct Chores {
     pub(crate) retired: Vec<Spare>,
     /// Spare files that an earlier run left.
     pub(crate) adopted: Vec<String>,
+    /// Footers of segments that are durable: the segments' numbers, and the files' bytes.
+    pub(crate) footers: Vec<(u32, Vec<u8>)>,
 }
 
 impl Spares {
@@ -100,7 +104,8 @@ impl Spares {
     pub(crate) fn keep_up(&self, disk: &Arc<dyn Disk>, chores: Chores) {
         {
             let mut stock = self.shared.stock();
-            let idle = chores.retired.is_empty() && chores.adopted.is_empty();
+            let idle =
+                chores.retired.is_empty() && chores.adopted.is_empty() && chores.footers.is_empty();
             if idle && (stock.files.len() >= MADE_MAX || stock.jobs > 0) {
                 return;
             }
@@ -143,6 +148,13 @@ impl Shared {
         }
         for name in chores.adopted {
             self.step(disk, |disk| self.adopt(disk, name))?;
+        }
+        for (sequence, bytes) in chores.footers {
+            self.step(disk, |disk| {
+                // It is of use, but nothing depends on it.
+                let _ = footer::write(disk, sequence, &bytes);
+                Ok(())
+            })?;
         }
         while self.stock().files.len() < MADE_MAX {
             let mut made = false;
@@ -196,6 +208,9 @@ impl Shared {
     /// Keeps the file of a used-up segment, if another is wanted and nobody holds bytes of it, and
     /// removes it otherwise. Durable, so that an older segment never outlives a newer one.
     fn retire(&self, disk: &dyn Disk, name: &str, file: Arc<dyn File>) -> io::Result<()> {
+        if let Some(sequence) = segment_sequence(name) {
+            footer::remove(disk, sequence)?;
+        }
         let wanted = self.stock().files.len() < KEPT_MAX && file.len() == self.segment_bytes;
         let free = file.reclaim() || mutation::on(Mutation::RecycledUnderAReader);
         if !wanted || !free {

@@ -129,7 +129,12 @@ impl Wal {
             behind: segment.behind,
         };
         let retired = retired.map(used_up).collect();
-        self.spares.keep_up(&self.disk, Chores { retired, adopted });
+        let (segments, durable_end) = (&self.segments, self.durable_end);
+        let footers = self.footers.take_ready(|sequence| {
+            let segment = segments.iter().find(|segment| segment.sequence == sequence);
+            segment.map(|segment| segment.end() < durable_end)
+        });
+        self.spares.keep_up(&self.disk, Chores { retired, adopted, footers });
     }
 
     /// How many of the oldest segments the log does without: the entries in them are not behind

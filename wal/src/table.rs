@@ -2,6 +2,7 @@
 //! the runs of equal terms. `Table::apply` is the one place that says what a record does; appending
 //! and recovery both go through it, so that they can't differ.
 
+use crate::footer::Footer;
 use crate::format::{Keeps, Record, State};
 use crate::positions::{Location, Positions};
 use holm_raft_core::{EntryId, EntryKind, HardState, Index, LogStart, Term};
@@ -106,12 +107,16 @@ impl Table {
         if index <= self.start.id.index {
             return Err("a truncation reaches behind the log's start");
         }
+        self.keep_before(index);
+        Ok(())
+    }
+
+    fn keep_before(&mut self, index: Index) {
         let keep = usize::try_from(index.prev().0.saturating_sub(self.floor.0));
         self.locations.truncate(keep.unwrap_or(usize::MAX));
         self.terms.truncate(self.terms.partition_point(|run| run.index < index));
         self.configurations.truncate(self.configurations.partition_point(|at| *at < index));
         self.floor = self.floor.min(index.prev());
-        Ok(())
     }
 
     fn push(&mut self, id: EntryId, kind: EntryKind, at: Location) -> Result<(), &'static str> {
@@ -130,6 +135,54 @@ impl Table {
         }
         self.locations.push(at);
         Ok(())
+    }
+
+    /// Does all that a segment's records say, by its footer.
+    ///
+    /// # Errors
+    /// When it contradicts the log before it.
+    pub(crate) fn adopt(&mut self, footer: &Footer) -> Result<(), &'static str> {
+        let (state, first) = (&footer.state, footer.first);
+        if first.0 == 0 || state.hard_state.term < self.hard_state.term {
+            return Err("a footer contradicts the segments before it");
+        }
+        self.hard_state = state.hard_state;
+        self.keep_before(first);
+        if state.start != self.start {
+            let beyond = state.start.id.index > self.last().index;
+            self.compact(state.start, if beyond { Keeps::Nothing } else { Keeps::Suffix })?;
+        }
+        if self.last().index.next() != first {
+            // Begun anew: what was there before is not a part of the log any more.
+            self.compact(state.start, Keeps::Nothing)?;
+        }
+        let (mut terms, mut configurations) = (footer.terms.iter(), footer.configurations.iter());
+        let (mut run, mut configuration) = (terms.next(), configurations.next());
+        let mut term = Term(0);
+        for (index, place) in (first.0..).map(Index).zip(&footer.places) {
+            if let Some(next) = run.filter(|run| run.index == index) {
+                (term, run) = (next.term, terms.next());
+            }
+            let kind = if configuration == Some(&index) {
+                configuration = configurations.next();
+                EntryKind::Configuration
+            } else {
+                EntryKind::Command
+            };
+            self.push(EntryId::new(term, index), kind, *place)?;
+        }
+        let complete = run.is_none() && configuration.is_none() && self.state() == *state;
+        if complete { Ok(()) } else { Err("a footer contradicts itself") }
+    }
+
+    /// The entries at the log's end that lie in this segment: the first one's index, the next index
+    /// if there are none, and where they lie.
+    pub(crate) fn places_in(&self, segment: u32) -> (Index, Vec<Location>) {
+        let len = self.locations.len();
+        let is_there = |at: &usize| self.locations.get(*at).is_some_and(|l| l.segment == segment);
+        let from = (0..len).rev().take_while(is_there).last().unwrap_or(len);
+        let places = (from..len).filter_map(|at| self.locations.get(at)).collect();
+        (Index(self.floor.0 + 1 + from as u64), places)
     }
 
     /// What a segment that begins now has to say.

@@ -3,6 +3,7 @@
 
 use crate::disk::Disk;
 use crate::error::Error;
+use crate::footer::Footers;
 use crate::format::{BEGIN_BYTES, Behind, ENTRY_BYTES, Header, Identity, State};
 use crate::segment::{Segment, make, segment_sequence};
 use crate::spares::Spares;
@@ -44,6 +45,7 @@ pub struct Wal {
     /// Where the log durably begins.
     pub(crate) durable_start: Index,
     pub(crate) names: Names,
+    pub(crate) footers: Footers,
     pub(crate) syncing: Option<Covered>,
     pub(crate) waiting: Waiting,
     pub(crate) health: Health,
@@ -129,6 +131,15 @@ impl Wal {
         Ok(Self::of(disk, options, identity, VecDeque::from([segment]), table, &[]))
     }
 
+    /// Has a footer written beside each segment that is full from now on, so that
+    /// [`open_fast`](Self::open_fast) need not read it: 8 bytes an entry, off the caller's path but
+    /// for putting them together.
+    pub fn keep_footers(&mut self) {
+        if matches!(self.footers, Footers::Unwanted) {
+            self.footers = Footers::Wanted(Vec::new());
+        }
+    }
+
     /// A log that is durable as it is. `left` are the names of spare files that are there.
     pub(crate) fn of(
         disk: Arc<dyn Disk>,
@@ -150,6 +161,7 @@ impl Wal {
             written: WriteNumber(0),
             durable: WriteNumber(0),
             names: Names::Durable,
+            footers: Footers::Unwanted,
             syncing: None,
             waiting: Waiting::default(),
             health: Health::Sound,

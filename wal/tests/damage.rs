@@ -143,3 +143,28 @@ fn what_a_recovery_has_made_durable_has_a_witness_in_the_next_record() {
     let result = Wal::open(disk.attach(), OPTIONS).map(drop);
     assert!(matches!(result, Err(Error::Damaged { offset: 136, .. })));
 }
+
+#[test]
+fn an_opening_by_footers_reads_no_sealed_segment_and_damage_shows_when_it_is_read() {
+    let disk = SimDisk::new(1, SimDisk::at_once());
+    let mut wal = Wal::create(disk.attach(), OPTIONS, Identity::default()).expect("created");
+    wal.keep_footers();
+    for index in 1..=ENTRIES {
+        wal.append(&Batch { entries: &[entry(index)], ..Batch::default() }).expect("written");
+        let job = wal.begin_sync().expect("a write waits").into_job();
+        wal.finish_sync(job()).expect("synced");
+    }
+    drop(wal);
+    disk.flip("segment-00000002.wal", 136 + 240 + 60, 1);
+    assert!(matches!(Wal::open(disk.attach(), OPTIONS).map(drop), Err(Error::Damaged { .. })));
+    let (wal, recovered) = Wal::open_fast(disk.attach(), OPTIONS).expect("by footers");
+    assert_eq!((recovered.last, recovered.torn), (entry(ENTRIES).id, None));
+    assert_eq!(wal.entry(Index(4)).expect("held"), entry(4));
+    assert!(matches!(wal.entry(Index(5)), Err(Error::Damaged { offset: 376, .. })));
+    drop(wal);
+    // Without its footer, or with a damaged one, the segment is read.
+    disk.flip("footer-00000002.wal", 70, 1);
+    assert!(matches!(Wal::open_fast(disk.attach(), OPTIONS).map(drop), Err(Error::Damaged { .. })));
+    disk.attach().remove("footer-00000002.wal").expect("removed");
+    assert!(matches!(Wal::open_fast(disk.attach(), OPTIONS).map(drop), Err(Error::Damaged { .. })));
+}

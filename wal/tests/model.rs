@@ -48,7 +48,9 @@ impl Checked {
 
     fn new() -> Self {
         let disk: Arc<dyn Disk> = Arc::new(MemoryDisk::new());
-        let wal = Wal::create(disk.clone(), Self::OPTIONS, Identity::default()).expect("created");
+        let mut wal =
+            Wal::create(disk.clone(), Self::OPTIONS, Identity::default()).expect("created");
+        wal.keep_footers();
         let (hard_state, start) = Default::default();
         Self { disk, wal, hard_state, start, entries: Vec::new() }
     }
@@ -105,9 +107,13 @@ impl Checked {
             Step::Reopen => {
                 let (wal, recovered) =
                     Wal::open(self.disk.clone(), Self::OPTIONS).expect("it is sound");
-                assert_eq!((recovered.start, recovered.torn), (self.start, None));
+                assert_eq!((recovered.start, &recovered.torn), (self.start, &None));
                 assert_eq!(recovered.hard_state, self.hard_state);
-                self.wal = wal;
+                drop(wal);
+                let (fast, by_footers) =
+                    Wal::open_fast(self.disk.clone(), Self::OPTIONS).expect("it is sound");
+                assert_eq!(by_footers, recovered);
+                self.wal = fast;
             }
         }
     }

@@ -98,6 +98,8 @@ struct Life<'a> {
     cut: u64,
     queue: Queue,
     has_been: bool,
+    /// Whether it is opened by its footers.
+    fast: bool,
     outcome: Outcome,
 }
 
@@ -115,7 +117,8 @@ impl<'a> Life<'a> {
             seed.wrapping_mul(0x0100_0000_01b3).wrapping_add(u64::from(*byte))
         });
         let queue = Queue::default();
-        let runner: crate::Runner = if choices.below(2) == 0 {
+        let mode = choices.below(4);
+        let runner: crate::Runner = if mode.is_multiple_of(2) {
             SimDisk::at_once()
         } else {
             let queue = Arc::clone(&queue);
@@ -127,7 +130,7 @@ impl<'a> Life<'a> {
         disk.set_lie(lie);
         disk.stop_after(cut);
         let outcome = Outcome { first: Ended::Whole, acknowledged: 0, recovered: 0 };
-        Self { choices, disk, cut, queue, has_been: false, outcome }
+        Self { choices, disk, cut, queue, has_been: false, fast: mode > 1, outcome }
     }
 
     fn run(mut self) -> Result<Outcome, String> {
@@ -135,6 +138,9 @@ impl<'a> Life<'a> {
         let mut history = History::new(Model::default());
         self.has_been = created.is_ok();
         if let Ok(mut wal) = created {
+            if self.fast {
+                wal.keep_footers();
+            }
             self.go_on(&mut history, &mut wal)?;
         }
         if self.disk.operations() >= self.cut {
@@ -231,7 +237,11 @@ impl<'a> Life<'a> {
 
     /// Also says whether nothing was cut.
     fn open(&self) -> Result<(Wal, bool), Error> {
-        let (wal, recovered) = Wal::open(self.disk.attach(), OPTIONS)?;
+        let (wal, recovered) = if self.fast {
+            Wal::open_fast(self.disk.attach(), OPTIONS)?
+        } else {
+            Wal::open(self.disk.attach(), OPTIONS)?
+        };
         let model = Model::of(&wal)?;
         let is_configuration = |entry: &&_| -> bool {
             let entry: &&holm_raft_core::Entry = entry;

@@ -1,0 +1,124 @@
+//! How long a log takes to open and to read: opened with every checksum checked, opened by its
+//! footers, replayed entry by entry, and read at random; next to a floor that maps nothing and
+//! only sums the bytes of the segments' files through the kernel. All warm, in the page cache;
+//! medians of several rounds.
+//!
+//! `cargo bench -p holm-benches --bench wal_open [-- DIRECTORY [MIB]]`: 1 GiB of data by default,
+//! in records of 1 KiB.
+#![forbid(unsafe_code)]
+
+use holm_raft_core::{Entry, EntryId, EntryKind, Index, LogTime, Term};
+use holm_wal::{Batch, Disk, Identity, Options, RealDisk, Wal};
+use std::error::Error;
+use std::fs;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, mpsc};
+use std::time::Instant;
+
+type Result<T> = std::result::Result<T, Box<dyn Error>>;
+
+const ROUNDS: usize = 5;
+const RECORD_BYTES: u64 = 1 << 10;
+const RANDOM_READS: u64 = 200_000;
+
+fn main() -> Result<()> {
+    let mut arguments = std::env::args().skip(1).filter(|argument| !argument.starts_with('-'));
+    let root = arguments.next().map_or_else(|| env!("CARGO_TARGET_TMPDIR").into(), PathBuf::from);
+    let mib: u64 = arguments.next().map_or(Ok(1024), |mib| mib.parse())?;
+    let path = root.join("wal_open");
+    if path.exists() {
+        fs::remove_dir_all(&path)?;
+    }
+    let records = (mib << 20) / RECORD_BYTES;
+    write(&path, records)?;
+    let mut seconds = [const { Vec::new() }; 5];
+    for _ in 0..ROUNDS {
+        let disk: Arc<dyn Disk> = Arc::new(RealDisk::open(&path)?);
+        seconds[0].push(time(|| sum_files(&path))?);
+        let mut opened = None;
+        seconds[1].push(time(|| Ok(opened = Some(Wal::open(disk.clone(), Options::default())?)))?);
+        opened = None;
+        seconds[2]
+            .push(time(|| Ok(opened = Some(Wal::open_fast(disk.clone(), Options::default())?)))?);
+        let Some((wal, _)) = opened else { return Err("it was just opened".into()) };
+        seconds[3].push(time(|| read(&wal, 1..=records))?);
+        let mut at = 0;
+        let scattered = (0..RANDOM_READS).map(|_| {
+            // A full cycle over 2^32 that jumps far.
+            at = (at * 1_664_525 + 1_013_904_223_u64) % (1 << 32);
+            at * records / (1 << 32) + 1
+        });
+        seconds[4].push(time(|| read(&wal, scattered))?);
+    }
+    let [floor, open, fast, replay, random] = seconds.map(median);
+    println!("a log of {records} records of 1 KiB, medians of {ROUNDS} rounds, warm\n");
+    println!("floor: files read and summed   {floor:>9.3} s");
+    println!("open, every checksum checked   {open:>9.3} s");
+    println!("open by footers                {fast:>9.3} s");
+    println!("replay, entry by entry         {replay:>9.3} s");
+    let reads = f64::from(u32::try_from(RANDOM_READS)?) / random;
+    println!("random reads, checksum checked {reads:>9.0} a second");
+    fs::remove_dir_all(&path)?;
+    Ok(())
+}
+
+fn write(path: &Path, records: u64) -> Result<()> {
+    let disk: Arc<dyn Disk> = Arc::new(RealDisk::open(path)?);
+    let mut wal = Wal::create(disk.clone(), Options::default(), Identity::default())?;
+    wal.keep_footers();
+    for first in (1..=records).step_by(1024) {
+        let entry = |index| Entry {
+            id: EntryId::new(Term(1), Index(index)),
+            time: LogTime(0),
+            kind: EntryKind::Command,
+            data: vec![7; 1 << 10].into(),
+        };
+        let entries: Vec<Entry> = (first..=records.min(first + 1023)).map(entry).collect();
+        wal.append(&Batch { entries: &entries, ..Batch::default() })?;
+        let job = wal.begin_sync().ok_or("a write waits")?.into_job();
+        wal.finish_sync(job())?;
+    }
+    // The footer of the last sealed segment is written by a job; this one waits behind it.
+    drop(wal);
+    let (done, finished) = mpsc::channel();
+    disk.run(Box::new(|| Ok(())), Box::new(move |result| drop(done.send(result))));
+    Ok(finished.recv()??)
+}
+
+fn read(wal: &Wal, indexes: impl Iterator<Item = u64>) -> Result<()> {
+    for index in indexes {
+        wal.entry(Index(index))?;
+    }
+    Ok(())
+}
+
+fn sum_files(path: &Path) -> Result<()> {
+    let mut buffer = vec![0; 256 << 10];
+    for entry in fs::read_dir(path)? {
+        let entry = entry?;
+        if entry.file_name().to_string_lossy().starts_with("segment-") {
+            let (mut file, mut sum) = (fs::File::open(entry.path())?, crc32fast::Hasher::new());
+            loop {
+                let count = file.read(&mut buffer)?;
+                if count == 0 {
+                    break;
+                }
+                sum.update(&buffer[..count]);
+            }
+            std::hint::black_box(sum.finalize());
+        }
+    }
+    Ok(())
+}
+
+fn time(run: impl FnOnce() -> Result<()>) -> Result<f64> {
+    let start = Instant::now();
+    run()?;
+    Ok(start.elapsed().as_secs_f64())
+}
+
+fn median(mut seconds: Vec<f64>) -> f64 {
+    seconds.sort_by(f64::total_cmp);
+    seconds[seconds.len() / 2]
+}
