@@ -37,10 +37,15 @@ fn main() -> Result<()> {
         let disk: Arc<dyn Disk> = Arc::new(RealDisk::open(&path)?);
         seconds[0].push(time(|| sum_files(&path))?);
         let mut opened = None;
-        seconds[1].push(time(|| Ok(opened = Some(Wal::open(disk.clone(), Options::default())?)))?);
-        opened = None;
-        seconds[2]
-            .push(time(|| Ok(opened = Some(Wal::open_fast(disk.clone(), Options::default())?)))?);
+        seconds[1].push(time(|| {
+            opened = Some(Wal::open(disk.clone(), Options::default())?);
+            Ok(())
+        })?);
+        drop(opened.take());
+        seconds[2].push(time(|| {
+            opened = Some(Wal::open_fast(disk.clone(), Options::default())?);
+            Ok(())
+        })?);
         let Some((wal, _)) = opened else { return Err("it was just opened".into()) };
         seconds[3].push(time(|| read(&wal, 1..=records))?);
         let mut at = 0;

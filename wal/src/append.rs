@@ -141,6 +141,7 @@ impl Wal {
         if self.spares.count() < spares {
             self.keep_up(Vec::new());
         }
+        self.check_spares()?;
         while self.spares.count() < spares {
             let bytes = self.options.segment_bytes;
             self.spares

@@ -48,12 +48,21 @@ enum Gate {
     Closed,
 }
 
+/// Whether a job has failed: then no other may put segments aside, for one before them may not be.
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
+enum Health {
+    #[default]
+    Sound,
+    Failed,
+}
+
 #[derive(Default)]
 struct Stock {
     files: VecDeque<Spare>,
     /// The last number that a spare file's name had.
     number: u32,
     jobs: usize,
+    health: Health,
     failed: Option<io::Error>,
 }
 
@@ -120,6 +129,7 @@ impl Spares {
             let mut stock = shared.stock();
             stock.jobs -= 1;
             if let Err(error) = result {
+                stock.health = Health::Failed;
                 stock.failed.get_or_insert(error);
             }
         });
@@ -178,6 +188,9 @@ impl Shared {
     ) -> io::Result<()> {
         let gate = self.gate();
         let (Gate::Open, Some(disk)) = (*gate, disk.upgrade()) else { return Ok(()) };
+        if self.stock().health == Health::Failed {
+            return Ok(());
+        }
         let result = work(&*disk);
         // In this order: see `keep_up`.
         drop(disk);

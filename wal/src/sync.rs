@@ -121,6 +121,10 @@ impl Wal {
 
     /// Has spare files made, and used-up segments put among them, by a job of the disk.
     pub(crate) fn keep_up(&mut self, adopted: Vec<String>) {
+        // After a failed job segments may be in doubt that are older than those here.
+        if self.check_spares().is_err() {
+            return;
+        }
         let retired = if self.spares.are_being_made() { 0 } else { self.unneeded() };
         let retired = self.segments.drain(..retired);
         let used_up = |segment: Segment| Spare {
