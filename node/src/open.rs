@@ -47,6 +47,9 @@ pub enum OpenError {
     Transport(#[from] transport::Error),
 }
 
+/// How many sums tell the core what the recovered log weighs; it keeps as many of them as it needs.
+const WEIGHTS_MAX: usize = 4096;
+
 /// What a storage held.
 struct Found {
     wal: Wal,
@@ -227,7 +230,7 @@ fn restored(found: &Found) -> Result<Restored, OpenError> {
         last: recovered.last.index,
         last_time: recovered.last_time,
         configurations,
-        weights: Vec::new(),
+        weights: found.wal.weights(WEIGHTS_MAX),
         snapshot: found.snapshot.as_ref().map(|snapshot| snapshot.meta.clone()),
         receiving: found.receiving.clone(),
     })

@@ -227,6 +227,25 @@ impl Wal {
         self.segments.iter().map(|segment| segment.used as u64).sum()
     }
 
+    /// What the log's entries weigh ([`Entry::weight`]): up to each of these indexes so much, from
+    /// the log's start on. At most `marks_max` of them, evenly spaced, the last entry among them.
+    /// O(entries).
+    #[must_use]
+    pub fn weights(&self, marks_max: usize) -> Vec<(Index, u64)> {
+        let (start, last) = (self.start().id.index, self.last().index);
+        let step = (last.0 - start.0).div_ceil(marks_max.max(1) as u64).max(1);
+        let mut sum = 0;
+        let mut marks = Vec::new();
+        for index in start.0 + 1..=last.0 {
+            let length = self.table.location(Index(index)).map_or(0, |place| place.length);
+            sum += Entry::OVERHEAD + u64::from(length);
+            if (last.0 - index).is_multiple_of(step) {
+                marks.push((Index(index), sum));
+            }
+        }
+        marks
+    }
+
     /// The term of the entry at this index, or of the start; nothing where the log holds neither.
     #[must_use]
     pub fn term(&self, index: Index) -> Option<Term> {

@@ -153,9 +153,25 @@ impl Checked {
             });
             assert_eq!(found[..], self.entries[..fit.count().max(1)]);
         }
+        self.check_weights();
         let not_held = self.wal.entry(self.last().index.next());
         assert!(matches!(not_held, Err(Error::NotHeld { .. })));
         assert!(matches!(self.wal.entry(self.start.id.index), Err(Error::NotHeld { .. })));
+    }
+
+    fn check_weights(&self) {
+        let sums: Vec<(Index, u64)> = self
+            .entries
+            .iter()
+            .scan(0, |sum, entry| {
+                *sum += entry.weight();
+                Some((entry.id.index, *sum))
+            })
+            .collect();
+        assert_eq!(self.wal.weights(usize::MAX), sums);
+        let some = self.wal.weights(3);
+        assert!(some.len() <= 3 && some.last() == sums.last());
+        assert!(some.iter().all(|mark| sums.contains(mark)));
     }
 }
 

@@ -100,7 +100,7 @@ impl Member {
             last: recovered.last.index,
             last_time: recovered.last_time,
             configurations: recovered.configurations.iter().map(configuration).collect(),
-            weights: Vec::new(),
+            weights: wal.weights(64),
             snapshot: newest.as_ref().map(|snapshot| snapshot.meta.clone()),
             receiving,
         };

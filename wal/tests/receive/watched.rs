@@ -91,8 +91,12 @@ impl File for WatchedFile {
         self.inner.read(offset, len)
     }
 
-    fn copy(&self, offset: u64, len: usize) -> io::Result<Bytes> {
-        self.inner.copy(offset, len)
+    fn copy_to(&self, offset: u64, buffer: &mut [u8]) -> io::Result<()> {
+        self.inner.copy_to(offset, buffer)
+    }
+
+    fn reclaim(&self) -> bool {
+        self.inner.reclaim()
     }
 
     fn sync(&self) -> io::Result<()> {
