@@ -105,6 +105,13 @@ impl Config {
         }
     }
 
+    /// The longest note between nodes: the longest command fits one, for repairs.
+    pub(crate) fn note_bytes_max(&self) -> usize {
+        let limits = holm_transport::Limits::default();
+        let wanted = self.command_bytes_max.saturating_add(4096);
+        wanted.clamp(limits.note_bytes_max, limits.frame_bytes_max / 2)
+    }
+
     /// The settings of `members` members of a new cluster on this machine, listening on free
     /// loopback ports, with their logs in memory: for examples and tests.
     ///

@@ -8,6 +8,7 @@ mod disk;
 mod formation;
 mod outbound;
 mod overview;
+mod repair;
 mod requests;
 mod snapshots;
 

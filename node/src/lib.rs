@@ -54,6 +54,7 @@ mod machine;
 mod member_info;
 mod node;
 mod open;
+mod repair_note;
 mod replica;
 mod retries;
 #[cfg(feature = "server")]

@@ -1,5 +1,7 @@
 //! How a node starts: it recovers what its disk holds, or makes a new log, and starts the driver.
 
+mod repair;
+
 use crate::StateMachine;
 use crate::config::{Config, Listen, Start, Storage};
 use crate::digest::digest;
@@ -81,6 +83,7 @@ pub(crate) async fn open<S: StateMachine>(
     state: S,
 ) -> Result<Opened<S>, OpenError> {
     config.check().map_err(OpenError::Config)?;
+    let repaired = repair::repair(&mut config, &edges).await?;
     let found = find(&config, &edges)?;
     let member = found.wal.identity().member;
     let boot = Boot(edges.entropy.draw());
@@ -92,20 +95,13 @@ pub(crate) async fn open<S: StateMachine>(
         replica.restore(&snapshot.data).map_err(unreadable)?;
         applied = snapshot.meta.last.index;
     }
-    let listener = listener(&mut config).await?;
-    let peers = peers(&config, raft.configuration());
-    let limits = transport::Limits::default();
-    let timing = transport::Timing::default();
-    let (transport, inbound) = Transport::start(transport::Config {
-        cluster: config.cluster.clone(),
-        me: member,
-        listener,
-        peers,
-        limits,
-        timing,
-        seed: edges.entropy.draw(),
-        security: Security::Insecure,
-    })?;
+    let (transport, inbound) = match repaired {
+        Some(links) => links,
+        None => {
+            let peers = peers(&config, raft.configuration());
+            Transport::start(transport_config(&mut config, &edges, member, peers).await?)?
+        }
+    };
     let (requests, inbox) = mpsc::channel(config.inbox_requests_max);
     let (status, watched) = watch::channel(Status::default());
     let led = Arc::new(Notify::new());
@@ -236,6 +232,25 @@ fn restored(found: &Found) -> Result<Restored, OpenError> {
     })
 }
 
+async fn transport_config(
+    config: &mut Config,
+    edges: &Edges,
+    me: MemberId,
+    peers: Vec<Peer>,
+) -> Result<transport::Config, OpenError> {
+    let note_bytes_max = config.note_bytes_max();
+    Ok(transport::Config {
+        cluster: config.cluster.clone(),
+        me,
+        listener: listener(config).await?,
+        peers,
+        limits: transport::Limits { note_bytes_max, ..transport::Limits::default() },
+        timing: transport::Timing::default(),
+        seed: edges.entropy.draw(),
+        security: Security::Insecure,
+    })
+}
+
 async fn listener(config: &mut Config) -> Result<Option<TcpListener>, OpenError> {
     match config.listen.take() {
         None => Ok(None),
@@ -254,6 +269,15 @@ fn peers(config: &Config, configuration: &Configuration) -> Vec<Peer> {
     if !configuration.is_empty() {
         replace_members(&mut topology, configuration);
     }
+    peers_of(config, &topology)
+}
+
+/// The other members as the file has them: all that is known before the log can be read.
+fn peers_of_file(config: &Config) -> Vec<Peer> {
+    peers_of(config, &config.topology)
+}
+
+fn peers_of(config: &Config, topology: &Topology) -> Vec<Peer> {
     let others = topology.members.iter().filter(|member| member.id != config.node);
     let peer = |member: &crate::topology::Member| Peer {
         node: NodeId(member.id),

@@ -89,7 +89,9 @@ pub enum Event {
     Message(Message),
     /// A write is durable, and with it all before it.
     Persisted(WriteNumber),
-    /// So much of a snapshot is stored, and will be found after a crash.
+    /// So much of a snapshot is stored, and will be found after a crash. Only of the one whose
+    /// pieces were handed out last: what came of one that another has taken the place of, even if
+    /// it was begun anew since, is not to be told.
     Stored {
         /// Which snapshot.
         snapshot: SnapshotId,

@@ -5,7 +5,9 @@
 use crate::append::record;
 use crate::disk::{Disk, File};
 use crate::error::Error;
-use crate::format::{ALIGN, Found, HEADER_BYTES, Header, RECORD_BYTES, Record, State, seed};
+use crate::format::{
+    ALIGN, Found, HEADER_BYTES, Header, Identity, RECORD_BYTES, Record, State, seed,
+};
 use crate::replay::{Reading, Replay};
 use crate::scan::Scanner;
 use crate::segment::{Segment, segment_name, segment_sequence};
@@ -18,6 +20,7 @@ use std::sync::Arc;
 
 /// A damaged range of a log, which can be filled again.
 pub struct Repair {
+    identity: Identity,
     file: Arc<dyn File>,
     segment: String,
     salt: u32,
@@ -130,7 +133,25 @@ impl Repair {
         };
         let hard_state = hard_state.filter(|hard_state| *hard_state != table.hard_state());
         let (file, segment, salt) = (Arc::clone(&last.file), last.name(), last.salt);
-        Ok(Ok(Self { file, segment, salt, bytes, before, missing, term_max, known, hard_state }))
+        let identity = replay.identity.unwrap_or_default();
+        Ok(Ok(Self {
+            identity,
+            file,
+            segment,
+            salt,
+            bytes,
+            before,
+            missing,
+            term_max,
+            known,
+            hard_state,
+        }))
+    }
+
+    /// Whose log it is.
+    #[must_use]
+    pub const fn identity(&self) -> Identity {
+        self.identity
     }
 
     /// Which entries are damaged.

@@ -10,6 +10,7 @@ use super::overview::OVERVIEW;
 use crate::StateMachine;
 use crate::config::Start;
 use crate::member_info::MemberInfo;
+use crate::repair_note::{ASK, OFFER};
 use crate::stop::Stop;
 use bytes::{BufMut, Bytes, BytesMut};
 use holm_raft_core::{Configuration, Event, Index, Member, MemberId, NodeId};
@@ -106,6 +107,9 @@ impl<S: StateMachine> Driver<S> {
                     self.config.cluster, from.node
                 )));
             }
+            (Some(ASK), _) => self.offer_repair(from, &note),
+            // For a member that has not started yet.
+            (Some(OFFER), _) => {}
             (Some(OVERVIEW), _) => self.heard_overview(from, &note),
             // Answers to a member that has formed meanwhile.
             (Some(FORM | FORMED_WITHOUT_YOU), _) => {}

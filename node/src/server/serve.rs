@@ -47,7 +47,12 @@ pub(super) async fn serve(
     })?;
     let http_at = http.local_addr().map_or(config.http.clone(), |address| address.to_string());
     let listen_at = config.listen.clone();
-    let node = Node::open(config.into_config(start), Store::default()).await;
+    // A member whose log is damaged waits here until the others have helped.
+    let mut stopped = stop.clone();
+    let node = tokio::select! {
+        node = Node::open(config.into_config(start), Store::default()) => node,
+        _ = stopped.wait_for(|ending| *ending == Ending::Now) => return Ok(()),
+    };
     let node = node.map_err(|error| match error {
         OpenError::Log(error) => ServeError::Log(error),
         error => ServeError::Start(error.to_string()),
