@@ -1,5 +1,5 @@
-//! What members say to each other to repair a damaged log: a `RepairAsk` for a range of entries, and
-//! a `RepairOffer` of those that a member has, both as notes. Little-endian:
+//! What members say to each other to repair a damaged log: a `RepairAsk` for a range of entries,
+//! and a `RepairOffer` of those that a member has, both as notes. Little-endian:
 //!
 //! ```text
 //! ask    5 u8 │ first u64 │ last u64

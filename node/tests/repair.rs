@@ -1,5 +1,5 @@
-//! A member whose log has rotted fetches exactly the damaged entries from the others, before it takes
-//! part again, and then has what they have.
+//! A member whose log has rotted fetches exactly the damaged entries from the others, before it
+//! takes part again, and then has what they have.
 
 use holm::{Config, Listen, Node, StateMachine, Storage};
 use serde::{Deserialize, Serialize};

@@ -51,6 +51,7 @@ mod config;
 mod configuration;
 mod election;
 mod entry;
+mod event;
 mod follower;
 #[cfg(any(test, feature = "fuzzing"))]
 mod fuzzing;
@@ -83,10 +84,11 @@ pub use change::{ChangeError, Step};
 pub use config::{Config, ConfigError, Restored, Switch};
 pub use configuration::{Configuration, ConfigurationError, Leave, Member, Standing};
 pub use entry::{Entry, EntryKind};
+pub use event::Event;
 #[cfg(any(test, feature = "fuzzing"))]
 pub use fuzzing::{Forged, Outcome, fuzz_events, fuzz_forged};
 pub use message::{Ballot, Body, Cause, Message};
-pub use raft::{Event, Raft};
+pub use raft::Raft;
 pub use ready::{Fate, LogStart, Outbound, Persist, Ready};
 pub use snapshot::{Chunk, Partial, SnapshotId, SnapshotMeta};
 pub use status::{Dropped, FollowerStatus, Status};

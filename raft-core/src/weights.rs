@@ -1,6 +1,6 @@
 //! What the log's entries weigh, without one number for each: `Weights` keeps sums at some indexes,
-//! close together at the log's end and ever further apart towards its beginning. Limits in bytes are
-//! judged by it; it rounds against whoever asks, by at most one step at each end.
+//! close together at the log's end and ever further apart towards its beginning. Limits in bytes
+//! are judged by it; it rounds against whoever asks, by at most one step at each end.
 
 use crate::types::Index;
 use alloc::vec::Vec;

@@ -113,7 +113,8 @@ impl Snapshots {
     }
 
     /// What to tell the core when a store job has succeeded: how many bytes of which snapshot are
-    /// stored, or that it was given up. `None` if nothing has arrived since the last finish, or while a job runs.
+    /// stored, or that it was given up. `None` if nothing has arrived since the last finish, or
+    /// while a job runs.
     #[must_use]
     pub fn stored(&self) -> Option<(SnapshotId, Option<u64>)> {
         lock(&self.shared).transfer.stored()

@@ -92,8 +92,8 @@ fn exhaustive() -> Result<(), String> {
     run(command)
 }
 
-/// What is mutated, and what may survive, stands in `.cargo/mutants.toml`. The quick tests find most
-/// mutants, unoptimized; what they miss is tried again with the histories.
+/// What is mutated, and what may survive, stands in `.cargo/mutants.toml`. The quick tests find
+/// most mutants, unoptimized; what they miss is tried again with the histories.
 fn mutants() -> Result<(), String> {
     install("mutants")?;
     let found = root().join("target/mutants");

@@ -1,4 +1,5 @@
-//! What the driver sends: finished messages, and those that it fills from the log. A lost message costs time only, so nothing here waits or retries.
+//! What the driver sends: finished messages, and those that it fills from the log. A lost message
+//! costs time only, so nothing here waits or retries.
 
 use super::{Driver, log_failed};
 use crate::StateMachine;

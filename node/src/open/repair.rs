@@ -1,7 +1,7 @@
-//! Before a member with a damaged log starts: it asks the others for exactly the damaged entries, and
-//! takes only what is proved to be what stood there, or what the current leader says is committed.
-//! Until then it neither votes nor acknowledges anything. Damage that may cover a hard state is not
-//! repaired: whoever may have forgotten its vote counts as one that lost its disk.
+//! Before a member with a damaged log starts: it asks the others for exactly the damaged entries,
+//! and takes only what is proved to be what stood there, or what the current leader says is
+//! committed. Until then it neither votes nor acknowledges anything. Damage that may cover a hard
+//! state is not repaired: whoever may have forgotten its vote counts as one that lost its disk.
 
 use super::{OpenError, peers_of_file, transport_config};
 use crate::config::Config;

@@ -1,6 +1,6 @@
-//! A disk in memory: `Disk` is what a member's log and snapshots hold, and takes a `Persist` and the
-//! pieces of a snapshot the way real ones do. A member has two: what was written, and what of that
-//! is durable. The histories of this crate and the scripts of its tests share this file.
+//! A disk in memory: `Disk` is what a member's log and snapshots hold, and takes a `Persist` and
+//! the pieces of a snapshot the way real ones do. A member has two: what was written, and what of
+//! that is durable. The histories of this crate and the scripts of its tests share this file.
 
 use bytes::Bytes;
 use holm_raft_core::{

@@ -1,11 +1,12 @@
-//! Messages that nobody said: `fuzz_forged` puts forged ones (of every kind, from members, strangers
-//! and other incarnations) and damaged ones in front of three cores that really work meanwhile, and
-//! so come to lead, replicate, install and change their members: only there has a message something
-//! to hurt. Nothing is asserted *between* the cores: whoever speaks in a leader's name can make
-//! them disagree, which Raft does not defend against; `fuzz_events` has the cross-checks, and no
-//! forgery. What is asserted must hold for whatever arrives: no core panics, each keeps its own
-//! invariants (`Raft::check`, after each event), applies in order and each entry once, and asks
-//! nothing of its disk that a disk refuses, also when it starts again from what that holds.
+//! Messages that nobody said: `fuzz_forged` puts forged ones (of every kind, from members,
+//! strangers and other incarnations) and damaged ones in front of three cores that really work
+//! meanwhile, and so come to lead, replicate, install and change their members: only there has a
+//! message something to hurt. Nothing is asserted *between* the cores: whoever speaks in a leader's
+//! name can make them disagree, which Raft does not defend against; `fuzz_events` has the
+//! cross-checks, and no forgery. What is asserted must hold for whatever arrives: no core panics,
+//! each keeps its own invariants (`Raft::check`, after each event), applies in order and each entry
+//! once, and asks nothing of its disk that a disk refuses, also when it starts again from what that
+//! holds.
 
 use super::forge::Forge;
 use super::node::{Node, TICK_MILLIS};

@@ -1,5 +1,5 @@
-//! What happened in a run: `Outcome`. A run in which nothing happened shows nothing, so whoever runs
-//! schedules asserts that enough did.
+//! What happened in a run: `Outcome`. A run in which nothing happened shows nothing, so whoever
+//! runs schedules asserts that enough did.
 
 use std::ops::AddAssign;
 
