@@ -11,7 +11,7 @@ use crate::repair_note::{RepairAsk, RepairOffer, Standing};
 use holm_raft_core::{Entry, EntryId, Index, MemberId, NodeId};
 use holm_transport::{Inbound, Transport};
 use holm_wal::{Disk, Error, Proof, Repair, Wal};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::RangeInclusive;
 use std::time::Duration;
 use tokio::sync::mpsc;
@@ -78,6 +78,7 @@ async fn fill(
     let mut ticker = tokio::time::interval(ASK_INTERVAL);
     ticker.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut offers: BTreeMap<MemberId, Offered> = BTreeMap::new();
+    let mut empty_handed = BTreeSet::new();
     loop {
         let arrived = tokio::select! {
             biased;
@@ -97,6 +98,13 @@ async fn fill(
         let Some(Inbound::Note { from, note }) = arrived else { continue };
         // Whatever else members say is for a member that works.
         let Some(offer) = RepairOffer::decode(note) else { continue };
+        if offer.entries.is_empty() && empty_handed.insert(from) {
+            tracing::warn!(
+                node,
+                %from,
+                "that member has not got the damaged entries, or has compacted them away"
+            );
+        }
         if !gather(&mut offers, from, offer, &missing) {
             continue;
         }
