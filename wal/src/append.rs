@@ -10,7 +10,7 @@ use crate::mutation::{self, Mutation};
 use crate::segment::{Segment, not_made};
 use crate::sync::Names;
 use crate::wal::{Health, Options, Wal};
-use holm_raft_core::{Entry, HardState, Index, LogStart, WriteNumber};
+use holm_raft_core::{Entry, EntryId, HardState, Index, LogStart, WriteNumber};
 use std::ops::Range;
 
 /// What is written at once, in the order of the fields.
@@ -43,15 +43,16 @@ impl Wal {
     /// start, a term that goes back. Writing it would lose data.
     pub fn append(&mut self, batch: &Batch<'_>) -> Result<WriteNumber, Error> {
         self.check_health()?;
-        self.check_batch(batch)?;
         if batch.is_entries_alone() {
-            let span = batch.entries.iter().map(entry_span).sum();
+            let span = self.check_entries(batch.entries, self.table.last())?;
             let room = self.active().room();
             if is_gathered(span, batch.entries.len())
                 && span + self.options.reserved_bytes() <= room
             {
                 return self.write_entries(batch.entries, span);
             }
+        } else {
+            self.check_batch(batch)?;
         }
         let start = self.start_after(batch);
         let compact = (start != self.table.start()).then(|| {
@@ -78,13 +79,6 @@ impl Wal {
     }
 
     fn check_batch(&self, batch: &Batch<'_>) -> Result<(), Error> {
-        let bytes_max = self.options.entry_bytes_max();
-        for entry in batch.entries {
-            let bytes = entry.data.len() as u64;
-            if bytes > bytes_max {
-                return Err(Error::TooLarge { bytes, bytes_max });
-            }
-        }
         // On a copy of the few words that matter here, for the table itself must not change before
         // all of the batch is known to be sound and to have its place.
         let start = self.start_after(batch);
@@ -99,13 +93,26 @@ impl Wal {
             assert!(index > start.id.index, "a truncation reaches behind the log's start");
             last = last.min(index.prev());
         }
-        let mut term = if last == start.id.index { Some(start.id.term) } else { self.term(last) };
-        for entry in batch.entries {
-            assert!(entry.id.index == last.next(), "an entry does not follow on the one before it");
-            assert!(Some(entry.id.term) >= term, "an entry's term is below the one before it");
-            (last, term) = (entry.id.index, Some(entry.id.term));
+        let term = if last == start.id.index { Some(start.id.term) } else { self.term(last) };
+        self.check_entries(batch.entries, EntryId::new(term.unwrap_or_default(), last)).map(|_| ())
+    }
+
+    /// Checks entries that follow on this one, and says how many bytes their records take.
+    #[inline]
+    fn check_entries(&self, entries: &[Entry], mut last: EntryId) -> Result<usize, Error> {
+        let bytes_max = self.options.entry_bytes_max();
+        let mut span = 0;
+        for entry in entries {
+            let (id, bytes) = (entry.id, entry.data.len() as u64);
+            if bytes > bytes_max {
+                return Err(Error::TooLarge { bytes, bytes_max });
+            }
+            assert!(id.index == last.index.next(), "an entry does not follow on the one before it");
+            assert!(id.term >= last.term, "an entry's term is below the one before it");
+            span += entry_span(entry);
+            last = id;
         }
-        Ok(())
+        Ok(span)
     }
 
     fn start_after(&self, batch: &Batch<'_>) -> LogStart {
@@ -183,25 +190,29 @@ impl Wal {
     fn write_entries(&mut self, entries: &[Entry], span: usize) -> Result<WriteNumber, Error> {
         let segment = self.segments.back_mut().expect("never empty");
         let (first, unsynced) = (segment.used, segment.end() - self.durable_end);
-        self.scratch.clear();
+        let no_mark = mutation::on(Mutation::NoEndMark) || span == 0;
+        let end_mark = if no_mark { &[] } else { segment.end_mark(first + span) };
+        let bytes = span + end_mark.len();
+        if self.scratch.len() < bytes {
+            self.scratch.resize(bytes, 0);
+        }
+        let bytes = &mut self.scratch[..bytes];
+        let mut at = 0;
         for entry in entries {
-            let at = self.scratch.len();
+            let end = at + entry_span(entry);
             let seed = seed(segment.salt, first + at);
-            encode_entry(entry, seed, unsynced + at as u64, &mut self.scratch);
+            encode_entry(entry, seed, unsynced + at as u64, &mut bytes[at..end]);
+            at = end;
         }
-        debug_assert_eq!(self.scratch.len(), span);
-        if !mutation::on(Mutation::NoEndMark) && span > 0 {
-            self.scratch.extend_from_slice(segment.end_mark(first + span));
-        }
-        if let Err(source) = segment.file.write(first as u64, &[&self.scratch]) {
+        bytes[at..].copy_from_slice(end_mark);
+        if let Err(source) = segment.file.write(first as u64, &[bytes]) {
             self.health = Health::Poisoned;
             return Err(Error::io("writing to", &segment.name())(source));
         }
         for entry in entries {
-            let record = record(entry);
-            let location = segment.location(&record);
-            segment.note(&record);
-            self.table.apply(&record, location).expect("checked before it was written");
+            let location = segment.note_entry(entry);
+            let pushed = self.table.push(entry.id, entry.kind, location);
+            pushed.expect("checked before it was written");
         }
         self.written.0 += 1;
         Ok(self.written)

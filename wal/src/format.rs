@@ -371,21 +371,21 @@ pub(crate) fn entry_span(entry: &Entry) -> usize {
     (ENTRY_BYTES + entry.data.len()).next_multiple_of(ALIGN)
 }
 
-/// [`Record::encode_whole`] for an entry, with as few copies as can be.
-pub(crate) fn encode_entry(entry: &Entry, seed: u32, unsynced: u64, out: &mut Vec<u8>) {
-    let at = out.len();
+/// [`Record::encode_whole`] for an entry, into exactly the bytes that it takes: what is written
+/// most, laid out without a look at what the vector has room for.
+pub(crate) fn encode_entry(entry: &Entry, seed: u32, unsynced: u64, out: &mut [u8]) {
+    // The padding, before the data that may cover a part of it.
+    *out.last_chunk_mut().expect("a head's size, or more") = [0_u8; ALIGN];
+    let (head, rest) = out.split_first_chunk_mut().expect("a head's size, or more");
+    let head: &mut [u8; ENTRY_BYTES] = head;
     let length = ENTRY_BYTES - RECORD_BYTES + entry.data.len();
-    let mut head = [0; ENTRY_BYTES];
-    put_head(&mut head, length, [ENTRY, entry.kind.code()], seed, unsynced);
+    put_head(head, length, [ENTRY, entry.kind.code()], seed, unsynced);
     head[16..24].copy_from_slice(&entry.id.term.0.to_le_bytes());
     head[24..32].copy_from_slice(&entry.id.index.0.to_le_bytes());
     head[32..40].copy_from_slice(&entry.time.0.to_le_bytes());
-    out.reserve(ENTRY_BYTES + entry.data.len() + ALIGN);
-    out.extend_from_slice(&head);
-    out.extend_from_slice(&entry.data);
-    out.resize(out.len().next_multiple_of(ALIGN), 0);
-    let crc = checksum(&out[at..], seed);
-    out[at..at + 4].copy_from_slice(&crc.to_le_bytes());
+    rest[..entry.data.len()].copy_from_slice(&entry.data);
+    let crc = checksum(out, seed);
+    out[..4].copy_from_slice(&crc.to_le_bytes());
 }
 
 /// Fills in a record's head, without its checksum.
@@ -393,11 +393,11 @@ fn put_head(head: &mut [u8], length: usize, codes: [u8; 2], seed: u32, unsynced:
     // A mark that does not fit says less than is true, which is safe.
     let unsynced = u32::try_from(unsynced.div_ceil(ALIGN as u64)).unwrap_or(u32::MAX);
     let length = u32::try_from(length).expect("segments are below 4 GiB");
+    let head = &mut head[..RECORD_BYTES];
     head[4..8].copy_from_slice(&length.to_le_bytes());
     head[8..10].copy_from_slice(&codes);
+    head[10..12].copy_from_slice(&mixed(length, codes, unsynced, seed).to_le_bytes());
     head[12..16].copy_from_slice(&unsynced.to_le_bytes());
-    let check = head_check(head.first_chunk().expect("a head's size"), seed);
-    head[10..12].copy_from_slice(&check.to_le_bytes());
 }
 
 /// What the checksum of the record at this offset starts from.
@@ -409,9 +409,13 @@ pub(crate) fn seed(salt: u32, offset: usize) -> u32 {
 /// record of this segment begins there, whatever the data look like; and where data have rotted it
 /// says that the head has not.
 pub(crate) fn head_check(head: &[u8; RECORD_BYTES], seed: u32) -> u16 {
+    mixed(u32_at(head, 4), [head[8], head[9]], u32_at(head, 12), seed)
+}
+
+fn mixed(length: u32, [kind, detail]: [u8; 2], unsynced: u32, seed: u32) -> u16 {
     const ODD: u64 = 0x9e37_79b9_7f4a_7c15;
-    let what = u64::from(u32_at(head, 4)) | u64::from(head[8]) << 32 | u64::from(head[9]) << 40;
-    let place = u64::from(u32_at(head, 12)) | u64::from(seed) << 32;
+    let what = u64::from(length) | u64::from(kind) << 32 | u64::from(detail) << 40;
+    let place = u64::from(unsynced) | u64::from(seed) << 32;
     let mixed = (what.wrapping_mul(ODD) ^ place).wrapping_mul(ODD);
     let [.., low, high] = (mixed ^ mixed >> 29).wrapping_mul(ODD).to_le_bytes();
     u16::from_le_bytes([low, high])

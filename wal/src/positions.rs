@@ -26,12 +26,14 @@ pub(crate) struct Positions {
     blocks: VecDeque<Vec<Location>>,
     /// How many of the first block's are dropped.
     dropped: usize,
+    /// How many are held. Always what the blocks hold without those that are dropped: kept beside
+    /// them because each append asks.
+    len: usize,
 }
 
 impl Positions {
     pub(crate) fn len(&self) -> usize {
-        let last = self.blocks.back().map_or(0, Vec::len);
-        (self.blocks.len().saturating_sub(1) * BLOCK + last) - self.dropped
+        self.len
     }
 
     pub(crate) fn is_empty(&self) -> bool {
@@ -44,6 +46,7 @@ impl Positions {
     }
 
     pub(crate) fn push(&mut self, location: Location) {
+        self.len += 1;
         if let Some(block) = self.blocks.back_mut()
             && block.len() < BLOCK
         {
@@ -61,6 +64,7 @@ impl Positions {
             return;
         }
         let end = self.dropped + len;
+        self.len = len;
         self.blocks.truncate(end.div_ceil(BLOCK));
         if let Some(block) = self.blocks.back_mut()
             && !end.is_multiple_of(BLOCK)
@@ -79,6 +83,7 @@ impl Positions {
             return;
         }
         self.dropped += count;
+        self.len -= count;
         while self.dropped >= BLOCK {
             self.blocks.pop_front();
             self.dropped -= BLOCK;
@@ -87,7 +92,7 @@ impl Positions {
 
     pub(crate) fn clear(&mut self) {
         self.blocks.clear();
-        self.dropped = 0;
+        (self.dropped, self.len) = (0, 0);
     }
 }
 

@@ -5,7 +5,7 @@ use crate::disk::{Disk, File};
 use crate::error::Error;
 use crate::format::{
     ALIGN, BEGIN_BYTES, Behind, ENTRY_BYTES, HEADER_BYTES, Header, RECORD_BYTES, Record, State,
-    seed,
+    entry_span, seed,
 };
 use crate::positions::Location;
 use holm_raft_core::{Entry, EntryId, Index, Term};
@@ -88,6 +88,19 @@ impl Segment {
             offset: u32::try_from(self.used).expect("segments are below 4 GiB"),
             length: u32::try_from(record.data().len()).expect("segments are below 4 GiB"),
         }
+    }
+
+    /// Counts an entry as written, and says where it lies.
+    #[inline]
+    pub(crate) fn note_entry(&mut self, entry: &Entry) -> Location {
+        let location = Location {
+            segment: self.sequence,
+            offset: u32::try_from(self.used).expect("segments are below 4 GiB"),
+            length: u32::try_from(entry.data.len()).expect("segments are below 4 GiB"),
+        };
+        self.used += entry_span(entry);
+        self.highest = self.highest.max(entry.id.index);
+        location
     }
 
     /// Counts the record as written.

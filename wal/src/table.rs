@@ -119,7 +119,17 @@ impl Table {
         self.floor = self.floor.min(index.prev());
     }
 
-    fn push(&mut self, id: EntryId, kind: EntryKind, at: Location) -> Result<(), &'static str> {
+    /// What [`apply`](Self::apply) does for an entry: the next one, which lies there.
+    ///
+    /// # Errors
+    /// When it does not follow on the entry before it: then nothing is changed.
+    #[inline]
+    pub(crate) fn push(
+        &mut self,
+        id: EntryId,
+        kind: EntryKind,
+        at: Location,
+    ) -> Result<(), &'static str> {
         let last = self.last();
         if id.index.0.checked_sub(1) != Some(last.index.0) || id.index == NEVER {
             return Err("an entry does not follow on the one before it");
