@@ -47,11 +47,13 @@ fn open_or_create(disk: &Arc<dyn Disk>) -> Wal {
     Wal::create(Arc::clone(disk), OPTIONS, Identity::default()).expect("created")
 }
 
-/// Appends for ever, and says after each sync which entry is acknowledged.
+/// Appends for ever, and says first what was there, and after each sync which entry is
+/// acknowledged. `cargo xtask flakey` listens too.
 fn append_for_ever(path: &Path) -> ! {
     let disk: Arc<dyn Disk> = Arc::new(RealDisk::open(path).expect("opened"));
     let mut wal = open_or_create(&disk);
     let mut out = std::io::stdout().lock();
+    writeln!(out, "recovered {}", wal.last().index.0).expect("somebody listens");
     loop {
         let last = wal.last().index.0;
         let count = last % 5 + 1;

@@ -1,7 +1,10 @@
 //! `cargo xtask …`: what is too long or too special for `cargo test`.
 
+mod flakey;
+mod wal;
+
 use clap::{Parser, Subcommand};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 
 /// Long or special runs.
@@ -40,6 +43,16 @@ enum Task {
     Outside,
     /// Measure the core next to other consensus crates, in one run.
     Peers,
+    /// Count flushes, writes and bytes of durable appends at the block device (exit code 3 where
+    /// it can't be counted).
+    WalDevice {
+        /// Which device: the one under this directory, by default the target folder.
+        directory: Option<PathBuf>,
+    },
+    /// Run the log's format and simulated disk under Miri (exit code 3 where it is not installed).
+    Miri,
+    /// Cut the power of a device under the log (needs root and dm-flakey; else exit code 3).
+    Flakey,
 }
 
 /// The fuzz targets; a test holds them against the folder.
@@ -57,9 +70,16 @@ fn main() -> ExitCode {
         Task::Mutants => mutants(),
         Task::Outside => run(cargo(&["test", "--release", "--manifest-path", PEERS])),
         Task::Peers => run(cargo(&["run", "--release", "--manifest-path", PEERS])),
+        Task::WalDevice { directory } => return ended(wal::device(directory.as_deref())),
+        Task::Miri => return ended(wal::miri()),
+        Task::Flakey => return ended(flakey::flakey()),
     };
+    ended(done.map(|()| ExitCode::SUCCESS))
+}
+
+fn ended(done: Result<ExitCode, String>) -> ExitCode {
     match done {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(code) => code,
         Err(error) => {
             eprintln!("xtask: {error}");
             ExitCode::FAILURE

@@ -4,14 +4,20 @@
 //! several rounds; the table gives medians. One thread; a sync is waited for.
 //!
 //! `cargo bench -p holm-benches --bench wal_append [-- DIRECTORY]`: which disk is measured is the
-//! directory's, by default one in the target folder.
+//! directory's, by default one in the target folder. With `--grow BYTES` it says instead what an
+//! append costs as a log of so many bytes of data comes to be (see `grow`); with `--batches`, what
+//! a large durable batch costs by stores and by one write (see `batches`).
 #![forbid(unsafe_code)]
 
+mod at_once;
+mod batches;
+mod grow;
+
+use at_once::AtOnce;
 use holm_raft_core::{Entry, EntryId, EntryKind, Index, LogTime, Term};
-use holm_wal::{Batch, Disk, Done, File, Identity, Job, Options, RealDisk, Wal};
+use holm_wal::{Batch, Disk, Identity, Options, RealDisk, Wal};
 use std::error::Error;
 use std::fs::{self, OpenOptions};
-use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -37,16 +43,45 @@ enum Sync {
 const SYNCS: [(&str, Sync); 3] =
     [("no sync", Sync::Never), ("sync each", Sync::Every(1)), ("sync each 64", Sync::Every(64))];
 
+/// What is measured.
+enum Mode {
+    /// Records a second, next to the floors.
+    Records,
+    /// Large durable batches.
+    Batches,
+    /// The cost of an append in a log that grows to so many bytes of data.
+    Grow(u64),
+}
+
 type Subject = fn(&Path, usize, usize, Sync) -> Result<f64>;
 
 const SUBJECTS: [(&str, Subject); 3] =
     [("holm-wal", wal), ("floor: mapped copy", mapped), ("floor: pwrite", pwrite)];
 
 fn main() -> Result<()> {
-    // Cargo adds `--bench` of its own.
-    let directory = std::env::args().skip(1).find(|argument| !argument.starts_with('-'));
-    let root = directory.map_or_else(|| env!("CARGO_TARGET_TMPDIR").into(), PathBuf::from);
-    let path = root.join("wal_append");
+    let (mut directory, mut mode) = (None, Mode::Records);
+    let mut arguments = std::env::args().skip(1);
+    while let Some(argument) = arguments.next() {
+        match argument.as_str() {
+            "--grow" => mode = Mode::Grow(arguments.next().ok_or("--grow BYTES")?.parse()?),
+            "--batches" => mode = Mode::Batches,
+            // Cargo adds it.
+            "--bench" => {}
+            _ => directory = Some(PathBuf::from(argument)),
+        }
+    }
+    let path = directory.unwrap_or_else(|| env!("CARGO_TARGET_TMPDIR").into()).join("wal_append");
+    match mode {
+        Mode::Records => records_a_second(&path),
+        Mode::Batches => batches::batches(&path),
+        Mode::Grow(bytes) => {
+            let plot = Path::new(env!("CARGO_TARGET_TMPDIR")).join("wal_append_grow.svg");
+            grow::grow(&path, bytes, &plot)
+        }
+    }
+}
+
+fn records_a_second(path: &Path) -> Result<()> {
     println!("log append, records a second, medians of {ROUNDS} rounds\n");
     println!("{:<14} {:>8}  {:>20} {:>20} {:>20}", "", "bytes", "holm-wal", "mapped", "pwrite");
     for (name, sync) in SYNCS {
@@ -55,8 +90,8 @@ fn main() -> Result<()> {
             let mut rates = [const { Vec::new() }; SUBJECTS.len()];
             for _ in 0..ROUNDS {
                 for ((_, subject), rates) in SUBJECTS.iter().zip(&mut rates) {
-                    clear(&path)?;
-                    rates.push(subject(&path, size, records, sync)?);
+                    clear(path)?;
+                    rates.push(subject(path, size, records, sync)?);
                 }
             }
             let [wal, mapped, pwrite] = rates.map(median);
@@ -65,7 +100,7 @@ fn main() -> Result<()> {
     }
     println!("\nmapped: the bytes alone copied into a mapped, allocated file, then fdatasync");
     println!("pwrite: the bytes alone by one pwrite each into a file written before, fdatasync");
-    clear(&path)
+    clear(path)
 }
 
 fn records(size: usize, sync: Sync) -> usize {
@@ -101,40 +136,6 @@ fn rate(records: usize, start: Instant) -> f64 {
 
 fn is_due(sync: Sync, written: usize) -> bool {
     matches!(sync, Sync::Every(batch) if written.is_multiple_of(batch))
-}
-
-/// Does each job when it is given, so that the segment that is made ahead is there before time is
-/// taken, and not made meanwhile.
-struct AtOnce(RealDisk);
-
-impl Disk for AtOnce {
-    fn create(&self, name: &str, bytes: u64) -> io::Result<Arc<dyn File>> {
-        self.0.create(name, bytes)
-    }
-
-    fn open(&self, name: &str) -> io::Result<Arc<dyn File>> {
-        self.0.open(name)
-    }
-
-    fn rename(&self, from: &str, to: &str) -> io::Result<()> {
-        self.0.rename(from, to)
-    }
-
-    fn remove(&self, name: &str) -> io::Result<()> {
-        self.0.remove(name)
-    }
-
-    fn list(&self) -> io::Result<Vec<String>> {
-        self.0.list()
-    }
-
-    fn sync_directory(&self) -> io::Result<()> {
-        self.0.sync_directory()
-    }
-
-    fn run(&self, job: Job, done: Done) {
-        done(job());
-    }
 }
 
 fn wal(path: &Path, size: usize, records: usize, sync: Sync) -> Result<f64> {
