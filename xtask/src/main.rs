@@ -39,7 +39,8 @@ enum Task {
     /// Mutate the core's counting, progress, membership and snapshots, and fail if its tests do not
     /// notice one (half an hour; installs cargo-mutants).
     Mutants,
-    /// Run other consensus crates' test data against the core, and the same random inputs to both.
+    /// Run other consensus crates' test data against the core, the same random inputs to both, and
+    /// openraft's suite for logs against the log.
     Outside,
     /// Measure the core next to other consensus crates, in one run.
     Peers,
@@ -53,6 +54,14 @@ enum Task {
     Miri,
     /// Cut the power of a device under the log (needs root and dm-flakey; else exit code 3).
     Flakey,
+    /// Measure the log next to other logs, in one run (several minutes, and 4 GiB of disk).
+    LogPeers {
+        /// Less of everything: half a minute, for a first look.
+        #[arg(long)]
+        quick: bool,
+        /// Where the logs are put: its disk is measured. By default the target folder.
+        directory: Option<PathBuf>,
+    },
 }
 
 /// The fuzz targets; a test holds them against the folder.
@@ -68,11 +77,16 @@ fn main() -> ExitCode {
         Task::Campaign { core, node } => campaign(core, node),
         Task::Exhaustive => exhaustive(),
         Task::Mutants => mutants(),
-        Task::Outside => run(cargo(&["test", "--release", "--manifest-path", PEERS])),
+        Task::Outside => {
+            run(cargo(&["test", "--release", "--workspace", "--manifest-path", PEERS]))
+        }
         Task::Peers => run(cargo(&["run", "--release", "--manifest-path", PEERS])),
         Task::WalDevice { directory } => return ended(wal::device(directory.as_deref())),
         Task::Miri => return ended(wal::miri()),
         Task::Flakey => return ended(flakey::flakey()),
+        Task::LogPeers { quick, directory } => {
+            log_peers(quick.then_some("--quick"), directory.as_deref())
+        }
     };
     ended(done.map(|()| ExitCode::SUCCESS))
 }
@@ -143,6 +157,17 @@ fn campaign(core: u64, node: u64) -> Result<(), String> {
     run(cargo(&[&world[..], &["--seeds", &seeds]].concat()))?;
     let seeds = format!("0..{node}");
     run(cargo(&["sim", "sweep", "--seeds", &seeds]))
+}
+
+fn log_peers(effort: Option<&str>, directory: Option<&Path>) -> Result<(), String> {
+    let run_it = ["run", "--release", "--manifest-path", PEERS, "-p", "holm-log-peers", "--"];
+    let mut command = cargo(&run_it);
+    command.args(effort);
+    if let Some(directory) = directory {
+        let absolute = std::path::absolute(directory);
+        command.arg(absolute.map_err(|error| format!("{}: {error}", directory.display()))?);
+    }
+    run(command)
 }
 
 fn root() -> &'static Path {
