@@ -102,8 +102,9 @@ fn run(root: &Path, effort: Effort, way: Way, pool: &[Bytes], subject: &Subject)
         Durability::Durable => most.min(effort.syncs),
     };
     let patience = Duration::from_millis(effort.run_millis);
-    // The first append of some logs makes a file.
+    // The first append of some logs makes a file, and has more made ahead.
     log.append(&pool[..way.batch], way.durability)?;
+    log.settle()?;
     let start = Instant::now();
     let mut written = 0;
     for (batch, records) in pool.chunks_exact(way.batch).cycle().take(batches).enumerate() {

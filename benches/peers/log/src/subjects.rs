@@ -29,6 +29,11 @@ pub(crate) trait Log {
     /// Appends these records: as one batch, where the log takes one.
     fn append(&mut self, records: &[Bytes], durability: Durability) -> Result<()>;
 
+    /// Waits for what the log has its threads do, so that none of it is done while time is taken.
+    fn settle(&mut self) -> Result<()> {
+        Ok(())
+    }
+
     /// Reads about these records, at least the first, and returns how many bytes they have.
     fn read(&self, first: u64, count: u64) -> Result<usize> {
         Err(format!("reading {count} records from {first} on is not measured here").into())

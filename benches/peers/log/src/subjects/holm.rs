@@ -66,6 +66,10 @@ impl Log for Holm {
         Ok(())
     }
 
+    fn settle(&mut self) -> Result<()> {
+        settle(&*self.disk)
+    }
+
     fn read(&self, first: u64, count: u64) -> Result<usize> {
         if count == 1 {
             return Ok(self.wal.entry(Index(first))?.data.len());
