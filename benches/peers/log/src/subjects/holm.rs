@@ -6,7 +6,7 @@ use bytes::Bytes;
 use holm_raft_core::{Entry, EntryId, EntryKind, Index, LogTime, Term};
 use holm_wal::{Batch, Disk, Identity, Options, RealDisk, Recovered, Wal};
 use std::path::Path;
-use std::sync::{Arc, mpsc};
+use std::sync::{Arc, Barrier, mpsc};
 
 pub(super) const SUBJECT: Subject = Subject {
     name: "holm-wal",
@@ -38,11 +38,26 @@ fn open(path: &Path, open: Open) -> Result<Box<dyn Log>> {
     Ok(Box::new(Holm { wal, disk, entries: Vec::new() }))
 }
 
-/// Waits for the jobs that the disk was given: they are done in order.
+/// How many threads a `RealDisk` has for its jobs.
+const DISK_THREADS: usize = 4;
+
+/// Waits for the jobs that the disk was given: once each of its threads has met the others in a job
+/// of this one, all that were given before are done.
 fn settle(disk: &dyn Disk) -> Result<()> {
     let (done, finished) = mpsc::channel();
-    disk.run(Box::new(|| Ok(())), Box::new(move |result| drop(done.send(result))));
-    Ok(finished.recv()??)
+    let all_here = Arc::new(Barrier::new(DISK_THREADS));
+    for _ in 0..DISK_THREADS {
+        let (all_here, done) = (Arc::clone(&all_here), done.clone());
+        let meet = move || {
+            all_here.wait();
+            Ok(())
+        };
+        disk.run(Box::new(meet), Box::new(move |result| drop(done.send(result))));
+    }
+    for _ in 0..DISK_THREADS {
+        finished.recv()??;
+    }
+    Ok(())
 }
 
 impl Log for Holm {
