@@ -7,7 +7,7 @@
 //! counters, nothing is shown, and the exit code is 3.
 #![forbid(unsafe_code)]
 
-#[path = "wal_append/at_once.rs"]
+#[path = "../../wal/tests/disks/at_once.rs"]
 mod at_once;
 
 use at_once::AtOnce;

@@ -1,7 +1,11 @@
 //! The same log on real files: locked, mapped, allocated, and found again.
 
+#[path = "disks/at_once.rs"]
+mod at_once;
+
+use at_once::AtOnce;
 use holm_raft_core::{Entry, EntryId, EntryKind, Index, LogTime, Term};
-use holm_wal::{Batch, Disk, Done, Error, File, Identity, Job, LogStart, Options, RealDisk, Wal};
+use holm_wal::{Batch, Disk, Error, Identity, Job, LogStart, Options, RealDisk, Wal};
 use std::fs::{self, OpenOptions};
 use std::io;
 use std::os::unix::fs::{FileExt, MetadataExt};
@@ -22,39 +26,6 @@ fn directory(name: &str) -> PathBuf {
 
 fn disk(path: &PathBuf) -> Arc<dyn Disk> {
     Arc::new(RealDisk::open(path).expect("opened"))
-}
-
-/// A real disk whose jobs are done when they were given, so that what they leave can be looked at.
-struct AtOnce(RealDisk);
-
-impl Disk for AtOnce {
-    fn create(&self, name: &str, bytes: u64) -> io::Result<Arc<dyn File>> {
-        self.0.create(name, bytes)
-    }
-
-    fn open(&self, name: &str) -> io::Result<Arc<dyn File>> {
-        self.0.open(name)
-    }
-
-    fn rename(&self, from: &str, to: &str) -> io::Result<()> {
-        self.0.rename(from, to)
-    }
-
-    fn remove(&self, name: &str) -> io::Result<()> {
-        self.0.remove(name)
-    }
-
-    fn list(&self) -> io::Result<Vec<String>> {
-        self.0.list()
-    }
-
-    fn sync_directory(&self) -> io::Result<()> {
-        self.0.sync_directory()
-    }
-
-    fn run(&self, job: Job, done: Done) {
-        done(job());
-    }
 }
 
 /// The names of the log's segments, without the files that are made ahead of need.

@@ -9,6 +9,7 @@
 //! a large durable batch costs by stores and by one write (see `batches`).
 #![forbid(unsafe_code)]
 
+#[path = "../../../wal/tests/disks/at_once.rs"]
 mod at_once;
 mod batches;
 mod grow;

@@ -8,6 +8,8 @@
 #![forbid(unsafe_code)]
 
 mod appending;
+#[path = "../../../benches/wal_open/floor.rs"]
+mod floor;
 mod opening;
 mod plot;
 mod subjects;

@@ -2,10 +2,10 @@
 //! to open it, to replay it and to read records at random. All of it warm, in the page cache.
 
 use crate::appending::records;
+use crate::floor::sum_files;
 use crate::subjects::{Durability, Log, Opening, Result, SUBJECTS};
 use crate::{Effort, clear, median};
-use std::fs::{self, File};
-use std::io::Read;
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
@@ -28,7 +28,7 @@ pub(crate) fn measure(root: &Path, effort: Effort) -> Result<()> {
     let mut subjects = write(root, count)?;
     let mut floor = Vec::new();
     for _ in 0..effort.rounds {
-        floor.push(seconds(|| sum_files(&root.join("0")))?);
+        floor.push(seconds(|| Ok(sum_files(&root.join("0"))?))?);
         for subject in &mut subjects {
             round(subject, count, effort.random_reads)?;
         }
@@ -106,27 +106,6 @@ fn round(subject: &mut Subject, count: u64, random_reads: u64) -> Result<()> {
 fn read(log: &dyn Log, first: u64, count: u64) -> Result<u64> {
     let records = log.read(first, count)? as u64 / RECORD_BYTES;
     if records == 0 { Err(format!("nothing at record {first}").into()) } else { Ok(records) }
-}
-
-/// Reads the files through the kernel and sums them, as far as data reaches.
-fn sum_files(folder: &Path) -> Result<()> {
-    let mut buffer = vec![0; 256 << 10];
-    for entry in fs::read_dir(folder)? {
-        let entry = entry?;
-        if !entry.file_name().to_string_lossy().starts_with("segment-") {
-            continue;
-        }
-        let (mut file, mut sum) = (File::open(entry.path())?, crc32fast::Hasher::new());
-        loop {
-            let count = file.read(&mut buffer)?;
-            if count == 0 {
-                break;
-            }
-            sum.update(&buffer[..count]);
-        }
-        std::hint::black_box(sum.finalize());
-    }
-    Ok(())
 }
 
 fn seconds(run: impl FnOnce() -> Result<()>) -> Result<f64> {

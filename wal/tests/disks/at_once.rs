@@ -1,11 +1,11 @@
-//! A real disk whose jobs are done on the caller's thread, for what is measured without them.
+//! A real disk whose jobs are done when they are given, on the caller's thread: what they leave
+//! can be looked at, and they take no time from what is measured. The log's tests and benches
+//! share it.
 
 use holm_wal::{Disk, Done, File, Job, RealDisk};
 use std::io;
 use std::sync::Arc;
 
-/// Does each job when it is given, so that the segment that is made ahead is there before time is
-/// taken, and not made meanwhile.
 pub(crate) struct AtOnce(pub(crate) RealDisk);
 
 impl Disk for AtOnce {
