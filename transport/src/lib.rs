@@ -18,10 +18,13 @@ mod frame;
 #[cfg(any(test, feature = "fuzzing"))]
 mod fuzz;
 mod hello;
+mod keys;
 mod link;
 mod message;
 mod peer;
 mod queue;
+#[allow(dead_code, reason = "nothing speaks through it yet")]
+mod secure;
 mod status;
 #[cfg(test)]
 mod tests;
@@ -30,5 +33,7 @@ mod transport;
 pub use config::{Config, Dial, Error, Limits, Peer, Security, Timing};
 #[cfg(any(test, feature = "fuzzing"))]
 pub use fuzz::fuzz_frames;
+pub use keys::{KEY_BYTES, KeyError, KeyPair, KeyRing, Kind, PrivateKey, PublicKey};
+pub use keys::{RingError, Secret, SecretId};
 pub use status::{Lost, PeerStatus, Reached, Refusal, Traffic};
 pub use transport::{Inbound, Transport};
