@@ -45,10 +45,20 @@ impl KeyPair {
         Self { private, public }
     }
 
+    /// A pair that is none, for tests of what happens to those who show one.
+    #[cfg(test)]
+    pub(crate) const fn forged(private: PrivateKey, public: [u8; KEY_BYTES]) -> Self {
+        Self { private, public: PublicKey(public) }
+    }
+
     /// The part that others know this member by.
     #[must_use]
     pub const fn public(&self) -> PublicKey {
         self.public
+    }
+
+    pub(crate) const fn public_bytes(&self) -> &[u8; KEY_BYTES] {
+        &self.public.0
     }
 
     /// The part that never leaves its member.

@@ -35,5 +35,7 @@ pub use config::{Config, Dial, Error, Limits, Peer, Security, Timing};
 pub use fuzz::fuzz_frames;
 pub use keys::{KEY_BYTES, KeyError, KeyPair, KeyRing, Kind, PrivateKey, PublicKey};
 pub use keys::{RingError, Secret, SecretId};
+#[cfg(any(test, feature = "fuzzing"))]
+pub use secure::fuzz_handshake;
 pub use status::{Lost, PeerStatus, Reached, Refusal, Traffic};
 pub use transport::{Inbound, Transport};

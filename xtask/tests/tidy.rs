@@ -214,3 +214,23 @@ fn nothing_draws_from_a_source_that_the_simulator_cannot_seed() {
         assert!(!tree.contains(unseeded), "holm depends on {unseeded}");
     }
 }
+
+#[test]
+fn the_transport_holds_no_source_of_entropy() {
+    // Keys and challenges come from the seed that it is given, in production as in simulation.
+    let output = Command::new(env!("CARGO"))
+        .args(["tree", "-p", "holm-transport", "--all-features", "--edges", "normal"])
+        .args(["--prefix", "none", "--format", "{p}"])
+        .current_dir(root())
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let tree = String::from_utf8(output.stdout).unwrap();
+    assert!(tree.contains("snow v"), "{tree}");
+    let sources = ["getrandom", "rand", "rand_core", "rand_chacha", "fastrand", "ahash", "ring"];
+    let held: Vec<&str> = tree
+        .lines()
+        .filter(|line| line.split_whitespace().next().is_some_and(|name| sources.contains(&name)))
+        .collect();
+    assert!(held.is_empty(), "holm-transport depends on {held:?}");
+}

@@ -1,5 +1,5 @@
 //! X25519: `public`, the key that belongs to a private one, and `agree`, the exchange. Each costs
-//! about as much as sealing 100 KiB: nobody who has not shown the secret may make a member do it.
+//! far more than anything else of a handshake: who has not shown the secret must not cause one.
 
 use orion::hazardous::ecc::x25519::{PrivateKey, PublicKey, key_agreement};
 use zeroize::Zeroizing;

@@ -1,0 +1,83 @@
+//! The body of the fuzz target `transport_handshake`: no message that is not the genuine one ends
+//! in a handshake, and nothing panics.
+
+use crate::keys::{KeyPair, KeyRing, Secret};
+use crate::secure::handshake::{Challenge, Initiator, Introduction, Party, Responder, Via};
+use crate::secure::random::Random;
+use holm_raft_core::{Incarnation, NodeId};
+use zeroize::Zeroizing;
+
+/// Takes arbitrary bytes once as each of the three messages, as they are, and then as changes to
+/// the genuine ones: the first byte says to which of them and on which way, the second how many
+/// bytes are cut off its end, the rest is laid over it (exclusive or; what is longer is appended).
+///
+/// # Panics
+/// When a message that is not the genuine one is taken, or the genuine one is not.
+pub fn fuzz_handshake(data: &[u8]) {
+    for stage in Stage::ALL {
+        for via in [Via::Direct(Challenge([7; Challenge::BYTES])), Via::Relayed] {
+            assert!(!reaches(via, stage, |message| *message = data.to_vec()), "{stage:?}");
+        }
+    }
+    let [how, cut, over @ ..] = data else { return };
+    let stage = Stage::ALL[usize::from(how % 3)];
+    let via = if how & 4 == 0 { Via::Relayed } else { Via::Direct(Challenge([*how; 16])) };
+    let mut changed = false;
+    let established = reaches(via, stage, |message| {
+        let genuine = message.clone();
+        message.truncate(message.len().saturating_sub(usize::from(*cut)));
+        for (at, byte) in over.iter().enumerate() {
+            match message.get_mut(at) {
+                Some(under) => *under ^= byte,
+                None => message.push(*byte),
+            }
+        }
+        changed = *message != genuine;
+    });
+    assert_eq!(established, !changed, "{stage:?} of {via:?}");
+}
+
+/// A message of the handshake.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Stage {
+    First,
+    Second,
+    Third,
+}
+
+impl Stage {
+    pub(super) const ALL: [Self; 3] = [Self::First, Self::Second, Self::Third];
+}
+
+/// Runs a handshake with one message changed, and says whether whoever takes it goes on.
+pub(super) fn reaches(via: Via, stage: Stage, change: impl FnOnce(&mut Vec<u8>)) -> bool {
+    let ring = KeyRing::of(Secret::generate(&mut |out| out.fill(1)));
+    let party = |seed| Party {
+        cluster: "islands".to_owned(),
+        features: 5,
+        ring: ring.clone(),
+        pair: KeyPair::generate(&mut |out| out.fill(seed)),
+    };
+    let own = |node| Introduction { node, incarnation: Incarnation(3), start: 9 };
+    let mut random = Random::new(Zeroizing::new([8; 32]));
+    let (one, two) = (NodeId(1), NodeId(2));
+    let mut change = Some(change);
+    let mut changed = |at: Stage, message: &[u8]| {
+        let mut message = message.to_vec();
+        if at == stage {
+            change.take().expect("each is sent once")(&mut message);
+        }
+        message
+    };
+    let (initiator, first) = Initiator::begin(&party(2), via, own(one), two, &mut random);
+    let first = changed(Stage::First, &first);
+    let Ok((responder, second)) = Responder::accept(&party(3), via, own(two), &first, &mut random)
+    else {
+        return false;
+    };
+    let second = changed(Stage::Second, &second);
+    let Ok((third, at_initiator)) = initiator.finish(&second) else { return false };
+    let third = changed(Stage::Third, &third);
+    let Ok(at_responder) = responder.finish(&third) else { return false };
+    at_initiator.introduction.node == two && at_responder.introduction.node == one
+}
