@@ -23,7 +23,7 @@ mod link;
 mod message;
 mod peer;
 mod queue;
-#[allow(dead_code, reason = "nothing speaks through it yet")]
+#[allow(dead_code, unused_imports, reason = "nothing speaks through it yet")]
 mod secure;
 mod status;
 #[cfg(test)]
