@@ -32,6 +32,8 @@ pub enum ChangeError {
     TooEarly,
     /// Leadership is being handed over; ask the next leader.
     HandingOver,
+    /// The leader's disk is full; ask the next leader, or make room.
+    DiskFull,
     /// The configuration is another than the one expected, set at this index.
     Moved(Index),
     /// The configuration is joint: leave that first.
@@ -61,6 +63,9 @@ impl fmt::Display for ChangeError {
             Self::NotLeader => write!(f, "this member does not lead; ask the leader"),
             Self::Pending => write!(f, "another change is under way; wait until it is committed"),
             Self::TooEarly => write!(f, "the leader is too new; try again"),
+            Self::DiskFull => {
+                write!(f, "the leader's disk is full; ask the next leader, or make room")
+            }
             Self::HandingOver => {
                 write!(f, "leadership is being handed over; ask the next leader")
             }

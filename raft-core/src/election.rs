@@ -127,6 +127,8 @@ impl Raft {
     fn count_pre_votes(&mut self) {
         let Role::PreCandidate(candidate) = &self.role else { return };
         match quorum::tally(self.core.membership.current(), &candidate.votes) {
+            // Who can't write must not lead.
+            Tally::Won if self.core.writes.is_full() => self.follow(self.core.term, None),
             Tally::Won => self.campaign(Cause::Timeout),
             Tally::Lost => self.follow(self.core.term, None),
             Tally::Open => {}
@@ -174,13 +176,14 @@ fn is_up_to_date(candidate: EntryId, own: EntryId) -> bool {
 }
 
 impl Core {
-    /// Whether this member may ask for votes: if it votes, or if it did before a change that is not
-    /// known to be committed. It may be the only one who can win then, though its own vote does not
+    /// Whether this member may ask for votes: if its disk is not full, and if it votes, or did
+    /// before a change that is not known to be committed. It may be the only one who can win then, though its own vote does not
     /// count (thesis §4.2.2, figure 4.6).
     fn may_campaign(&self) -> bool {
         let me = self.config.me;
         let (_, committed) = self.membership.at(self.log.committed());
-        self.membership.current().is_voter(me) || committed.is_voter(me)
+        let votes = self.membership.current().is_voter(me) || committed.is_voter(me);
+        votes && !self.writes.is_full()
     }
 
     pub(crate) fn other_voters(&self) -> Vec<MemberId> {

@@ -3,9 +3,9 @@
 use crate::change::Step;
 use crate::configuration::{Configuration, Leave};
 use crate::message::Message;
-use crate::ready::LogStart;
 #[cfg(doc)]
 use crate::ready::Ready;
+use crate::ready::{LogStart, Persist};
 use crate::snapshot::SnapshotId;
 use crate::types::{Index, NodeId, RequestNumber, WriteNumber};
 use alloc::vec::Vec;
@@ -23,6 +23,12 @@ pub enum Event {
     Message(Message),
     /// A write is durable, and with it all before it.
     Persisted(WriteNumber),
+    /// The disk has no room for the write that was handed out last, and nothing of it was written;
+    /// told before anything else. It counts as not handed out: its number is given again, what needs
+    /// little room is handed out at the next [`Ready`], and all of it again after some ticks. Until
+    /// it fits, this member takes no proposals and hands over what it leads. A snapshot that it was
+    /// to install and is installed has to be taken out of it.
+    Full(Persist),
     /// So much of a snapshot is stored, and will be found after a crash. Only of the one whose
     /// pieces were handed out last: what came of one that another has taken the place of, even if
     /// it was begun anew since, is not to be told.

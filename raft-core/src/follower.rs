@@ -28,6 +28,10 @@ impl Core {
             self.dropped.impossible += 1;
             return;
         }
+        if self.has_no_room_for(&entries) {
+            self.dropped.full += 1;
+            return;
+        }
         self.append_new(entries);
         let matched = end.max(self.log.committed());
         self.log.commit(commit.min(matched).min(self.log.last().index));
@@ -51,6 +55,17 @@ impl Core {
             before == self.log.last() && entry.time < self.log.last_time()
         };
         ids.clone().any(differs) || ids.zip(entries).any(older)
+    }
+
+    /// Whether there are to be no more entries in memory, while the disk is full: one leader has no
+    /// more under way than its window, unless its members are set up differently.
+    fn has_no_room_for(&self, entries: &[Entry]) -> bool {
+        if entries.is_empty() || !self.writes.is_full() {
+            return false;
+        }
+        let waiting = self.weights.between(self.writes.written(), self.log.last().index);
+        let bytes: u64 = entries.iter().map(Entry::weight).sum();
+        waiting.saturating_add(bytes) > self.config.inflight_bytes_max.saturating_mul(2)
     }
 
     /// Appends what is not there yet. Only a conflict truncates: an old message, reordered behind

@@ -38,6 +38,7 @@ pub fn fuzz_events(data: &[u8]) -> Outcome {
 
 #[cfg(test)]
 mod tests {
+    use super::node::Room;
     use super::*;
     use crate::rng::Rng;
     use std::vec::Vec;
@@ -74,6 +75,34 @@ mod tests {
         assert!(total.wiped > 100, "{total:?}");
         assert!(total.replaced > 50, "{total:?}");
         assert!(total.returned > 20, "{total:?}");
+    }
+
+    #[test]
+    fn disks_that_fill_up_and_have_room_again_break_nothing() {
+        let (mut total, mut refused) = (Outcome::default(), 0);
+        for seed in (0..200).filter(|seed| seed % 4 != 3) {
+            let mut cluster = Cluster::new(5, 3, seed);
+            cluster.set_room(Room::FillsUp);
+            for step in schedule(seed, 1500, [0, 120, 200][usize::try_from(seed % 3).unwrap()])
+                .chunks_exact(2)
+            {
+                cluster.step(step[0], step[1]);
+            }
+            let before = cluster.outcome().committed;
+            cluster.set_room(Room::Enough);
+            cluster.settle(400);
+            cluster.replace_all();
+            cluster.propose_everywhere();
+            cluster.settle(100);
+            assert!(cluster.outcome().committed > before, "nothing was committed, seed {seed}");
+            assert!(cluster.agrees(), "somebody was left behind, seed {seed}");
+            total += cluster.outcome();
+            refused += cluster.refused();
+        }
+        assert!(refused > 1_000, "{refused} writes were refused");
+        assert!(total.committed > 1_000 && total.leaders > 200, "{total:?}");
+        assert!(total.crashes > 200 && total.truncated > 10, "{total:?}");
+        assert!(total.installed > 20 && total.changed > 100, "{total:?}");
     }
 
     #[test]

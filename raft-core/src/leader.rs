@@ -68,7 +68,7 @@ impl Raft {
         }
         self.compact_deferred();
         self.tick_transfer();
-        if self.hands_over_from_a_stalled_disk() {
+        if self.hands_over_from_a_bad_disk() {
             return;
         }
         self.promote_who_caught_up();

@@ -72,6 +72,7 @@ mod reconfigure;
 mod requests;
 mod rng;
 mod role;
+mod room;
 mod sending;
 mod snapshot;
 mod status;

@@ -143,6 +143,7 @@ impl Raft {
             Event::Tick { now } => self.tick(now),
             Event::Message(message) => self.message(message),
             Event::Persisted(number) => self.persisted(number),
+            Event::Full(persist) => self.full(persist),
             Event::Stored { snapshot, stored } => self.stored(snapshot, stored),
             Event::Propose { number, data } => self.propose(number, data),
             Event::Read { number } => self.read(number),

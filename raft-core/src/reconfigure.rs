@@ -54,6 +54,9 @@ impl Raft {
         if leader.transfer.is_some() {
             return Err(ChangeError::HandingOver);
         }
+        if core.writes.is_full() {
+            return Err(ChangeError::DiskFull);
+        }
         let own = core.log.term(core.log.committed()) == Some(core.term);
         if !own && !mutation::on(Mutation::ChangeBeforeOwnTermCommit) {
             return Err(ChangeError::TooEarly);

@@ -75,7 +75,8 @@ impl Raft {
         self.core.answer(from, Body::Proposed { boot, number, appended });
     }
 
-    /// Appends a command, unless leadership is being handed over, or too much is not committed.
+    /// Appends a command, unless leadership is being handed over, the disk is full, or too much is
+    /// not committed.
     fn accept(&mut self, data: Bytes) -> Option<EntryId> {
         let Role::Leader(leader) = &self.role else { return None };
         let core = &self.core;
@@ -83,7 +84,7 @@ impl Raft {
         let fits = waiting.saturating_add(data.len() as u64) <= core.config.uncommitted_bytes_max;
         // A single command may be larger than the limit, alone.
         let alone = core.log.committed() == core.log.last().index;
-        let accepts = leader.transfer.is_none() && (fits || alone);
+        let accepts = leader.transfer.is_none() && !core.writes.is_full() && (fits || alone);
         accepts.then(|| self.append(EntryKind::Command, data))
     }
 

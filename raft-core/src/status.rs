@@ -58,6 +58,8 @@ pub struct Dropped {
     pub impossible: u64,
     /// Answers to what was asked in an earlier term or role.
     pub outdated: u64,
+    /// Entries that came while the disk was full, beyond what is kept in memory.
+    pub full: u64,
 }
 
 /// Why a message is dropped.
@@ -72,7 +74,7 @@ impl Dropped {
     /// All of them.
     #[must_use]
     pub const fn total(&self) -> u64 {
-        self.misdirected + self.stranger + self.impossible + self.outdated
+        self.misdirected + self.stranger + self.impossible + self.outdated + self.full
     }
 
     pub(crate) const fn count(&mut self, reason: Reason) {
@@ -130,6 +132,13 @@ impl Raft {
             elections: self.core.elections,
             dropped: self.core.dropped,
         }
+    }
+
+    /// The entry at this index, if it has not been handed out to be written, or was refused by a
+    /// full disk.
+    #[must_use]
+    pub fn unwritten(&self, index: Index) -> Option<&Entry> {
+        self.core.writes.waiting(index)
     }
 
     /// The configuration in force: the latest one in the log, committed or not.

@@ -1,9 +1,10 @@
 //! How a leader hands leadership over (thesis §3.10), because it is asked to or because its own
-//! disk hangs.
+//! disk hangs or is full.
 
 use crate::message::Body;
 use crate::raft::Raft;
 use crate::role::{Role, Told, Transfer};
+use crate::room::HAND_OVER_TICKS;
 use crate::types::NodeId;
 use alloc::vec::Vec;
 
@@ -67,17 +68,23 @@ impl Raft {
         }
     }
 
-    /// A leader whose own disk hangs hands over to whoever holds most, and steps down if that does
-    /// not help: by heartbeats alone it would hold up the cluster. Returns whether it stepped down.
-    pub(crate) fn hands_over_from_a_stalled_disk(&mut self) -> bool {
-        let age = self.core.writes.oldest();
+    /// A leader whose own disk hangs or is full hands over to whoever holds most, and steps down if
+    /// that does not help: by heartbeats alone it would hold up the cluster. Returns whether it
+    /// stepped down.
+    pub(crate) fn hands_over_from_a_bad_disk(&mut self) -> bool {
+        let patience = u64::from(self.core.config.election_ticks);
         let bound = u64::from(self.core.config.stalled_write_ticks);
-        if age >= bound + u64::from(self.core.config.election_ticks) {
+        let stalled = self.core.writes.oldest().checked_sub(bound);
+        let full = self.core.writes.full_for().and_then(|ticks| ticks.checked_sub(HAND_OVER_TICKS));
+        let next = self.next_leader();
+        let helpless = |overdue: Option<u64>| overdue.is_some_and(|ticks| ticks >= patience);
+        // With a full disk and nobody else to lead, it may as well wait where it is.
+        if helpless(stalled) || helpless(full) && next.is_some() {
             self.follow(self.core.term, None);
             return true;
         }
-        if age == bound
-            && let Some(node) = self.next_leader()
+        if (stalled == Some(0) || full == Some(0))
+            && let Some(node) = next
         {
             self.transfer(node);
         }

@@ -1,6 +1,8 @@
 //! A cluster of cores in memory: `Cluster`, with a network that loses, repeats and reorders, disks
 //! that lose what was not acknowledged, and the safety properties.
 
+#[cfg(test)]
+use super::node::Room;
 use super::node::{Node, TICK_MILLIS};
 use super::outcome::Outcome;
 use crate::configuration::Configuration;
@@ -86,6 +88,18 @@ impl Cluster {
     pub(crate) fn outcome(&self) -> Outcome {
         let committed = self.ledger.len() as u64;
         Outcome { committed, leaders: self.leaders.len() as u64, ..self.outcome }
+    }
+
+    /// Whether disks fill up from now on.
+    #[cfg(test)]
+    pub(super) fn set_room(&mut self, room: Room) {
+        self.nodes.iter_mut().for_each(|node| node.room = room);
+    }
+
+    /// How many writes full disks have refused.
+    #[cfg(test)]
+    pub(super) fn refused(&self) -> u64 {
+        self.nodes.iter().map(|node| node.refused).sum()
     }
 
     /// One step: `what` happens to the member or message that `whom` picks.
@@ -338,7 +352,7 @@ impl Cluster {
         for (index, entry) in self.ledger.iter().rev().take(20) {
             let earlier = self.committed_by[index] < term;
             if earlier && *index > node.written.start.id.index {
-                let held = node.written.entry(*index);
+                let held = node.entry(*index);
                 assert_eq!(held, Some(entry), "leader completeness (figure 3)");
             }
         }

@@ -5,8 +5,8 @@
 use super::disk::{Disk, Snapshot};
 use crate::mutation::{self, Mutation};
 use crate::{
-    Body, Boot, Chunk, Config, Entry, EntryKind, Index, LogStart, MemberId, Message, Outbound,
-    Persist, Raft, Ready, SnapshotId, Switch, Term, WriteNumber,
+    Body, Boot, Chunk, Config, Entry, EntryKind, Event, Index, LogStart, MemberId, Message,
+    Outbound, Persist, Raft, Ready, SnapshotId, Switch, Term, WriteNumber,
 };
 use std::collections::VecDeque;
 use std::vec::Vec;
@@ -22,6 +22,17 @@ pub(super) struct Node {
     pending: VecDeque<Persist>,
     /// Pieces of snapshots on their way to the disk.
     storing: VecDeque<Chunk>,
+    turns: u64,
+    pub(super) room: Room,
+    /// How many writes were refused, for the disk was full.
+    pub(super) refused: u64,
+}
+
+/// Whether a member's disk is ever full.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Room {
+    Enough,
+    FillsUp,
 }
 
 /// What came of one turn, beside what was written.
@@ -45,12 +56,25 @@ impl Node {
         let (durable, written) = (Disk::default(), Disk::default());
         let raft = start(me, 1, seed, &durable);
         let (pending, storing) = (VecDeque::new(), VecDeque::new());
-        Self { me, raft, durable, written, applied: Index(0), boots: 1, seed, pending, storing }
+        Self {
+            me,
+            raft,
+            durable,
+            written,
+            applied: Index(0),
+            boots: 1,
+            seed,
+            pending,
+            storing,
+            turns: 0,
+            room: Room::Enough,
+            refused: 0,
+        }
     }
 
     /// Does what the core asks for.
     pub(super) fn turn(&mut self) -> Turn {
-        let mut ready = self.raft.ready();
+        let mut ready = self.ready();
         let (mut changed, mut truncated, mut installed) = (0, 0, None);
         if let Some(persist) = ready.persist.take() {
             let changes = |entry: &&Entry| entry.kind == EntryKind::Configuration;
@@ -76,12 +100,43 @@ impl Node {
         Turn { sent, applied, installed, changed, truncated, ready }
     }
 
+    /// What to do; where the disk is full, without what does not fit.
+    fn ready(&mut self) -> Ready {
+        self.turns += 1;
+        let mut ready = self.raft.ready();
+        while let Some(persist) = ready.persist.take_if(|persist| self.refuses(persist)) {
+            self.refused += 1;
+            self.raft.handle(Event::Full(persist));
+            let again = self.raft.ready();
+            let nothing = again.committed.is_none() && again.reads.is_empty();
+            assert!(nothing && again.proposals.is_empty() && again.changes.is_empty());
+            ready.persist = again.persist;
+            ready.send.extend(again.send);
+            ready.chunks.extend(again.chunks);
+        }
+        ready
+    }
+
+    /// A disk that fills up is full for some turns of each many; sometimes for anything, and always
+    /// for entries.
+    fn refuses(&self, persist: &Persist) -> bool {
+        let phase = self.turns / 32 + self.me.node.0;
+        let full = self.room == Room::FillsUp && phase.is_multiple_of(4);
+        let tight = phase.is_multiple_of(8);
+        full && persist.snapshot.is_none() && (tight || !persist.entries.is_empty())
+    }
+
+    /// The entry of the log, written or not.
+    pub(super) fn entry(&self, index: Index) -> Option<&Entry> {
+        self.raft.unwritten(index).or_else(|| self.written.entry(index))
+    }
+
     fn fill(&self, outbound: Outbound) -> Option<Message> {
         match outbound {
             Outbound::Message(message) => Some(message),
             Outbound::Entries { to, term, prev, last, commit } => {
                 let indexes = prev.index.0 + 1..=last.index.0;
-                let entry = |index| self.written.entry(Index(index)).cloned().expect("in the log");
+                let entry = |index| self.entry(Index(index)).cloned().expect("in the log");
                 let entries: Vec<Entry> = indexes.map(entry).collect();
                 assert_eq!(entries.last().map_or(prev, |entry| entry.id), last, "as named");
                 Some(self.message(to, term, Body::Append { prev, entries, commit }))

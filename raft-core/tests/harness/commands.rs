@@ -19,6 +19,7 @@
 //! stabilize              everything arrives, until nothing is in flight; messages are not printed
 //! slow 2 / fast 2        its disk acknowledges only by `persist 2 [count]`, or at once
 //! ack 2 1                acknowledges write 1 once more
+//! full 2 [nothing] / room 2       its disk has no room for entries, or for anything; or it has
 //! store 2 [count]        pieces of a snapshot become durable on its slow disk; `nothing`: none
 //! crash 2 [1]            loses what was not acknowledged, but for the first 1 writes
 //! restart 2 / wipe 2     wiped: an empty disk, in a new incarnation
@@ -29,7 +30,7 @@
 //! send 1->2 term=3 …     a message made by hand arrives (see `forge`)
 //! ```
 
-use super::{CAMPAIGN_TICKS_MAX, Cluster, Settings, Speed, Talk, describe, forge};
+use super::{CAMPAIGN_TICKS_MAX, Cluster, Room, Settings, Speed, Talk, describe, forge};
 use bytes::Bytes;
 use holm_raft_core::{Event, Incarnation, Message, NodeId, RequestNumber, Term};
 use std::collections::BTreeMap;
@@ -99,7 +100,9 @@ impl Cluster {
                 let name = words.next().ok_or("it needs a command")?;
                 self.dispatch(name, words, command)?;
             }
-            "slow" | "fast" | "persist" | "store" | "ack" => self.disk(name, words)?,
+            "slow" | "fast" | "full" | "room" | "persist" | "store" | "ack" => {
+                self.disk(name, words)?
+            }
             "add" | "change" | "leave" | "transfer" | "lease" | "members" => {
                 self.change(name, words)?;
             }
@@ -130,6 +133,7 @@ impl Cluster {
                 ("stranger", dropped.stranger),
                 ("impossible", dropped.impossible),
                 ("outdated", dropped.outdated),
+                ("full", dropped.full),
             ];
             let counts = counts.iter().filter(|(_, count)| *count > 0);
             let counts: Vec<String> = counts.map(|(name, n)| format!("{name}={n}")).collect();
@@ -296,6 +300,9 @@ impl Cluster {
         let member = self.members.get_mut(&node).expect("checked");
         match name {
             "slow" => member.speed = Speed::Slow,
+            "full" if words.take("nothing") => member.room = Room::Nothing,
+            "full" => member.room = Room::Little,
+            "room" => member.room = Room::Enough,
             "fast" => {
                 member.speed = Speed::Fast;
                 self.persist(node, usize::MAX);

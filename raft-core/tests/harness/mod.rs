@@ -66,6 +66,7 @@ pub(crate) struct Node {
     /// Pieces of snapshots that are not stored yet.
     storing: VecDeque<Chunk>,
     speed: Speed,
+    room: Room,
     applied: Index,
     /// The state machine: the commands that were applied, one after another.
     state: String,
@@ -78,6 +79,25 @@ enum Speed {
     Fast,
     /// When the script says so.
     Slow,
+}
+
+/// What a disk has room for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Room {
+    Enough,
+    /// Not for entries.
+    Little,
+    Nothing,
+}
+
+impl Room {
+    fn refuses(self, persist: &Persist) -> bool {
+        match self {
+            Self::Enough => false,
+            Self::Little => !persist.entries.is_empty(),
+            Self::Nothing => true,
+        }
+    }
 }
 
 impl Cluster {
@@ -93,6 +113,7 @@ impl Cluster {
             pending: VecDeque::new(),
             storing: VecDeque::new(),
             speed: Speed::Fast,
+            room: Room::Enough,
             applied: Index(0),
             state: String::new(),
         };
@@ -158,7 +179,15 @@ impl Cluster {
         for event in events {
             raft.handle(event);
         }
-        let ready = raft.ready();
+        let mut ready = raft.ready();
+        while let Some(persist) = ready.persist.take_if(|persist| member.room.refuses(persist)) {
+            self.lines.push(format!("{node} has no room for write {}", persist.number.0));
+            raft.handle(Event::Full(persist));
+            let again = raft.ready();
+            ready.persist = again.persist;
+            ready.send.extend(again.send);
+            ready.chunks.extend(again.chunks);
+        }
         self.act(node, ready);
         self.check(node);
     }
@@ -387,7 +416,9 @@ impl Node {
             Outbound::Message(message) => message,
             Outbound::Entries { to, term, prev, last, commit } => {
                 let indexes = prev.index.0 + 1..=last.index.0;
-                let entry = |at| self.written.entry(Index(at)).cloned().expect("in the log");
+                let raft = self.raft.as_ref().expect("it runs");
+                let held = |at| raft.unwritten(at).or_else(|| self.written.entry(at));
+                let entry = |at| held(Index(at)).cloned().expect("in the log");
                 let entries: Vec<Entry> = indexes.map(entry).collect();
                 assert_eq!(entries.last().map_or(prev, |entry| entry.id), last, "as named");
                 message(to, term, Body::Append { prev, entries, commit })
