@@ -40,6 +40,8 @@ pub struct Config {
     pub snapshot_chunk_bytes: u64,
     /// The size of a log segment, in bytes. Default: 64 MiB.
     pub segment_bytes: u64,
+    /// How much of the log is read when the node opens. Default: all of it.
+    pub verify_log: VerifyLog,
     /// The longest command, encoded, in bytes. Default: 4 MiB.
     pub command_bytes_max: usize,
     /// The most proposals and reads that wait for an answer. Default: 16,384.
@@ -64,6 +66,21 @@ pub enum Storage {
     Disk(PathBuf),
     /// In memory: lost with the process, and with it the member's identity.
     Memory,
+}
+
+/// How much of the log is read and checked when a node opens.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Deserialize)]
+#[cfg_attr(feature = "server", derive(clap::ValueEnum))]
+#[serde(rename_all = "lowercase")]
+pub enum VerifyLog {
+    /// Every record, so that damage is found, and repaired from the others, before the member
+    /// votes.
+    #[default]
+    All,
+    /// The end, and of full segments only a table of contents, which is written from then on:
+    /// quick, whatever the log's size. Damage to the rest shows when it is read, and stops the node;
+    /// it is repaired when the node is opened with [`All`](Self::All).
+    Tail,
 }
 
 /// What to do when the storage is empty.
@@ -99,6 +116,7 @@ impl Config {
             snapshot_entries: 50_000,
             snapshot_chunk_bytes: 256 << 10,
             segment_bytes: 64 << 20,
+            verify_log: VerifyLog::All,
             command_bytes_max: 4 << 20,
             waiting_requests_max: 16_384,
             inbox_requests_max: 4_096,

@@ -6,6 +6,7 @@
 
 mod disk;
 mod formation;
+mod health;
 mod outbound;
 mod overview;
 mod repair;
@@ -13,6 +14,7 @@ mod requests;
 mod snapshots;
 
 pub(crate) use formation::Formation;
+pub(crate) use health::Health;
 pub(crate) use overview::Overview;
 pub(crate) use requests::{Failed, Proposal, Request, Serve, Waiting};
 pub(crate) use snapshots::SnapshotTraffic;
@@ -57,6 +59,7 @@ pub(crate) struct Driver<S: StateMachine> {
     /// What may be said once its write is durable.
     pub(crate) held: VecDeque<Held>,
     pub(crate) acknowledged: WriteNumber,
+    pub(crate) health: Health,
     pub(crate) waiting: Waiting<S>,
     pub(crate) formation: Formation,
     /// How far the members are, as a leader said last.
@@ -166,6 +169,7 @@ impl<S: StateMachine> Driver<S> {
             self.forget_sent_snapshots();
         }
         self.form()?;
+        self.look_at_disk(now);
         self.tell_overview();
         self.publish(None);
         Ok(())
@@ -196,6 +200,9 @@ impl<S: StateMachine> Driver<S> {
             }
             self.start_sync();
             self.acknowledge();
+        }
+        if !self.raft.is_full() {
+            self.has_room();
         }
         self.take_snapshot()?;
         self.publish_change();
@@ -238,6 +245,7 @@ impl<S: StateMachine> Driver<S> {
             members: self.members(&core),
             snapshot: self.snapshots.index(),
             log_bytes: self.wal.bytes(),
+            disk: self.health.status(),
             proposals: self.waiting.proposals_seen,
             elections: core.elections,
             messages_dropped: core.dropped.total(),

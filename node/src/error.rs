@@ -47,6 +47,9 @@ pub enum Error {
         /// The name of the limit.
         limit: &'static str,
     },
+    /// The member's disk is full: it takes nothing until there is room. Nothing happened.
+    #[error("this member's disk is full; make room on it, or ask another member")]
+    DiskFull,
     /// The command could not be encoded. Nothing happened.
     #[error("the command can't be encoded: {0}")]
     Encode(String),

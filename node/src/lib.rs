@@ -64,14 +64,14 @@ mod stop;
 pub mod store;
 pub mod topology;
 
-pub use config::{Config, Listen, Start, Storage};
+pub use config::{Config, Listen, Start, Storage, VerifyLog};
 pub use edges::{Clock, Edges, Entropy};
 pub use error::Error;
 pub use holm_raft_core::Index;
 pub use machine::StateMachine;
 pub use node::{Applied, Node, ProposeOptions};
 pub use open::OpenError;
-pub use status::{MemberStatus, Status};
+pub use status::{DiskState, DiskStatus, MemberStatus, Status};
 pub use stop::Stop;
 
 /// The README's example, compiled and run.

@@ -308,6 +308,7 @@ impl Wait {
             Failed::KeyReused => Error::KeyReused,
             Failed::KeysFull => Error::KeysFull { limit: crate::retries::IDEMPOTENCY_KEYS_MAX },
             Failed::Busy => Error::Busy { limit: "waiting_requests_max" },
+            Failed::DiskFull => Error::DiskFull,
         }
     }
 }

@@ -3,9 +3,9 @@
 mod repair;
 
 use crate::StateMachine;
-use crate::config::{Config, Listen, Start, Storage};
+use crate::config::{Config, Listen, Start, Storage, VerifyLog};
 use crate::digest::digest;
-use crate::driver::{Driver, Formation, Overview, Request, SnapshotTraffic, Waiting};
+use crate::driver::{Driver, Formation, Health, Overview, Request, SnapshotTraffic, Waiting};
 use crate::edges::Edges;
 use crate::member_info::MemberInfo;
 use crate::replica::Replica;
@@ -122,6 +122,7 @@ pub(crate) async fn open<S: StateMachine>(
         disk_events: mpsc::unbounded_channel(),
         held: VecDeque::new(),
         acknowledged: raft::WriteNumber(0),
+        health: Health::default(),
         waiting: Waiting::default(),
         formation,
         overview: Overview::default(),
@@ -142,7 +143,10 @@ fn find(config: &Config, edges: &Edges) -> Result<Found, OpenError> {
         let incarnation = Incarnation(edges.entropy.draw());
         let member = MemberId::new(NodeId(config.node), incarnation);
         let identity = Identity { cluster, member };
-        let wal = Wal::create(Arc::clone(&edges.disk), options, identity)?;
+        let mut wal = Wal::create(Arc::clone(&edges.disk), options, identity)?;
+        if config.verify_log == VerifyLog::Tail {
+            wal.keep_footers();
+        }
         let (snapshots, snapshot, receiving) = Snapshots::open(Arc::clone(&edges.disk))?;
         if snapshot.is_some() {
             let what = "this storage holds a snapshot but no log; restore the log, or empty it";
@@ -150,7 +154,11 @@ fn find(config: &Config, edges: &Edges) -> Result<Found, OpenError> {
         }
         return Ok(Found { wal, snapshots, recovered: None, snapshot, receiving });
     }
-    let (wal, recovered) = Wal::open(Arc::clone(&edges.disk), options)?;
+    let disk = Arc::clone(&edges.disk);
+    let (wal, recovered) = match config.verify_log {
+        VerifyLog::All => Wal::open(disk, options)?,
+        VerifyLog::Tail => Wal::open_fast(disk, options)?,
+    };
     let (snapshots, snapshot, receiving) = Snapshots::open(Arc::clone(&edges.disk))?;
     recovered.check_snapshot(snapshot.as_ref().map(|snapshot| &snapshot.meta))?;
     if recovered.identity.cluster != cluster {

@@ -1,6 +1,7 @@
 //! What a node shows of itself: `Status`.
 
 use serde::{Deserialize, Serialize};
+use std::fmt;
 
 /// A node at one moment.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -30,6 +31,8 @@ pub struct Status {
     pub snapshot: u64,
     /// The log's size, in bytes.
     pub log_bytes: u64,
+    /// How its disk does.
+    pub disk: DiskStatus,
     /// Proposals made here since it started.
     pub proposals: u64,
     /// Elections that it began since it started.
@@ -38,6 +41,39 @@ pub struct Status {
     pub messages_dropped: u64,
     /// Why it stopped, if it did.
     pub stopped: Option<String>,
+}
+
+/// How a member's disk does.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DiskStatus {
+    /// Whether something is wrong with it.
+    pub state: DiskState,
+    /// For how long, in milliseconds; 0 if nothing is.
+    pub for_ms: u64,
+}
+
+/// What may be wrong with a disk that has not failed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum DiskState {
+    /// Nothing.
+    #[default]
+    Ok,
+    /// A write has not become durable within an election time-out. A leader with such a disk hands
+    /// over after four of them.
+    Stalled,
+    /// It has no room: the member takes no proposals and acknowledges nothing new.
+    Full,
+}
+
+impl fmt::Display for DiskStatus {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.state {
+            DiskState::Ok => write!(f, "ok"),
+            DiskState::Stalled => write!(f, "stalled for {} ms", self.for_ms),
+            DiskState::Full => write!(f, "full for {} ms", self.for_ms),
+        }
+    }
 }
 
 /// A member, as another one sees it.

@@ -134,6 +134,12 @@ impl Raft {
         }
     }
 
+    /// Whether the disk had no room for what it was last asked to write, and the write waits.
+    #[must_use]
+    pub fn is_full(&self) -> bool {
+        self.core.writes.is_full()
+    }
+
     /// The entry at this index, if it has not been handed out to be written, or was refused by a
     /// full disk.
     #[must_use]

@@ -25,9 +25,10 @@ pub(crate) struct Held {
 
 impl<S: StateMachine> Driver<S> {
     /// Writes what the core asks for, and keeps back what may be said only once it is durable.
-    pub(super) async fn persist(&mut self, persist: Persist) -> Result<(), Stop> {
-        if let Some(meta) = &persist.snapshot {
-            self.install(meta).await?;
+    /// What there is no room for goes back to the core, which asks for it again later.
+    pub(super) async fn persist(&mut self, mut persist: Persist) -> Result<(), Stop> {
+        if let Some(meta) = persist.snapshot.take() {
+            self.install(&meta).await?;
         }
         let batch = Batch {
             hard_state: persist.hard_state,
@@ -35,7 +36,15 @@ impl<S: StateMachine> Driver<S> {
             truncate: persist.truncate,
             entries: &persist.entries,
         };
-        let number = self.wal.append(&batch).map_err(|error| log_failed(&error))?;
+        let number = match self.wal.append(&batch) {
+            Ok(number) => number,
+            Err(error @ holm_wal::Error::Full { .. }) => {
+                self.no_room(&error.to_string());
+                self.raft.handle(Event::Full(persist));
+                return Ok(());
+            }
+            Err(error) => return Err(log_failed(&error)),
+        };
         assert_eq!(number, persist.number, "the core and the log count the same writes");
         self.held.push_back(Held { write: number, messages: persist.then });
         Ok(())

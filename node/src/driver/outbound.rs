@@ -5,6 +5,7 @@ use super::{Driver, log_failed};
 use crate::StateMachine;
 use crate::stop::Stop;
 use holm_raft_core::{Body, Entry, EntryId, Event, Index, MemberId, Message, Outbound, Term};
+use std::ops::RangeInclusive;
 
 /// The most bytes of entries in one append; a single entry may be longer.
 const APPEND_BYTES_MAX: u64 = 1 << 20;
@@ -42,10 +43,7 @@ impl<S: StateMachine> Driver<S> {
         commit: Index,
     ) -> Result<(), Stop> {
         loop {
-            let entries = self
-                .wal
-                .entries(prev.index.next()..=last.index, APPEND_BYTES_MAX)
-                .map_err(|error| log_failed(&error))?;
+            let entries = self.entries(prev.index.next()..=last.index)?;
             let end = entries.last().map_or(prev, |entry: &Entry| entry.id);
             let body = Body::Append { prev, entries, commit };
             self.send_message(&Message { from: self.me, to, term, body });
@@ -55,5 +53,25 @@ impl<S: StateMachine> Driver<S> {
             }
             prev = end;
         }
+    }
+
+    /// The entries in the range from its first one on, as many as one message takes: of the log,
+    /// or, where a full disk has refused them, of those that the core holds.
+    fn entries(&self, range: RangeInclusive<Index>) -> Result<Vec<Entry>, Stop> {
+        if self.raft.unwritten(*range.start()).is_none() {
+            let end = (*range.end()).min(self.wal.last().index);
+            let held = self.wal.entries(*range.start()..=end, APPEND_BYTES_MAX);
+            return held.map_err(|error| log_failed(&error));
+        }
+        let (mut entries, mut room) = (Vec::new(), APPEND_BYTES_MAX);
+        for index in range.start().0..=range.end().0 {
+            let Some(entry) = self.raft.unwritten(Index(index)) else { break };
+            if entry.weight() > room && !entries.is_empty() {
+                break;
+            }
+            room = room.saturating_sub(entry.weight());
+            entries.push(entry.clone());
+        }
+        Ok(entries)
     }
 }

@@ -50,6 +50,7 @@ pub(crate) enum Failed {
     KeyReused,
     KeysFull,
     Busy,
+    DiskFull,
 }
 
 /// Requests that are not answered yet.
@@ -127,6 +128,10 @@ impl<S: StateMachine> Driver<S> {
         match request {
             Request::Propose(proposal) if full => {
                 let _ = proposal.reply.send(Err(Failed::Busy));
+            }
+            // What can't be written here can't be applied here.
+            Request::Propose(proposal) if self.health.is_full() => {
+                let _ = proposal.reply.send(Err(Failed::DiskFull));
             }
             Request::Propose(proposal) => self.propose(proposal),
             Request::Read { serve, .. } if full => serve(Err(Failed::Busy)),

@@ -11,7 +11,10 @@ use holm_raft_core::{Body, Chunk, Event, LogStart, MemberId, Message, NodeId, Sn
 use holm_raft_core::{SnapshotMeta, Term};
 use holm_wal::{Snapshot, Snapshots};
 use std::collections::BTreeMap;
-use std::io;
+use std::io::{self, ErrorKind};
+
+/// How many ticks pass before a snapshot that did not fit on the disk is tried again.
+const RETRY_TICKS: u64 = 100;
 
 /// The snapshots of a node: those on its disk, and those on their way to and from it.
 pub(crate) struct SnapshotTraffic {
@@ -20,6 +23,8 @@ pub(crate) struct SnapshotTraffic {
     pub(super) newest: Option<Snapshot>,
     /// One of the own state, on its way to the disk.
     saving: Option<Snapshot>,
+    /// No other is taken before this tick, for the disk was full.
+    not_before: u64,
     /// Pieces of a leader's that wait for the disk; the core bounds them.
     arriving: Vec<Chunk>,
     store: Store,
@@ -38,7 +43,8 @@ enum Store {
 impl SnapshotTraffic {
     pub(crate) fn new(files: Snapshots, newest: Option<Snapshot>) -> Self {
         let (arriving, leaving) = (Vec::new(), BTreeMap::new());
-        Self { files, newest, saving: None, arriving, store: Store::Idle, leaving }
+        let (saving, store) = (None, Store::Idle);
+        Self { files, newest, saving, not_before: 0, arriving, store, leaving }
     }
 
     /// The index of the newest durable one; 0 if there is none.
@@ -65,7 +71,8 @@ impl<S: StateMachine> Driver<S> {
     /// Takes a snapshot when enough was applied since the last one.
     pub(super) fn take_snapshot(&mut self) -> Result<(), Stop> {
         let since = self.applied.0 - self.snapshots.index();
-        if self.snapshots.saving.is_some() || since < self.config.snapshot_entries {
+        let due = since >= self.config.snapshot_entries && self.ticks >= self.snapshots.not_before;
+        if self.snapshots.saving.is_some() || !due {
             return Ok(());
         }
         let entry = self.wal.entry(self.applied).map_err(|error| log_failed(&error))?;
@@ -81,8 +88,17 @@ impl<S: StateMachine> Driver<S> {
     /// The log may begin behind the snapshot before this one: should this one rot, that one and
     /// the log still make a whole.
     pub(super) fn snapshot_saved(&mut self, result: io::Result<()>) -> Result<(), Stop> {
-        result.map_err(|error| snapshot_failed(&error))?;
         let saved = self.snapshots.saving.take().expect("only one is under way");
+        if let Err(error) = &result
+            && matches!(error.kind(), ErrorKind::StorageFull | ErrorKind::QuotaExceeded)
+        {
+            // Those before it are as they were, and so is the log.
+            let last = saved.meta.last;
+            tracing::warn!(node = self.config.node, %last, %error, "no room for a snapshot");
+            self.snapshots.not_before = self.ticks + RETRY_TICKS;
+            return Ok(());
+        }
+        result.map_err(|error| snapshot_failed(&error))?;
         if self.snapshots.index() >= saved.meta.last.index.0 {
             return Ok(());
         }

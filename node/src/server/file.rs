@@ -5,7 +5,7 @@ mod written;
 
 pub use written::Memory;
 
-use crate::config::Config;
+use crate::config::{Config, VerifyLog};
 use crate::topology::{FileError, MEMBER_PORT, Topology, with_port};
 use clap::Args;
 use std::ops::RangeInclusive;
@@ -55,6 +55,8 @@ pub struct ServeConfig {
     pub snapshot_entries: Option<u64>,
     /// The size of a log segment, in bytes.
     pub segment_bytes: Option<u64>,
+    /// How much of the log is read when the member starts.
+    pub verify_log: VerifyLog,
 }
 
 /// Where a member keeps what it must not forget.
@@ -108,6 +110,9 @@ pub struct Overrides {
     /// Bytes of a log segment
     #[arg(long, env = "HOLM_SEGMENT_BYTES", value_name = "BYTES")]
     pub segment_bytes: Option<u64>,
+    /// How much of the log to read at the start
+    #[arg(long, env = "HOLM_VERIFY_LOG", value_name = "all|tail", hide_possible_values = true)]
+    pub verify_log: Option<VerifyLog>,
 }
 
 impl ServeConfig {
@@ -156,6 +161,7 @@ impl ServeConfig {
                 .map(Duration::from_secs),
             snapshot_entries: overrides.snapshot_entries.or(file.snapshot_entries),
             segment_bytes: overrides.segment_bytes.or(file.segment_bytes),
+            verify_log: overrides.verify_log.or(file.verify_log).unwrap_or_default(),
         };
         config.check_bounds()?;
         config.check_against_topology()?;

@@ -106,6 +106,7 @@ impl ServeConfig {
             self.idempotency_retention.unwrap_or(config.idempotency_retention);
         config.snapshot_entries = self.snapshot_entries.unwrap_or(config.snapshot_entries);
         config.segment_bytes = self.segment_bytes.unwrap_or(config.segment_bytes);
+        config.verify_log = self.verify_log;
         config
     }
 }

@@ -2,7 +2,7 @@
 
 use super::{ClientArgs, Output, print};
 use crate::server::client::{Ask, Client, Endpoint};
-use crate::status::{MemberStatus, Status};
+use crate::status::{DiskState, MemberStatus, Status};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::fmt::Write;
@@ -66,6 +66,9 @@ fn as_table(views: &[View]) -> String {
             let hint = "only the leader knows how far the others trail; add its --endpoint";
             line(&mut text, &format!("member {id} leads and was not asked: {hint}"));
         }
+    }
+    for status in statuses.values().filter(|status| status.disk.state != DiskState::Ok) {
+        line(&mut text, &format!("member {}: disk {}", status.node, status.disk));
     }
     for (endpoint, status) in views {
         if let Err(error) = status {
@@ -134,6 +137,7 @@ fn line(text: &mut String, line: &str) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::status::DiskStatus;
 
     fn status(node: u64, role: &str, trails: [Option<u64>; 2]) -> Status {
         let member = |(node, trails): (u64, Option<u64>)| MemberStatus {
@@ -186,6 +190,21 @@ c:7680 did not answer: no answer within 1s
         let row = "2       north   leader    -     -       -        -                 only dials";
         assert!(table.lines().any(|line| line == row), "{table}");
         assert!(table.contains("member 2 leads and was not asked"), "{table}");
+    }
+
+    #[test]
+    fn the_table_says_whose_disk_is_bad() {
+        let full = Status {
+            disk: DiskStatus { state: DiskState::Full, for_ms: 1500 },
+            ..status(1, "follower", [None, None])
+        };
+        let stalled = Status {
+            disk: DiskStatus { state: DiskState::Stalled, for_ms: 700 },
+            ..status(2, "leader", [Some(7), Some(0)])
+        };
+        let table = as_table(&[(endpoint("a"), Ok(full)), (endpoint("b"), Ok(stalled))]);
+        let said = "member 1: disk full for 1500 ms\nmember 2: disk stalled for 700 ms\n";
+        assert!(table.ends_with(said), "{table}");
     }
 
     #[test]

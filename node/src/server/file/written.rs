@@ -2,6 +2,7 @@
 //! where the file lies (the data directory and the topology file).
 
 use super::{Overrides, Storage, missing, read};
+use crate::config::VerifyLog;
 use crate::topology::{FileError, Island, Link, Member, Topology};
 use serde::Deserialize;
 use std::path::{Path, PathBuf};
@@ -25,6 +26,7 @@ pub(super) struct Written {
     pub(super) idempotency_retention_s: Option<u64>,
     pub(super) snapshot_entries: Option<u64>,
     pub(super) segment_bytes: Option<u64>,
+    pub(super) verify_log: Option<VerifyLog>,
     #[serde(default)]
     islands: Vec<Island>,
     #[serde(default)]

@@ -110,6 +110,10 @@ impl Problem {
                 Self::unavailable(detail, "try again later, or shorten idempotency_retention_s")
             }
             Error::Busy { .. } => Self::unavailable(detail, "try again later, or send slower"),
+            Error::DiskFull => Self::unavailable(
+                detail,
+                "make room on its disk, or ask another member; nothing was changed",
+            ),
             Error::Stopped { .. } => Self::unavailable(detail, "ask another member"),
             Error::Unavailable { .. } | Error::Unknown { .. } => Self::unavailable(
                 detail,

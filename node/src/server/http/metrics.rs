@@ -1,7 +1,7 @@
 //! The numbers behind `/metrics`, in Prometheus' text format: [`Metrics`] counts HTTP answers; the
 //! rest comes from the node's status.
 
-use crate::status::Status;
+use crate::status::{DiskState, Status};
 use axum::http::{Method, StatusCode};
 use std::collections::BTreeMap;
 use std::fmt::{Display, Write};
@@ -36,6 +36,13 @@ impl Metrics {
         text.sample("holm_info", &[("cluster", cluster), ("node", &node)], 1);
         text.family("holm_role", "gauge", "1 for the role that the member has.");
         text.sample("holm_role", &[("role", &status.role)], 1);
+        text.family("holm_disk", "gauge", "1 for how the member's disk does.");
+        let disk = match status.disk.state {
+            DiskState::Ok => "ok",
+            DiskState::Stalled => "stalled",
+            DiskState::Full => "full",
+        };
+        text.sample("holm_disk", &[("state", disk)], 1);
         let gauges = [
             ("holm_term", "The current term.", status.term),
             ("holm_leader", "The leader's id; 0 if none is known.", status.leader.unwrap_or(0)),
@@ -44,6 +51,11 @@ impl Metrics {
             ("holm_last_index", "The last index of this member's log.", status.last),
             ("holm_snapshot_index", "The last index that the snapshot holds.", status.snapshot),
             ("holm_log_bytes", "Bytes of the log.", status.log_bytes),
+            (
+                "holm_disk_trouble_milliseconds",
+                "For how long the disk has been stalled or full; 0 if it is not.",
+                status.disk.for_ms,
+            ),
         ];
         for (name, help, value) in gauges {
             text.family(name, "gauge", help);
