@@ -1,0 +1,186 @@
+//! Members on disks that fill up or hang: the others go on, what was acknowledged is kept, the
+//! member says what is wrong, and goes on by itself once there is nothing wrong any more.
+
+use holm::{Clock, Config, DiskState, Edges, Entropy, Error, Node, ProposeOptions};
+use holm::{StateMachine, Status};
+use holm_wal::SimDisk;
+use serde::{Deserialize, Serialize};
+use std::ops::Range;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+const SEGMENT_BYTES: u64 = 64 << 10;
+
+/// Milliseconds of the test's own runtime.
+struct Ticking(tokio::time::Instant);
+
+impl Clock for Ticking {
+    fn now(&self) -> u64 {
+        u64::try_from(self.0.elapsed().as_millis()).unwrap()
+    }
+}
+
+struct Counting(AtomicU64);
+
+impl Entropy for Counting {
+    fn draw(&self) -> u64 {
+        self.0.fetch_add(0x9e37_79b9, Ordering::Relaxed)
+    }
+}
+
+/// The numbers of all commands.
+#[derive(Clone, Default, Serialize, Deserialize)]
+struct Numbers(Vec<u64>);
+
+impl StateMachine for Numbers {
+    type Command = (u64, Vec<u8>);
+    type Reply = ();
+    type Snapshot = Self;
+
+    fn apply(&mut self, (number, _): Self::Command) {
+        self.0.push(number);
+    }
+
+    fn snapshot(&self) -> Self {
+        self.clone()
+    }
+
+    fn restore(snapshot: Self) -> Self {
+        snapshot
+    }
+}
+
+struct Member {
+    node: Node<Numbers>,
+    disk: SimDisk,
+}
+
+impl Member {
+    fn node_number(&self) -> u64 {
+        self.node.status().borrow().node
+    }
+}
+
+async fn start(members: u64) -> Vec<Member> {
+    start_with(members, |_| ()).await
+}
+
+async fn start_with(members: u64, settings: impl Fn(&mut Config)) -> Vec<Member> {
+    let mut started = Vec::new();
+    for mut config in Config::local_cluster(members).await.unwrap() {
+        config.segment_bytes = SEGMENT_BYTES;
+        config.command_bytes_max = 8 << 10;
+        config.request_timeout = Duration::from_secs(30);
+        settings(&mut config);
+        let disk = SimDisk::new(config.node, SimDisk::at_once());
+        let edges = Edges {
+            disk: disk.attach(),
+            clock: Arc::new(Ticking(tokio::time::Instant::now())),
+            entropy: Arc::new(Counting(AtomicU64::new(config.node << 32 | 1))),
+        };
+        let node = Node::open_with(config, edges, Numbers::default()).await.unwrap();
+        started.push(Member { node, disk });
+    }
+    started
+}
+
+/// Waits until a member's status is as wanted.
+async fn until(member: &Member, wanted: impl FnMut(&Status) -> bool) -> Status {
+    member.node.status().wait_for(wanted).await.unwrap().clone()
+}
+
+async fn leader(members: &[Member]) -> usize {
+    let status = until(&members[0], |status| status.leader.is_some()).await;
+    usize::try_from(status.leader.unwrap() - 1).unwrap()
+}
+
+/// A number in a command of some size; each comes once, for it is proposed under a key.
+fn command(number: u64) -> (u64, Vec<u8>) {
+    (number, vec![7; 4 << 10])
+}
+
+/// Proposes these numbers through a member, each until it is answered.
+async fn propose(member: &Member, numbers: Range<u64>) {
+    for number in numbers {
+        let options = ProposeOptions { key: Some(format!("{number}").into()), timeout: None };
+        member.node.propose_with(command(number), options).await.unwrap();
+    }
+}
+
+/// What a member holds, once it holds all that is committed.
+async fn numbers(member: &Member) -> Vec<u64> {
+    let mut numbers = member.node.read(|numbers| numbers.0.clone()).await.unwrap();
+    numbers.sort_unstable();
+    numbers
+}
+
+#[tokio::test]
+async fn a_follower_whose_disk_is_full_says_so_and_goes_on_once_there_is_room() {
+    let members = start(3).await;
+    let leader = leader(&members).await;
+    let follower = &members[(leader + 1) % 3];
+    propose(&members[leader], 0..3).await;
+    follower.disk.set_capacity(0);
+    propose(&members[leader], 3..60).await;
+    let status = until(follower, |status| status.disk.state == DiskState::Full).await;
+    assert!(status.stopped.is_none());
+    let refused = follower.node.propose(command(1000)).await;
+    assert_eq!(refused, Err(Error::DiskFull));
+    propose(&members[leader], 60..70).await;
+    follower.disk.set_capacity(u64::MAX);
+    until(follower, |status| status.disk.state == DiskState::Ok).await;
+    assert_eq!(numbers(follower).await, Vec::from_iter(0..70));
+    propose(follower, 70..72).await;
+    assert_eq!(numbers(&members[leader]).await, Vec::from_iter(0..72));
+}
+
+#[tokio::test]
+async fn a_leader_whose_disk_is_full_hands_over_and_nothing_acknowledged_is_lost() {
+    let members = start(3).await;
+    let leader = leader(&members).await;
+    let other = &members[(leader + 1) % 3];
+    propose(other, 0..3).await;
+    members[leader].disk.set_capacity(0);
+    propose(other, 3..60).await;
+    let old = &members[leader];
+    let status = until(old, |status| {
+        status.disk.state == DiskState::Full && status.leader.is_some_and(|id| id != status.node)
+    });
+    assert_eq!(status.await.role, "follower");
+    assert_eq!(numbers(other).await, Vec::from_iter(0..60));
+    old.disk.set_capacity(u64::MAX);
+    until(old, |status| status.disk.state == DiskState::Ok).await;
+    assert_eq!(numbers(old).await, Vec::from_iter(0..60));
+}
+
+#[tokio::test]
+async fn a_leader_whose_disk_hangs_hands_over_and_catches_up_when_it_goes_on() {
+    let members = start(3).await;
+    let leader = leader(&members).await;
+    let (old, other) = (&members[leader], &members[(leader + 1) % 3]);
+    propose(other, 0..3).await;
+    old.disk.stall();
+    propose(other, 3..10).await;
+    let handed_over = |status: &Status| status.leader.is_some_and(|id| id != old.node_number());
+    until(other, handed_over).await;
+    let status = until(old, |status| status.disk.state == DiskState::Stalled).await;
+    assert!(status.disk.for_ms >= 150, "{}", status.disk);
+    propose(other, 10..20).await;
+    old.disk.resume();
+    until(old, |status| status.disk.state == DiskState::Ok).await;
+    assert_eq!(numbers(old).await, Vec::from_iter(0..20));
+}
+
+#[tokio::test]
+async fn a_snapshot_that_does_not_fit_is_taken_once_there_is_room() {
+    let members = start_with(1, |config| config.snapshot_entries = 4).await;
+    let alone = &members[0];
+    leader(&members).await;
+    alone.disk.set_capacity(0);
+    propose(alone, 0..10).await;
+    assert_eq!(numbers(alone).await, Vec::from_iter(0..10));
+    assert_eq!(alone.node.status().borrow().snapshot, 0);
+    alone.disk.set_capacity(u64::MAX);
+    until(alone, |status| status.snapshot > 0).await;
+}
