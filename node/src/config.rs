@@ -142,7 +142,7 @@ impl Config {
         for id in 1..=members {
             let listener = TcpListener::bind(SocketAddr::from(([127, 0, 0, 1], 0))).await?;
             let address = Some(listener.local_addr()?.to_string());
-            topology.members.push(Member { id, island: "local".into(), address });
+            topology.members.push(Member::new(id, "local", address));
             listeners.push(listener);
         }
         let config = |(node, listener)| Self {

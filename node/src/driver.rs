@@ -297,10 +297,8 @@ fn members<'a>(
         (member.id.node, info)
     });
     let unformed = raft.configuration().is_empty();
-    let named = topology.members.iter().filter(move |_| unformed).map(|member| {
-        let (address, island) = (member.address.clone(), member.island.clone());
-        (NodeId(member.id), MemberInfo { address, island })
-    });
+    let named = topology.members.iter().filter(move |_| unformed);
+    let named = named.map(|member| (NodeId(member.id), MemberInfo::from(member)));
     configured.chain(named)
 }
 

@@ -98,7 +98,7 @@ pub(crate) async fn open<S: StateMachine>(
     let (transport, inbound) = match repaired {
         Some(links) => links,
         None => {
-            let peers = peers(&config, raft.configuration());
+            let peers = peers(&config, raft.configuration())?;
             Transport::start(transport_config(&mut config, &edges, member, peers).await?)?
         }
     };
@@ -272,12 +272,12 @@ async fn listener(config: &mut Config) -> Result<Option<TcpListener>, OpenError>
 
 /// The other members and how to reach them: from the replicated configuration once there is one
 /// (the file's links still say who may dial whom), from the file before.
-fn peers(config: &Config, configuration: &Configuration) -> Vec<Peer> {
+fn peers(config: &Config, configuration: &Configuration) -> Result<Vec<Peer>, OpenError> {
     let mut topology = config.topology.clone();
     if !configuration.is_empty() {
-        replace_members(&mut topology, configuration);
+        replace_members(&mut topology, configuration)?;
     }
-    peers_of(config, &topology)
+    Ok(peers_of(config, &topology))
 }
 
 /// The other members as the file has them: all that is known before the log can be read.
@@ -295,14 +295,19 @@ fn peers_of(config: &Config, topology: &Topology) -> Vec<Peer> {
     others.map(peer).collect()
 }
 
-fn replace_members(topology: &mut Topology, configuration: &Configuration) {
+fn replace_members(
+    topology: &mut Topology,
+    configuration: &Configuration,
+) -> Result<(), OpenError> {
     let member = |(member, _): &(raft::Member, raft::Standing)| {
-        let info = MemberInfo::decode(&member.info).unwrap_or_default();
-        crate::topology::Member { id: member.id.node.0, island: info.island, address: info.address }
+        let info = MemberInfo::decode(&member.info);
+        info.map(|info| info.placed(member.id.node.0))
     };
-    let replicated: Vec<_> = configuration.members().map(member).collect();
+    let replicated: Result<Vec<_>, _> = configuration.members().map(member).collect();
+    let replicated = replicated.map_err(|unknown| OpenError::Storage(unknown.to_string()))?;
     if topology.members != replicated {
         tracing::warn!("the members in the file differ from the replicated ones, which count");
         topology.members = replicated;
     }
+    Ok(())
 }

@@ -16,6 +16,7 @@
 //! [[members]]
 //! id = 2
 //! island = "south"          # no address: member 2 dials, and is never dialled
+//! relay = false             # and passes nothing on for others
 //!
 //! [[links]]                 # one direction; without an entry, islands may dial each other
 //! from = "north"
@@ -24,10 +25,12 @@
 //! ```
 
 mod file_error;
+mod reach;
 
 pub use file_error::FileError;
 
 use holm_raft_core::Configuration;
+use reach::Reach;
 use serde::{Deserialize, Deserializer, Serialize};
 use std::collections::BTreeSet;
 
@@ -69,6 +72,9 @@ pub struct Member {
     /// missing port has become [`MEMBER_PORT`].
     #[serde(default, deserialize_with = "address", skip_serializing_if = "Option::is_none")]
     pub address: Option<String>,
+    /// Whether it passes on what others send to each other. Default: true.
+    #[serde(default = "relays")]
+    pub relay: bool,
 }
 
 /// What holds from one island to another, in this direction only.
@@ -81,6 +87,14 @@ pub struct Link {
     pub to: String,
     /// Whether members of `from` may dial members of `to`.
     pub dial: bool,
+}
+
+impl Member {
+    /// A member that relays.
+    #[must_use]
+    pub fn new(id: u64, island: impl Into<String>, address: Option<String>) -> Self {
+        Self { id, island: island.into(), address, relay: relays() }
+    }
 }
 
 impl Topology {
@@ -121,18 +135,13 @@ impl Topology {
     ///
     /// # Errors
     /// The first contradiction: an island, member or link given twice, a name that is used but not
-    /// given, an address missing where somebody would have to dial it, or two members that could
-    /// never reach each other.
+    /// given, an island that nobody can reach, or two members that could never find each other,
+    /// neither by a link nor through members that relay.
     pub fn check(&self) -> Result<(), FileError> {
         self.check_islands()?;
         self.check_members()?;
         self.check_links()?;
-        for (at, first) in self.members.iter().enumerate() {
-            for second in &self.members[at + 1..] {
-                self.check_pair(first, second)?;
-            }
-        }
-        Ok(())
+        Reach::of(self).check()
     }
 
     fn check_islands(&self) -> Result<(), FileError> {
@@ -206,35 +215,6 @@ impl Topology {
         Err(FileError::new(key, problem, mend))
     }
 
-    /// Two members reach each other if one may dial the other, since the one connection serves
-    /// both directions.
-    fn check_pair(&self, first: &Member, second: &Member) -> Result<(), FileError> {
-        if self.may_dial(first.id, second.id) || self.may_dial(second.id, first.id) {
-            return Ok(());
-        }
-        let (dialler, dialled) = if self.lets_dial(&first.island, &second.island) {
-            (first, second)
-        } else if self.lets_dial(&second.island, &first.island) {
-            (second, first)
-        } else {
-            let key = format!("links `{}` to `{}`", first.island, second.island);
-            let problem = format!(
-                "members {} and {} can never reach each other: neither island may dial the other",
-                first.id, second.id
-            );
-            let mend = "set dial = true in one direction (there are no relays yet)";
-            return Err(FileError::new(key, problem, mend));
-        };
-        let key = format!("members {}: address", dialled.id);
-        let problem = format!("is missing, but member {} would have to dial it", dialler.id);
-        let mend = if self.lets_dial(&dialled.island, &dialler.island) {
-            format!("give member {} or member {} an address", dialled.id, dialler.id)
-        } else {
-            format!("give member {} an address", dialled.id)
-        };
-        Err(FileError::new(key, problem, mend))
-    }
-
     fn lets_dial(&self, from: &str, to: &str) -> bool {
         self.links
             .iter()
@@ -264,6 +244,10 @@ pub fn with_port(text: &str, port: u16) -> Result<String, String> {
         Some(Ok(written)) => Ok(format!("{host}:{written}")),
         Some(Err(_)) => Err(format!("`{text}` has no port from 0 to 65535 after its last colon")),
     }
+}
+
+fn relays() -> bool {
+    true
 }
 
 fn address<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {

@@ -119,7 +119,7 @@ async fn nemesis(members: &[Member]) -> Faults {
 
 fn topology() -> Topology {
     let island = "island".to_owned();
-    let member = |id| Placed { id, island: island.clone(), address: Some(member::address(id)) };
+    let member = |id| Placed::new(id, &*island, Some(member::address(id)));
     Topology {
         islands: vec![Island { name: island.clone() }],
         members: (1..=MEMBERS).map(member).collect(),

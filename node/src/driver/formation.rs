@@ -73,10 +73,9 @@ impl<S: StateMachine> Driver<S> {
         let first = members.iter().all(|member| member.id >= self.me.node.0);
         if first && others().all(|other| ready.contains_key(&other)) {
             let id = |node| ready.get(&node).copied().unwrap_or(self.me);
-            let configuration = Configuration::new(members.iter().map(|member| {
-                let info =
-                    MemberInfo { address: member.address.clone(), island: member.island.clone() };
-                Member { id: id(NodeId(member.id)), info: info.encode() }
+            let configuration = Configuration::new(members.iter().map(|member| Member {
+                id: id(NodeId(member.id)),
+                info: MemberInfo::from(member).encode(),
             }));
             tracing::info!(node = self.config.node, members = members.len(), "forming the cluster");
             self.raft.handle(Event::Form(configuration));

@@ -277,7 +277,7 @@ impl Cluster {
         for Island { name } in &topology.islands {
             write_line(&mut text, &format!("[[islands]]\nname = \"{name}\""));
         }
-        for Member { id, island, address } in &topology.members {
+        for Member { id, island, address, .. } in &topology.members {
             let address = address.as_deref().unwrap_or_default();
             let entry = format!("id = {id}\nisland = \"{island}\"\naddress = \"{address}\"");
             write_line(&mut text, &format!("[[members]]\n{entry}"));
@@ -334,11 +334,8 @@ impl Drop for Process {
 /// Each member on an island of its own; all may dial each other.
 fn local_topology(ports: &[u16]) -> Topology {
     let island = |id| format!("island-{id}");
-    let member = |(id, port): (u64, &u16)| Member {
-        id,
-        island: island(id),
-        address: Some(format!("127.0.0.1:{port}")),
-    };
+    let member =
+        |(id, port): (u64, &u16)| Member::new(id, island(id), Some(format!("127.0.0.1:{port}")));
     let members: Vec<_> = (1..).zip(ports).map(member).collect();
     let islands = members.iter().map(|member| Island { name: member.island.clone() }).collect();
     Topology { islands, members, links: Vec::new() }

@@ -93,8 +93,8 @@ fn each_contradiction_of_islands_and_members_names_its_key_and_its_mend() {
         (
             r#"islands = [{ name = "n" }]
                members = [{ id = 1, island = "n" }, { id = 2, island = "n" }]"#,
-            "members 2: address: is missing, but member 1 would have to dial it; \
-             give member 2 or member 1 an address",
+            "members 1 and 2: can never find each other: no chain of links joins them; \
+             give member 1 or 2 an address",
         ),
     ];
     for (text, expected) in cases {
@@ -121,13 +121,13 @@ fn each_contradiction_of_links_names_its_key_and_its_mend() {
         ),
         (
             r#"{ from = "n", to = "s", dial = false }, { from = "s", to = "n", dial = false }"#,
-            "links `n` to `s`: members 1 and 2 can never reach each other: neither island may \
-             dial the other; set dial = true in one direction (there are no relays yet)",
+            "islands `n`: nobody can reach this island: members 1 and 2 can never find each \
+             other; set dial = true in a [[links]] entry from or to `n`",
         ),
         (
             r#"{ from = "s", to = "n", dial = false }"#,
-            "members 2: address: is missing, but member 1 would have to dial it; \
-             give member 2 an address",
+            "islands `n`: nobody can reach this island: members 1 and 2 can never find each \
+             other; give member 2 an address",
         ),
     ];
     let islands = r#"islands = [{ name = "n" }, { name = "s" }]"#;
@@ -136,6 +136,97 @@ fn each_contradiction_of_links_names_its_key_and_its_mend() {
     for (link, expected) in links {
         assert_eq!(told(&format!("{islands}\n{members}\nlinks = [{link}]")), expected);
     }
+}
+
+/// A topology of members `id@island`, each with an address (`-id@island`: without; `!id@island`:
+/// relaying for nobody), where the islands named together may not dial each other.
+fn drawn(members: &str, apart: &str) -> Result<Topology, String> {
+    let mut topology = Topology::default();
+    for text in members.split_whitespace() {
+        let (id, island) = text.trim_start_matches(['-', '!']).split_once('@').expect("id@island");
+        let address = (!text.starts_with('-')).then(|| format!("10.0.0.{id}:7600"));
+        let mut member = Member::new(id.parse().expect("a number"), island, address);
+        member.relay = !text.starts_with('!');
+        if !topology.islands.iter().any(|known| known.name == island) {
+            topology.islands.push(Island { name: island.into() });
+        }
+        topology.members.push(member);
+    }
+    for text in apart.split_whitespace() {
+        let (one, other) = text.split_once('|').expect("one|other");
+        for (from, to) in [(one, other), (other, one)] {
+            topology.links.push(Link { from: from.into(), to: to.into(), dial: false });
+        }
+    }
+    topology.check().map(|()| topology).map_err(|error| error.to_string())
+}
+
+#[test]
+fn members_without_a_link_of_their_own_find_each_other_through_those_that_relay() {
+    for (what, members, apart) in [
+        ("a hub and spokes that only dial", "1@hub -2@a -3@b -4@c", ""),
+        ("a chain of four islands", "1@a 2@b 3@c 4@d", "a|c a|d b|d"),
+        ("a bridge between two groups", "1@a 2@a 3@m 4@b 5@b", "a|b"),
+        ("spokes around a ring with one silent side", "1@a 2@b !3@c 4@d", "a|c b|d"),
+        ("a pair that is silent", "!1@a !2@b", ""),
+    ] {
+        assert_eq!(drawn(members, apart).map(|_| ()), Ok(()), "{what}");
+    }
+}
+
+#[test]
+fn members_that_can_never_find_each_other_are_named_with_the_mend() {
+    for (members, apart, expected) in [
+        (
+            "!1@hub -2@a -3@b",
+            "",
+            "members 2 and 3: can never find each other: only members that relay for nobody stand \
+             between them (1); remove relay = false from one that joins them, or let one dial the \
+             other",
+        ),
+        (
+            "1@a 2@b !3@c 4@d",
+            "a|c a|d b|d",
+            "members 1 and 4: can never find each other: only members that relay for nobody stand \
+             between them (3); remove relay = false from one that joins them, or let one dial the \
+             other",
+        ),
+        (
+            "1@a 2@b 3@c",
+            "a|c b|c",
+            "islands `c`: nobody can reach this island: members 3 and 1 can never find each \
+             other; set dial = true in a [[links]] entry from or to `c`",
+        ),
+        (
+            "-1@a -2@b -3@c",
+            "",
+            "islands `a`: nobody can reach this island: members 1 and 2 can never find each \
+             other; give member 1 or 2 an address",
+        ),
+        (
+            "1@a 2@b 3@c 4@d",
+            "a|c a|d b|c b|d",
+            "members 1 and 3: can never find each other: no chain of links joins them; \
+             set dial = true from `a` to `c` or back, or give them a relay",
+        ),
+        (
+            "1@a -2@a -3@b",
+            "a|b",
+            "islands `b`: nobody can reach this island: members 3 and 1 can never find each \
+             other; set dial = true in a [[links]] entry from or to `b`",
+        ),
+    ] {
+        assert_eq!(drawn(members, apart).expect_err(members), expected);
+    }
+}
+
+#[test]
+fn a_member_relays_unless_it_says_otherwise() {
+    let text = TWO_ISLANDS.replace("\"south\" },", "\"south\", relay = false },");
+    let topology = Topology::parse(&text);
+    let relays: Vec<_> =
+        topology.expect("sound").members.iter().map(|member| member.relay).collect();
+    assert_eq!(relays, [true, true, false]);
 }
 
 #[test]
