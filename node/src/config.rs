@@ -1,5 +1,6 @@
 //! A node's settings: `Config`.
 
+use crate::security::Security;
 use crate::topology::{Island, Member, Topology};
 use std::io;
 use std::net::SocketAddr;
@@ -17,6 +18,8 @@ pub struct Config {
     /// Who there is, and who may dial whom. Counts when the cluster is formed; afterwards the
     /// replicated configuration wins.
     pub topology: Topology,
+    /// How links between members are secured.
+    pub security: Security,
     /// Where this member accepts the others; `None`: it only dials.
     pub listen: Option<Listen>,
     /// Where the log is.
@@ -38,6 +41,14 @@ pub struct Config {
     pub snapshot_entries: u64,
     /// The most bytes of a snapshot in one message to a follower. Default: 256 KiB.
     pub snapshot_chunk_bytes: u64,
+    /// The most bytes a second that a leader sends of snapshots, to each member. Default: `None`,
+    /// no bound.
+    pub snapshot_bytes_per_second: Option<u64>,
+    /// The most bytes a second that this member passes on for each pair of others that have no
+    /// link. Default: 16 MiB.
+    pub relay_bytes_per_second: u64,
+    /// The most bytes that wait here to be passed on, for each such pair. Default: 4 MiB.
+    pub relay_queue_bytes_max: usize,
     /// The size of a log segment, in bytes. Default: 64 MiB.
     pub segment_bytes: u64,
     /// How much of the log is read when the node opens. Default: all of it.
@@ -100,11 +111,17 @@ impl Config {
 
     /// A member with the default settings and its log in memory.
     #[must_use]
-    pub fn new(cluster: impl Into<String>, node: u64, topology: Topology) -> Self {
+    pub fn new(
+        cluster: impl Into<String>,
+        node: u64,
+        topology: Topology,
+        security: Security,
+    ) -> Self {
         Self {
             cluster: cluster.into(),
             node,
             topology,
+            security,
             listen: None,
             storage: Storage::Memory,
             start: Start::Join,
@@ -115,6 +132,9 @@ impl Config {
             idempotency_retention: Duration::from_secs(600),
             snapshot_entries: 50_000,
             snapshot_chunk_bytes: 256 << 10,
+            snapshot_bytes_per_second: None,
+            relay_bytes_per_second: 16 << 20,
+            relay_queue_bytes_max: 4 << 20,
             segment_bytes: 64 << 20,
             verify_log: VerifyLog::All,
             command_bytes_max: 4 << 20,
@@ -148,7 +168,7 @@ impl Config {
         let config = |(node, listener)| Self {
             listen: Some(Listen::Bound(listener)),
             start: Start::Bootstrap,
-            ..Self::new("local", node, topology.clone())
+            ..Self::new("local", node, topology.clone(), Security::Insecure)
         };
         Ok((1..).zip(listeners).map(config).collect())
     }
@@ -172,6 +192,7 @@ impl Config {
                 self.node
             ));
         }
+        self.security.check(&self.topology, self.node).map_err(|error| error.to_string())?;
         if self.tick < Duration::from_millis(1) {
             return Err("tick must be at least 1 ms".into());
         }

@@ -57,6 +57,7 @@ mod open;
 mod repair_note;
 mod replica;
 mod retries;
+mod security;
 #[cfg(feature = "server")]
 pub mod server;
 mod status;
@@ -68,9 +69,11 @@ pub use config::{Config, Listen, Start, Storage, VerifyLog};
 pub use edges::{Clock, Edges, Entropy};
 pub use error::Error;
 pub use holm_raft_core::Index;
+pub use holm_transport::{KeyPair, KeyRing, PrivateKey, PublicKey, Secret};
 pub use machine::StateMachine;
 pub use node::{Applied, Node, ProposeOptions};
 pub use open::OpenError;
+pub use security::{Security, WrongKey};
 pub use status::{DiskState, DiskStatus, MemberStatus, Status};
 pub use stop::Stop;
 

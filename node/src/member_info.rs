@@ -3,6 +3,7 @@
 
 use crate::topology::Member;
 use bytes::Bytes;
+use holm_transport::PublicKey;
 use serde::{Deserialize, Serialize};
 
 /// Where a member is, and what it does for others.
@@ -10,6 +11,7 @@ use serde::{Deserialize, Serialize};
 pub(crate) struct MemberInfo {
     pub(crate) address: Option<String>,
     pub(crate) island: String,
+    pub(crate) key: Option<PublicKey>,
     pub(crate) relay: bool,
 }
 
@@ -52,13 +54,19 @@ impl MemberInfo {
 
     /// The member of the topology that this is.
     pub(crate) fn placed(self, id: u64) -> Member {
-        Member { id, island: self.island, address: self.address, relay: self.relay }
+        let Self { address, island, key, relay } = self;
+        Member { id, island, address, key, relay }
     }
 }
 
 impl From<&Member> for MemberInfo {
     fn from(member: &Member) -> Self {
-        Self { address: member.address.clone(), island: member.island.clone(), relay: member.relay }
+        Self {
+            address: member.address.clone(),
+            island: member.island.clone(),
+            key: member.key,
+            relay: member.relay,
+        }
     }
 }
 
@@ -72,6 +80,7 @@ mod tests {
         let mut info = MemberInfo {
             address: Some("a".repeat(crate::topology::Topology::ADDRESS_BYTES_MAX)),
             island: "i".repeat(crate::topology::Topology::ISLAND_BYTES_MAX),
+            key: Some(PublicKey([7; 32])),
             relay: true,
         };
         let bytes = info.encode();
@@ -83,8 +92,13 @@ mod tests {
 
     #[test]
     fn the_bytes_are_the_format_and_its_fields_in_order() {
-        let info = MemberInfo { address: Some("a:1".into()), island: "n".into(), relay: false };
-        assert_eq!(&info.encode()[..], b"\x02\x01\x03a:1\x01n\x00");
+        let mut info =
+            MemberInfo { address: Some("a:1".into()), island: "n".into(), ..Default::default() };
+        assert_eq!(&info.encode()[..], b"\x02\x01\x03a:1\x01n\x00\x00");
+        let key = PublicKey([0; 32]);
+        info = MemberInfo { key: Some(key), relay: true, ..info };
+        let expected = format!("\x02\x01\x03a:1\x01n\x01\x3c{key}\x01");
+        assert_eq!(&info.encode()[..], expected.as_bytes());
     }
 
     #[test]

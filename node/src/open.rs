@@ -9,6 +9,7 @@ use crate::driver::{Driver, Formation, Health, Overview, Request, SnapshotTraffi
 use crate::edges::Edges;
 use crate::member_info::MemberInfo;
 use crate::replica::Replica;
+use crate::security::Security;
 use crate::status::Status;
 use crate::topology::Topology;
 use holm_raft_core as raft;
@@ -16,7 +17,7 @@ use holm_raft_core::{
     Boot, Configuration, Incarnation, Index, MemberId, NodeId, Partial, Raft, Restored,
 };
 use holm_transport as transport;
-use holm_transport::{Dial, Peer, Security, Transport};
+use holm_transport::{Dial, Peer, Transport};
 use holm_wal::{Identity, Options, Recovered, Snapshot, Snapshots, Wal};
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -83,6 +84,8 @@ pub(crate) async fn open<S: StateMachine>(
     state: S,
 ) -> Result<Opened<S>, OpenError> {
     config.check().map_err(OpenError::Config)?;
+    // Before anything is made in the storage.
+    security(&config)?;
     let repaired = repair::repair(&mut config, &edges).await?;
     let found = find(&config, &edges)?;
     let member = found.wal.identity().member;
@@ -255,8 +258,20 @@ async fn transport_config(
         limits: transport::Limits { note_bytes_max, ..transport::Limits::default() },
         timing: transport::Timing::default(),
         seed: edges.entropy.draw(),
-        security: Security::Insecure,
+        security: security(config)?,
     })
+}
+
+/// How the transport secures links.
+fn security(config: &Config) -> Result<transport::Security, OpenError> {
+    match &config.security {
+        Security::Insecure => Ok(transport::Security::Insecure),
+        Security::Sealed { .. } => {
+            let what = "this version can't seal links yet; set insecure = true, and remove \
+                        secrets and key";
+            Err(OpenError::Config(what.into()))
+        }
+    }
 }
 
 async fn listener(config: &mut Config) -> Result<Option<TcpListener>, OpenError> {
@@ -276,6 +291,8 @@ fn peers(config: &Config, configuration: &Configuration) -> Result<Vec<Peer>, Op
     let mut topology = config.topology.clone();
     if !configuration.is_empty() {
         replace_members(&mut topology, configuration)?;
+        let wrong = |key| OpenError::Config(format!("by the replicated configuration, {key}"));
+        config.security.check(&topology, config.node).map_err(wrong)?;
     }
     Ok(peers_of(config, &topology))
 }

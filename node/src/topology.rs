@@ -12,6 +12,7 @@
 //! id = 1
 //! island = "north"
 //! address = "10.0.0.1:7600"
+//! key = "holm-public-…"     # where links are sealed: all members have one
 //!
 //! [[members]]
 //! id = 2
@@ -30,9 +31,10 @@ mod reach;
 pub use file_error::FileError;
 
 use holm_raft_core::Configuration;
+use holm_transport::PublicKey;
 use reach::Reach;
 use serde::{Deserialize, Deserializer, Serialize};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// The port between members where an address names none.
 pub const MEMBER_PORT: u16 = 7600;
@@ -72,6 +74,9 @@ pub struct Member {
     /// missing port has become [`MEMBER_PORT`].
     #[serde(default, deserialize_with = "address", skip_serializing_if = "Option::is_none")]
     pub address: Option<String>,
+    /// What it proves itself with, where links are sealed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub key: Option<PublicKey>,
     /// Whether it passes on what others send to each other. Default: true.
     #[serde(default = "relays")]
     pub relay: bool,
@@ -90,10 +95,10 @@ pub struct Link {
 }
 
 impl Member {
-    /// A member that relays.
+    /// A member without a key, that relays.
     #[must_use]
     pub fn new(id: u64, island: impl Into<String>, address: Option<String>) -> Self {
-        Self { id, island: island.into(), address, relay: relays() }
+        Self { id, island: island.into(), address, key: None, relay: relays() }
     }
 }
 
@@ -135,11 +140,12 @@ impl Topology {
     ///
     /// # Errors
     /// The first contradiction: an island, member or link given twice, a name that is used but not
-    /// given, an island that nobody can reach, or two members that could never find each other,
+    /// given, a key that is another's or missing, an island that nobody can reach, or two members that could never find each other,
     /// neither by a link nor through members that relay.
     pub fn check(&self) -> Result<(), FileError> {
         self.check_islands()?;
         self.check_members()?;
+        self.check_keys()?;
         self.check_links()?;
         Reach::of(self).check()
     }
@@ -185,6 +191,26 @@ impl Topology {
                 let problem = format!("`{address}` is another member's address too");
                 return Err(FileError::new(key("address"), problem, "give each its own"));
             }
+        }
+        Ok(())
+    }
+
+    fn check_keys(&self) -> Result<(), FileError> {
+        let mut seen = BTreeMap::new();
+        for member in &self.members {
+            if let Some(other) = member.key.and_then(|key| seen.insert(key, member.id)) {
+                let problem = format!("is member {other}'s key too");
+                let mend = "draw another with `holm keygen`, each member has its own";
+                return Err(FileError::new(format!("members {}: key", member.id), problem, mend));
+            }
+        }
+        let without = self.members.iter().find(|member| member.key.is_none());
+        if let (Some(with), Some(without)) = (seen.values().min(), without) {
+            let key = format!("members {}: key", without.id);
+            let problem = format!("is missing, but member {with} has one");
+            let mend =
+                "add key = \"holm-public-…\", as `holm keygen` prints it, or remove all keys";
+            return Err(FileError::new(key, problem, mend));
         }
         Ok(())
     }

@@ -2,6 +2,7 @@
 //! line where the format knows it, and the mend.
 #![cfg(feature = "server")]
 
+use holm::Security;
 use holm::server::file::{Overrides, ServeConfig, Storage};
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -58,6 +59,7 @@ fn a_sound_file_is_read_with_default_ports_and_its_directory_beside_it() {
     assert_eq!(config.storage, Storage::Directory(folder.path().join("data")));
     assert_eq!(config.topology.members[0].address.as_deref(), Some("127.0.0.1:7600"));
     assert_eq!((config.election_timeout, config.segment_bytes), (None, None));
+    assert!(matches!(config.security, Security::Insecure));
 }
 
 fn check(cases: impl IntoIterator<Item = (String, &'static str)>) {
@@ -72,10 +74,10 @@ fn each_mistake_in_who_and_where_is_told_with_file_key_and_mend() {
     check([
         (
             with("insecure = true", ""),
-            "node1.toml: insecure: connections between members can't be sealed yet; \
-             add insecure = true to accept that",
+            "node1.toml: secrets: is missing; add secrets = \"FILE\" (or --secrets, or \
+             HOLM_SECRETS), as `holm init` writes it; or add insecure = true to accept that",
         ),
-        (with("insecure = true", "insecure = false"), "node1.toml: insecure: connections between"),
+        (with("insecure = true", "insecure = false"), "node1.toml: secrets: is missing; add "),
         (
             with("cluster = \"harbour\"", ""),
             "node1.toml: cluster: is missing; add cluster = \"NAME\" (or --cluster, or \
@@ -156,6 +158,19 @@ fn each_mistake_in_bounds_and_topology_is_told_with_file_key_and_mend() {
         (
             with("insecure = true", "insecure = true\nsnapshot_entries = 0"),
             "node1.toml: snapshot_entries: 0 is out of bounds; choose 1 to 1000000000",
+        ),
+        (
+            with("insecure = true", "insecure = true\nsnapshot_bytes_per_second = 0"),
+            "node1.toml: snapshot_bytes_per_second: 0 is out of bounds; choose 65536 to \
+             1099511627776",
+        ),
+        (
+            with("insecure = true", "insecure = true\nrelay_bytes_per_second = 1"),
+            "node1.toml: relay_bytes_per_second: 1 is out of bounds; choose 65536 to",
+        ),
+        (
+            with("insecure = true", "insecure = true\nrelay_queue_bytes = 1"),
+            "node1.toml: relay_queue_bytes: 1 is out of bounds; choose 65536 to 1073741824",
         ),
         (
             with("island = \"north\"", "island = \"south\""),

@@ -1,7 +1,7 @@
 //! The library as an embedder uses it: three members in one process, on loopback, with their logs
 //! in memory or in a directory.
 
-use holm::{Config, Error, Node, ProposeOptions, StateMachine, Stop, Storage};
+use holm::{Config, Error, Node, ProposeOptions, Security, StateMachine, Stop, Storage};
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
@@ -159,7 +159,7 @@ async fn a_wiped_member_is_not_let_back_in_by_forming_the_cluster_again() {
     drop(wiped);
 
     // Its log was in memory: it comes back empty, in another incarnation.
-    let mut again = Config::new("local", 3, topology.clone());
+    let mut again = Config::new("local", 3, topology.clone(), Security::Insecure);
     again.listen = topology.member(3).unwrap().address.clone().map(holm::Listen::Address);
     again.start = holm::Start::Bootstrap;
     let again = Node::open(again, Counter::default()).await.unwrap();
@@ -196,7 +196,7 @@ async fn a_member_that_slept_through_a_compaction_is_sent_a_snapshot() {
         nodes[0].propose(1).await.unwrap();
     }
     let address = topology.member(3).unwrap().address.clone().unwrap();
-    let mut again = Config::new("local", 3, topology);
+    let mut again = Config::new("local", 3, topology, Security::Insecure);
     again.listen = Some(holm::Listen::Address(address));
     let third = open(again).await.unwrap();
     let mut status = third.status();

@@ -1,7 +1,7 @@
 //! A member whose log has rotted fetches exactly the damaged entries from the others, before it
 //! takes part again, and then has what they have.
 
-use holm::{Config, Listen, Node, StateMachine, Storage};
+use holm::{Config, Listen, Node, Security, StateMachine, Storage};
 use serde::{Deserialize, Serialize};
 use std::path::Path;
 use std::time::Duration;
@@ -74,7 +74,7 @@ async fn a_member_whose_log_has_rotted_fetches_the_damaged_entries_from_the_othe
     rot(&folder.path().join("3"), "word-045");
 
     let address = topology.member(3).unwrap().address.clone().unwrap();
-    let mut again = Config::new("local", 3, topology);
+    let mut again = Config::new("local", 3, topology, Security::Insecure);
     settle(&mut again);
     again.listen = Some(Listen::Address(address));
     let third = Node::open(again, Words::default()).await.unwrap();

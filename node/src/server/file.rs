@@ -1,11 +1,13 @@
 //! The configuration file of `holm serve`: [`ServeConfig`] is what the file, the environment and
 //! the flags say together, checked.
 
+mod secrets;
 mod written;
 
 pub use written::Memory;
 
 use crate::config::{Config, VerifyLog};
+use crate::security::{Security, WrongKey};
 use crate::topology::{FileError, MEMBER_PORT, Topology, with_port};
 use clap::Args;
 use std::ops::RangeInclusive;
@@ -28,8 +30,13 @@ pub const SNAPSHOT_ENTRIES: RangeInclusive<u64> = 1..=1_000_000_000;
 /// The bounds of `segment_bytes`, in bytes: a segment holds the longest command, and more.
 pub const SEGMENT_BYTES: RangeInclusive<u64> = 8_388_608..=1_073_741_824;
 
+/// The bounds of `snapshot_bytes_per_second` and `relay_bytes_per_second` (64 KiB to 1 TiB).
+pub const BYTES_PER_SECOND: RangeInclusive<u64> = 65_536..=1_099_511_627_776;
+/// The bounds of `relay_queue_bytes`, in bytes.
+pub const RELAY_QUEUE_BYTES: RangeInclusive<u64> = 65_536..=1_073_741_824;
+
 /// What one member is started with.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub struct ServeConfig {
     /// The cluster's name; members of another cluster are refused.
     pub cluster: String,
@@ -43,6 +50,8 @@ pub struct ServeConfig {
     pub http: String,
     /// Islands, members and links.
     pub topology: Topology,
+    /// How links between members are secured.
+    pub security: Security,
     /// Without word from a leader for this long, a member stands for election.
     pub election_timeout: Option<Duration>,
     /// The pause between a leader's signs of life.
@@ -53,6 +62,12 @@ pub struct ServeConfig {
     pub idempotency_retention: Option<Duration>,
     /// After how many entries the log is compacted into a snapshot.
     pub snapshot_entries: Option<u64>,
+    /// The most bytes a second of snapshots to each member; no bound if left out.
+    pub snapshot_bytes_per_second: Option<u64>,
+    /// The most bytes a second passed on for each pair of others.
+    pub relay_bytes_per_second: Option<u64>,
+    /// The most bytes that wait to be passed on for each pair of others.
+    pub relay_queue_bytes: Option<u64>,
     /// The size of a log segment, in bytes.
     pub segment_bytes: Option<u64>,
     /// How much of the log is read when the member starts.
@@ -92,6 +107,12 @@ pub struct Overrides {
     /// The topology file, instead of the one in the configuration file
     #[arg(long, env = "HOLM_TOPOLOGY", value_name = "FILE")]
     pub topology: Option<PathBuf>,
+    /// The file of the secrets that all members share
+    #[arg(long, env = "HOLM_SECRETS", value_name = "FILE")]
+    pub secrets: Option<PathBuf>,
+    /// The file of this member's private key
+    #[arg(long, env = "HOLM_KEY", value_name = "FILE")]
+    pub key: Option<PathBuf>,
     /// Milliseconds without a leader before an election
     #[arg(long, env = "HOLM_ELECTION_TIMEOUT_MS", value_name = "MS")]
     pub election_timeout_ms: Option<u64>,
@@ -107,6 +128,15 @@ pub struct Overrides {
     /// Entries after which the log is compacted
     #[arg(long, env = "HOLM_SNAPSHOT_ENTRIES", value_name = "N")]
     pub snapshot_entries: Option<u64>,
+    /// Bytes a second of snapshots to each member [no bound if left out]
+    #[arg(long, env = "HOLM_SNAPSHOT_BYTES_PER_SECOND", value_name = "BYTES")]
+    pub snapshot_bytes_per_second: Option<u64>,
+    /// Bytes a second passed on for each pair of others
+    #[arg(long, env = "HOLM_RELAY_BYTES_PER_SECOND", value_name = "BYTES")]
+    pub relay_bytes_per_second: Option<u64>,
+    /// Bytes that wait to be passed on for each pair of others
+    #[arg(long, env = "HOLM_RELAY_QUEUE_BYTES", value_name = "BYTES")]
+    pub relay_queue_bytes: Option<u64>,
     /// Bytes of a log segment
     #[arg(long, env = "HOLM_SEGMENT_BYTES", value_name = "BYTES")]
     pub segment_bytes: Option<u64>,
@@ -130,10 +160,6 @@ impl ServeConfig {
 
     fn parse(text: &str, path: &Path, overrides: &Overrides) -> Result<Self, FileError> {
         let file: Written = toml::from_str(text).map_err(|error| FileError::toml(text, &error))?;
-        if !file.insecure {
-            let problem = "connections between members can't be sealed yet";
-            return Err(FileError::new("insecure", problem, INSECURE_MEND));
-        }
         let folder = path.parent().unwrap_or(Path::new(""));
         let topology = file.topology_of(folder, overrides)?;
         let cluster = overrides.cluster.clone().or(file.cluster.clone());
@@ -146,6 +172,7 @@ impl ServeConfig {
             http: addressed("http", &overrides.http, &file.http, super::HTTP_PORT)?
                 .ok_or_else(|| missing("http", "http = \"127.0.0.1:7680\""))?,
             topology,
+            security: file.security_of(folder, overrides)?,
             election_timeout: overrides
                 .election_timeout_ms
                 .or(file.election_timeout_ms)
@@ -160,6 +187,13 @@ impl ServeConfig {
                 .or(file.idempotency_retention_s)
                 .map(Duration::from_secs),
             snapshot_entries: overrides.snapshot_entries.or(file.snapshot_entries),
+            snapshot_bytes_per_second: overrides
+                .snapshot_bytes_per_second
+                .or(file.snapshot_bytes_per_second),
+            relay_bytes_per_second: overrides
+                .relay_bytes_per_second
+                .or(file.relay_bytes_per_second),
+            relay_queue_bytes: overrides.relay_queue_bytes.or(file.relay_queue_bytes),
             segment_bytes: overrides.segment_bytes.or(file.segment_bytes),
             verify_log: overrides.verify_log.or(file.verify_log).unwrap_or_default(),
         };
@@ -184,7 +218,11 @@ impl ServeConfig {
         within("idempotency_retention_s", retention, &IDEMPOTENCY_RETENTION_S)?;
         within("snapshot_entries", self.snapshot_entries, &SNAPSHOT_ENTRIES)?;
         within("segment_bytes", self.segment_bytes, &SEGMENT_BYTES)?;
-        let unset = Config::new("", self.node, Topology::default());
+        let (snapshots, relay) = (self.snapshot_bytes_per_second, self.relay_bytes_per_second);
+        within("snapshot_bytes_per_second", snapshots, &BYTES_PER_SECOND)?;
+        within("relay_bytes_per_second", relay, &BYTES_PER_SECOND)?;
+        within("relay_queue_bytes", self.relay_queue_bytes, &RELAY_QUEUE_BYTES)?;
+        let unset = Config::new("", self.node, Topology::default(), Security::Insecure);
         let election = self.election_timeout.unwrap_or(unset.tick * unset.election_ticks);
         let heartbeat = self.heartbeat.unwrap_or(unset.tick * unset.heartbeat_ticks);
         if heartbeat.saturating_mul(2) > election {
@@ -202,6 +240,7 @@ impl ServeConfig {
             let mend = "add a [[members]] entry with this id, or correct it";
             return Err(FileError::new("node", problem, mend));
         };
+        self.security.check(&self.topology, self.node).map_err(told)?;
         match (&self.listen, &own.address) {
             (None, Some(address)) => {
                 let problem = format!(
@@ -221,8 +260,21 @@ impl ServeConfig {
     }
 }
 
-const INSECURE_MEND: &str = "add insecure = true to accept that anybody who can reach `listen` or \
-                             read the wire can read and change everything";
+/// What is wrong with a key, as of the key that says it in the file.
+fn told(wrong: WrongKey) -> FileError {
+    match wrong {
+        WrongKey::Missing { member } => {
+            let problem = "is missing, but links are sealed";
+            let mend = "add key = \"holm-public-…\", as the member's `holm keygen` prints it";
+            FileError::new(format!("members {member}: key"), problem, mend)
+        }
+        WrongKey::Other { member, own, named } => {
+            let problem =
+                format!("belongs to {own}, but the topology gives member {member} {named}");
+            FileError::new("key", problem, "name the file of that member's key, or correct it")
+        }
+    }
+}
 
 fn missing(key: &str, example: &str) -> FileError {
     let variable = key.to_uppercase();

@@ -87,7 +87,7 @@ pub(super) async fn serve(
 impl ServeConfig {
     /// The library's configuration: the one place that knows both.
     pub(super) fn into_config(self, start: Start) -> Config {
-        let mut config = Config::new(self.cluster, self.node, self.topology);
+        let mut config = Config::new(self.cluster, self.node, self.topology, self.security);
         config.start = start;
         config.listen = self.listen.map(Listen::Address);
         config.storage = match self.storage {
@@ -105,6 +105,12 @@ impl ServeConfig {
         config.idempotency_retention =
             self.idempotency_retention.unwrap_or(config.idempotency_retention);
         config.snapshot_entries = self.snapshot_entries.unwrap_or(config.snapshot_entries);
+        config.snapshot_bytes_per_second = self.snapshot_bytes_per_second;
+        config.relay_bytes_per_second =
+            self.relay_bytes_per_second.unwrap_or(config.relay_bytes_per_second);
+        let queue =
+            self.relay_queue_bytes.map(|bytes| usize::try_from(bytes).unwrap_or(usize::MAX));
+        config.relay_queue_bytes_max = queue.unwrap_or(config.relay_queue_bytes_max);
         config.segment_bytes = self.segment_bytes.unwrap_or(config.segment_bytes);
         config.verify_log = self.verify_log;
         config

@@ -230,6 +230,37 @@ fn a_member_relays_unless_it_says_otherwise() {
 }
 
 #[test]
+fn keys_are_those_of_all_members_each_its_own_or_of_none() {
+    let key = |byte| PublicKey([byte; 32]);
+    let checked = |keys: [Option<PublicKey>; 3]| {
+        let mut topology = Topology::parse(TWO_ISLANDS).expect("sound");
+        topology.members.iter_mut().zip(keys).for_each(|(member, key)| member.key = key);
+        topology.check().map_err(|error| error.to_string())
+    };
+    assert_eq!(checked([Some(key(1)), Some(key(2)), Some(key(3))]), Ok(()));
+    assert_eq!(
+        checked([Some(key(1)), Some(key(2)), Some(key(1))]).expect_err("twice"),
+        "members 3: key: is member 1's key too; draw another with `holm keygen`, each member has \
+         its own"
+    );
+    assert_eq!(
+        checked([None, Some(key(2)), Some(key(3))]).expect_err("missing"),
+        "members 1: key: is missing, but member 2 has one; add key = \"holm-public-…\", as \
+         `holm keygen` prints it, or remove all keys"
+    );
+}
+
+#[test]
+fn a_key_that_is_none_is_told_with_its_line_and_without_its_text() {
+    let private = holm_transport::PrivateKey::from([7; 32]).reveal();
+    let text = format!("[[members]]\nid = 1\nisland = \"n\"\nkey = \"{}\"\n", *private);
+    let error = Topology::parse(&text).expect_err("a private key");
+    assert_eq!((error.line, error.key.as_str()), (Some(4), "key"));
+    assert!(error.problem.contains("this is a private key"), "{error}");
+    assert!(!error.to_string().contains(&private[20..]), "{error}");
+}
+
+#[test]
 fn what_the_format_itself_refuses_is_told_with_its_line() {
     let text = "[[islands]]\nname = \"n\"\ncolour = \"red\"\n";
     let error = Topology::parse(text).expect_err("an unknown key");

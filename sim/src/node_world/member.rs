@@ -2,7 +2,7 @@
 
 use holm::store::Store;
 use holm::topology::Topology;
-use holm::{Clock, Config, Edges, Entropy, Listen, Node, OpenError, Start};
+use holm::{Clock, Config, Edges, Entropy, Listen, Node, OpenError, Security, Start};
 use holm_wal::{Runner, SimDisk};
 use madsim::rand::{Rng, thread_rng};
 use madsim::runtime::{Handle, NodeHandle};
@@ -81,7 +81,7 @@ fn config(node: u64, topology: Topology, start: Start) -> Config {
         snapshot_entries: 8,
         snapshot_chunk_bytes: 100,
         request_timeout: Duration::from_secs(2),
-        ..Config::new("simulated", node, topology)
+        ..Config::new("simulated", node, topology, Security::Insecure)
     }
 }
 

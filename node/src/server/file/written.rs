@@ -1,8 +1,10 @@
 //! The configuration file key by key, as it is written: [`Written`], and what of it depends on
 //! where the file lies (the data directory and the topology file).
 
+use super::secrets::security;
 use super::{Overrides, Storage, missing, read};
 use crate::config::VerifyLog;
+use crate::security::Security;
 use crate::topology::{FileError, Island, Link, Member, Topology};
 use serde::Deserialize;
 use std::path::{Path, PathBuf};
@@ -18,7 +20,9 @@ pub(super) struct Written {
     pub(super) listen: Option<String>,
     pub(super) http: Option<String>,
     #[serde(default)]
-    pub(super) insecure: bool,
+    insecure: bool,
+    secrets: Option<PathBuf>,
+    key: Option<PathBuf>,
     topology: Option<PathBuf>,
     pub(super) election_timeout_ms: Option<u64>,
     pub(super) heartbeat_ms: Option<u64>,
@@ -27,6 +31,9 @@ pub(super) struct Written {
     pub(super) snapshot_entries: Option<u64>,
     pub(super) segment_bytes: Option<u64>,
     pub(super) verify_log: Option<VerifyLog>,
+    pub(super) snapshot_bytes_per_second: Option<u64>,
+    pub(super) relay_bytes_per_second: Option<u64>,
+    pub(super) relay_queue_bytes: Option<u64>,
     #[serde(default)]
     islands: Vec<Island>,
     #[serde(default)]
@@ -73,6 +80,35 @@ impl Written {
         }
     }
 
+    /// What the files that are given or written hold; they are found like the data directory.
+    pub(super) fn security_of(
+        &self,
+        folder: &Path,
+        overrides: &Overrides,
+    ) -> Result<Security, FileError> {
+        let path = |given: &Option<PathBuf>, written: &Option<PathBuf>| {
+            given.clone().or_else(|| written.as_ref().map(|path| folder.join(path)))
+        };
+        let secrets = path(&overrides.secrets, &self.secrets);
+        let key = path(&overrides.key, &self.key);
+        match (self.insecure, secrets, key) {
+            (true, None, None) => Ok(Security::Insecure),
+            (true, secrets, _) => {
+                let key = if secrets.is_some() { "secrets" } else { "key" };
+                let problem = "contradicts insecure = true, with which nothing is sealed";
+                Err(FileError::new(key, problem, "remove one of the two"))
+            }
+            (false, Some(secrets), Some(key)) => security(&secrets, &key),
+            (false, None, _) => {
+                let missing = missing("secrets", "secrets = \"FILE\"");
+                let mend =
+                    format!("{}, as `holm init` writes it; or {INSECURE_MEND}", missing.mend);
+                Err(FileError { mend, ..missing })
+            }
+            (false, Some(_), None) => Err(missing("key", "key = \"FILE\"")),
+        }
+    }
+
     /// The topology, from the given file, the file's own entries, or the file it names.
     pub(super) fn topology_of(
         &self,
@@ -103,6 +139,9 @@ impl Written {
         }
     }
 }
+
+const INSECURE_MEND: &str = "add insecure = true to accept that anybody who can reach `listen` or \
+                             read the wire can read and change everything";
 
 fn directory(path: PathBuf) -> Result<Storage, FileError> {
     if path.as_os_str().is_empty() {
