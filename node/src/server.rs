@@ -1,6 +1,7 @@
 //! What the `holm` binary is made of: the command line (`cli`), the configuration file (`file`),
 //! the HTTP interface (`http`) and its client, the serving process (`serve`), and whole clusters of
-//! processes on one machine (`cluster`) for the demo, the bench and tests.
+//! processes on one machine (`cluster`) for the demo, the bench and tests, whose
+//! files `setup` writes as it does for `holm init`.
 
 pub mod cli;
 pub mod client;
@@ -12,6 +13,7 @@ mod bench;
 mod connections;
 mod demo;
 mod serve;
+mod setup;
 mod signals;
 
 /// The port of the HTTP interface where an address names none.

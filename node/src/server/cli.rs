@@ -1,7 +1,9 @@
 //! The command line: [`main`], the commands and their flags.
 
 mod client;
+mod init;
 mod inspect;
+mod keygen;
 mod status;
 
 use super::client::Endpoint;
@@ -31,6 +33,8 @@ const DISK_FAILED: u8 = 3;
 pub fn main() -> ExitCode {
     match Cli::parse().command {
         Command::Serve(args) => run_serve(&args),
+        Command::Init(args) => init::run(&args),
+        Command::Keygen(args) => told(keygen::run(&args)),
         Command::Demo => block_on(async { told(demo::run().await) }),
         Command::Bench(args) => block_on(async move { told(bench::run(&args).await) }),
         Command::Counter { action, at } => {
@@ -54,8 +58,12 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
+    /// Write the configurations, the secret and the keys of a new cluster
+    Init(init::InitArgs),
+    /// Draw a member's key pair, or a secret for all members
+    Keygen(keygen::KeygenArgs),
     /// Run one member
-    Serve(ServeArgs),
+    Serve(Box<ServeArgs>),
     /// Show three members surviving the death of their leader (under 20 seconds)
     Demo,
     /// Measure increments per second on three processes of this machine
@@ -326,6 +334,14 @@ mod tests {
             "holm inspect wal",
             "holm inspect wal p --index x",
             "holm serve --config c --data-dir d --storage memory",
+            "holm init --members 3",
+            "holm init --dir d",
+            "holm init --dir d --members 0",
+            "holm init --dir d --members 80",
+            "holm init --dir d --members 3 --topology t",
+            "holm init --dir d --address a --topology t",
+            "holm init --dir d --address ::1",
+            "holm init --dir d --address a:0",
         ] {
             let error = parse(line).err().unwrap_or_else(|| panic!("{line} parses"));
             assert_eq!(error.exit_code(), i32::from(USAGE), "{line}");

@@ -4,10 +4,11 @@
 mod ports;
 
 use super::client::{Answer, Ask, Client, ClientError, Endpoint};
+use super::setup::Setup;
 use crate::status::Status;
 use crate::topology::{Island, Member, Topology};
 use ports::free_ports;
-use std::fmt::Write as _;
+use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io;
 use std::os::unix::process::CommandExt;
@@ -87,16 +88,23 @@ impl Cluster {
         let folder = folder.map_err(system("a temporary folder can't be made"))?;
         let ports = free_ports(2 * members).map_err(system("there are no free ports"))?;
         let (member_ports, http_ports) = ports.split_at(members);
-        let topology = local_topology(member_ports);
+        let setup = Setup::insecure("local", local_topology(member_ports));
+        let ids: Vec<_> = setup.topology().members.iter().map(|member| member.id).collect();
+        let ports: BTreeMap<_, _> = ids.iter().copied().zip(http_ports.iter().copied()).collect();
+        let http = |id: u64| format!("127.0.0.1:{}", ports[&id]);
+        let written = setup.write(folder.path(), |member| http(member.id), settings);
+        written.map_err(system("the configurations can't be written"))?;
         let mut cluster = Self {
             program: program.to_owned(),
             members: Vec::new(),
             client: Client::new(),
             folder,
         };
-        for (member, http) in topology.members.iter().zip(http_ports) {
-            let process = cluster.write_config(member, *http, settings, &topology)?;
-            cluster.members.push(process);
+        for id in ids {
+            let http = Endpoint::parse(&http(id)).expect("an address and a port");
+            let config = Setup::config_of(cluster.folder(), id);
+            let log = cluster.folder().join(format!("node{id}.log"));
+            cluster.members.push(Process { id, http, config, log, child: None });
         }
         for at in 0..members {
             cluster.launch(at, Launch::Bootstrap)?;
@@ -189,7 +197,7 @@ impl Cluster {
     pub async fn leader(&mut self, within: Duration) -> Result<u64, ClusterError> {
         let start = Instant::now();
         loop {
-            let mut votes = std::collections::BTreeMap::<(u64, u64), usize>::new();
+            let mut votes = BTreeMap::<(u64, u64), usize>::new();
             for id in self.ids().collect::<Vec<_>>() {
                 self.check_alive(id)?;
                 if let Some(Status { term, leader: Some(leader), .. }) = self.status(id).await {
@@ -261,34 +269,6 @@ impl Cluster {
         self.ids().map(|id| self.log_of(id)).collect()
     }
 
-    fn write_config(
-        &self,
-        member: &Member,
-        http: u16,
-        settings: &str,
-        topology: &Topology,
-    ) -> Result<Process, ClusterError> {
-        let id = member.id;
-        let http = format!("127.0.0.1:{http}");
-        let mut text = format!("cluster = \"local\"\nnode = {id}\ndata_dir = \"data{id}\"\n");
-        let address = member.address.as_deref().unwrap_or_default();
-        write_line(&mut text, &format!("listen = \"{address}\"\nhttp = \"{http}\""));
-        write_line(&mut text, &format!("insecure = true\n{settings}"));
-        for Island { name } in &topology.islands {
-            write_line(&mut text, &format!("[[islands]]\nname = \"{name}\""));
-        }
-        for Member { id, island, address, .. } in &topology.members {
-            let address = address.as_deref().unwrap_or_default();
-            let entry = format!("id = {id}\nisland = \"{island}\"\naddress = \"{address}\"");
-            write_line(&mut text, &format!("[[members]]\n{entry}"));
-        }
-        let config = self.folder().join(format!("node{id}.toml"));
-        fs::write(&config, text).map_err(system("a configuration can't be written"))?;
-        let http = Endpoint::parse(&http).expect("an address and a port");
-        let log = self.folder().join(format!("node{id}.log"));
-        Ok(Process { id, http, config, log, child: None })
-    }
-
     fn launch(&mut self, at: usize, launch: Launch) -> Result<(), ClusterError> {
         let process = &mut self.members[at];
         let log = File::options().create(true).append(true).open(&process.log);
@@ -339,10 +319,6 @@ fn local_topology(ports: &[u16]) -> Topology {
     let members: Vec<_> = (1..).zip(ports).map(member).collect();
     let islands = members.iter().map(|member| Island { name: member.island.clone() }).collect();
     Topology { islands, members, links: Vec::new() }
-}
-
-fn write_line(text: &mut String, line: &str) {
-    writeln!(text, "{line}").expect("writing to a String can't fail");
 }
 
 fn system(what: &str) -> impl Fn(io::Error) -> ClusterError {

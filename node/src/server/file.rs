@@ -203,11 +203,7 @@ impl ServeConfig {
     }
 
     fn check_bounds(&self) -> Result<(), FileError> {
-        let visible = self.cluster.bytes().all(|byte| byte.is_ascii_graphic());
-        if self.cluster.is_empty() || self.cluster.len() > CLUSTER_BYTES_MAX || !visible {
-            let problem = format!("a name has 1 to {CLUSTER_BYTES_MAX} visible ASCII characters");
-            return Err(FileError::new("cluster", problem, "choose another name"));
-        }
+        check_cluster(&self.cluster)?;
         let millis = |duration: Option<Duration>| {
             duration.map(|duration| u64::try_from(duration.as_millis()).unwrap_or(u64::MAX))
         };
@@ -260,6 +256,16 @@ impl ServeConfig {
     }
 }
 
+/// Whether a cluster may have this name.
+pub(super) fn check_cluster(name: &str) -> Result<(), FileError> {
+    let visible = name.bytes().all(|byte| byte.is_ascii_graphic());
+    if name.is_empty() || name.len() > CLUSTER_BYTES_MAX || !visible {
+        let problem = format!("a name has 1 to {CLUSTER_BYTES_MAX} visible ASCII characters");
+        return Err(FileError::new("cluster", problem, "choose another name"));
+    }
+    Ok(())
+}
+
 /// What is wrong with a key, as of the key that says it in the file.
 fn told(wrong: WrongKey) -> FileError {
     match wrong {
@@ -303,7 +309,8 @@ fn addressed(
     with_port(text, port).map(Some).map_err(|problem| FileError::new(key, problem, ""))
 }
 
-fn read(path: &Path) -> Result<String, FileError> {
+/// The text of a TOML file that was named.
+pub(super) fn read(path: &Path) -> Result<String, FileError> {
     std::fs::read_to_string(path).map_err(|error| {
         let mend = "name a readable TOML file";
         FileError::new("", format!("can't be read: {error}"), mend).in_file(path)
