@@ -140,8 +140,8 @@ impl Topology {
     ///
     /// # Errors
     /// The first contradiction: an island, member or link given twice, a name that is used but not
-    /// given, a key that is another's or missing, an island that nobody can reach, or two members that could never find each other,
-    /// neither by a link nor through members that relay.
+    /// given, a key that is another's or missing, an island that nobody can reach, or two members
+    /// that could never find each other, neither by a link nor through members that relay.
     pub fn check(&self) -> Result<(), FileError> {
         self.check_islands()?;
         self.check_members()?;
