@@ -2,6 +2,7 @@
 
 use crate::security::Security;
 use crate::topology::{Island, Member, Topology};
+use holm_transport::Listener;
 use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -67,7 +68,7 @@ pub enum Listen {
     /// Bind this `host:port` when the node opens.
     Address(String),
     /// Use this listener, bound already.
-    Bound(TcpListener),
+    Bound(Listener),
 }
 
 /// Where a member's log is.
@@ -147,7 +148,7 @@ impl Config {
     pub(crate) fn note_bytes_max(&self) -> usize {
         let limits = holm_transport::Limits::default();
         let wanted = self.command_bytes_max.saturating_add(4096);
-        wanted.clamp(limits.note_bytes_max, limits.frame_bytes_max / 2)
+        wanted.clamp(limits.note_bytes_max, limits.message_bytes_max / 2)
     }
 
     /// The settings of `members` members of a new cluster on this machine, listening on free
@@ -166,7 +167,7 @@ impl Config {
             listeners.push(listener);
         }
         let config = |(node, listener)| Self {
-            listen: Some(Listen::Bound(listener)),
+            listen: Some(Listen::Bound(Box::new(listener))),
             start: Start::Bootstrap,
             ..Self::new("local", node, topology.clone(), Security::Insecure)
         };

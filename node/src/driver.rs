@@ -11,26 +11,27 @@ mod outbound;
 mod overview;
 mod repair;
 mod requests;
+mod roster;
+mod seen;
 mod snapshots;
 
 pub(crate) use formation::Formation;
 pub(crate) use health::Health;
 pub(crate) use overview::Overview;
 pub(crate) use requests::{Failed, Proposal, Request, Serve, Waiting};
+pub(crate) use roster::Roster;
 pub(crate) use snapshots::SnapshotTraffic;
 
 use crate::StateMachine;
 use crate::config::Config;
 use crate::edges::Edges;
-use crate::member_info::MemberInfo;
 use crate::replica::{Replica, Unreadable};
-use crate::status::{MemberStatus, Status};
+use crate::status::Status;
 use crate::stop::Stop;
-use crate::topology::Topology;
 
 use disk::{DiskEvent, Held};
-use holm_raft_core::{Boot, Event, Index, MemberId, NodeId, Raft, WriteNumber};
-use holm_transport::{Inbound, Reached, Transport};
+use holm_raft_core::{Boot, Event, Index, MemberId, Raft, WriteNumber};
+use holm_transport::{Inbound, Transport};
 use holm_wal::Wal;
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -64,6 +65,8 @@ pub(crate) struct Driver<S: StateMachine> {
     pub(crate) formation: Formation,
     /// How far the members are, as a leader said last.
     pub(crate) overview: Overview,
+    /// Whom the transport knows, and since which configuration.
+    pub(crate) roster: Roster,
     pub(crate) status: watch::Sender<Status>,
     /// Wakes callers that wait for a leader.
     pub(crate) led: Arc<Notify>,
@@ -151,6 +154,7 @@ impl<S: StateMachine> Driver<S> {
             Input::Inbound(Inbound::Note { from, note }) => self.note(from, note),
             Input::Inbound(Inbound::Up { peer }) => {
                 tracing::debug!(node = self.config.node, %peer, "connected");
+                self.vouch_to(peer);
                 Ok(())
             }
             Input::Inbound(Inbound::Down { peer }) => {
@@ -205,6 +209,7 @@ impl<S: StateMachine> Driver<S> {
             self.has_room();
         }
         self.take_snapshot()?;
+        self.follow_configuration();
         self.publish_change();
         Ok(())
     }
@@ -243,6 +248,8 @@ impl<S: StateMachine> Driver<S> {
             applied: self.applied.0,
             last,
             members: self.members(&core),
+            links: self.links(),
+            refused: self.refused(),
             snapshot: self.snapshots.index(),
             log_bytes: self.wal.bytes(),
             disk: self.health.status(),
@@ -258,48 +265,9 @@ impl<S: StateMachine> Driver<S> {
         });
     }
 
-    fn members(&self, core: &holm_raft_core::Status) -> Vec<MemberStatus> {
-        let peers = self.transport.peers();
-        let overview = self.overview(core);
-        let member = |node: NodeId, info: MemberInfo| {
-            let told = overview.as_ref().and_then(|told| Some((told, *told.matched.get(&node)?)));
-            let link = peers.iter().find(|peer| peer.node == node).map(|peer| peer.reached);
-            let reached = match link {
-                _ if node == self.me.node => "self",
-                Some(Reached::Direct) => "direct",
-                Some(Reached::Inbound) => "inbound",
-                Some(Reached::Not) | None => "not connected",
-            };
-            MemberStatus {
-                node: node.0,
-                island: info.island,
-                address: info.address,
-                matched: told.map(|(_, matched)| matched),
-                trails: told.map(|(told, matched)| told.last.saturating_sub(matched)),
-                reached: reached.into(),
-            }
-        };
-        members(&self.config.topology, &self.raft).map(|(node, info)| member(node, info)).collect()
-    }
-
     pub(crate) fn unreadable(error: &Unreadable) -> Stop {
         Stop::Fault(error.to_string())
     }
-}
-
-/// The members: of the replicated configuration once there is one, of the topology before.
-fn members<'a>(
-    topology: &'a Topology,
-    raft: &'a Raft,
-) -> impl Iterator<Item = (NodeId, MemberInfo)> + 'a {
-    let configured = raft.configuration().members().map(|(member, _)| {
-        let info = MemberInfo::decode(&member.info).unwrap_or_default();
-        (member.id.node, info)
-    });
-    let unformed = raft.configuration().is_empty();
-    let named = topology.members.iter().filter(move |_| unformed);
-    let named = named.map(|member| (NodeId(member.id), MemberInfo::from(member)));
-    configured.chain(named)
 }
 
 /// A message for the log's reader: bytes that are not there were promised.

@@ -1,7 +1,7 @@
-//! Where a node touches its surroundings: `Edges` (disk, clock, entropy). Everything below is
-//! deterministic given these, so a simulator that passes its own replays a run from one seed. The
-//! network is the `tokio` that the workspace is built with.
+//! Where a node touches its surroundings: `Edges` (disk, clock, entropy, network). Everything below
+//! is deterministic given these, so a simulator that passes its own replays a run from one seed.
 
+use holm_transport::{Network, Tcp};
 use holm_wal::{Disk, MemoryDisk, RealDisk};
 use std::path::Path;
 use std::sync::Arc;
@@ -15,6 +15,8 @@ pub struct Edges {
     pub clock: Arc<dyn Clock>,
     /// Draws what must differ between starts.
     pub entropy: Arc<dyn Entropy>,
+    /// Opens connections to the others, and listens for theirs.
+    pub network: Arc<dyn Network>,
 }
 
 /// A clock in milliseconds from any origin: it counts suspended time and never falls.
@@ -30,7 +32,7 @@ pub trait Entropy: Send + Sync {
 }
 
 impl Edges {
-    /// The machine's own clock and entropy, with a log in this directory, made if absent.
+    /// The machine's own clock, entropy and network, with a log in this directory, made if absent.
     ///
     /// # Errors
     /// When the directory can't be made, or another process uses it.
@@ -38,14 +40,19 @@ impl Edges {
         Ok(Self::of(Arc::new(RealDisk::open(path)?)))
     }
 
-    /// The machine's own clock and entropy, with a log in memory, lost with the process.
+    /// The machine's own clock, entropy and network, with a log in memory, lost with the process.
     #[must_use]
     pub fn in_memory() -> Self {
         Self::of(Arc::new(MemoryDisk::new()))
     }
 
     fn of(disk: Arc<dyn Disk>) -> Self {
-        Self { disk, clock: Arc::new(MachineClock), entropy: Arc::new(MachineEntropy) }
+        Self {
+            disk,
+            clock: Arc::new(MachineClock),
+            entropy: Arc::new(MachineEntropy),
+            network: Tcp::shared(),
+        }
     }
 }
 

@@ -69,12 +69,13 @@ pub use config::{Config, Listen, Start, Storage, VerifyLog};
 pub use edges::{Clock, Edges, Entropy};
 pub use error::Error;
 pub use holm_raft_core::Index;
+pub use holm_transport::{Accept, Listener, Network, Stream, Tcp};
 pub use holm_transport::{KeyPair, KeyRing, PrivateKey, PublicKey, Secret};
 pub use machine::StateMachine;
 pub use node::{Applied, Node, ProposeOptions};
 pub use open::OpenError;
 pub use security::{Security, WrongKey};
-pub use status::{DiskState, DiskStatus, MemberStatus, Status};
+pub use status::{DiskState, DiskStatus, LinksStatus, MemberStatus, Status};
 pub use stop::Stop;
 
 /// The README's example, compiled and run.

@@ -5,7 +5,9 @@ mod repair;
 use crate::StateMachine;
 use crate::config::{Config, Listen, Start, Storage, VerifyLog};
 use crate::digest::digest;
-use crate::driver::{Driver, Formation, Health, Overview, Request, SnapshotTraffic, Waiting};
+use crate::driver::{
+    Driver, Formation, Health, Overview, Request, Roster, SnapshotTraffic, Waiting,
+};
 use crate::edges::Edges;
 use crate::member_info::MemberInfo;
 use crate::replica::Replica;
@@ -17,11 +19,11 @@ use holm_raft_core::{
     Boot, Configuration, Incarnation, Index, MemberId, NodeId, Partial, Raft, Restored,
 };
 use holm_transport as transport;
-use holm_transport::{Dial, Peer, Transport};
+use holm_transport::{Dial, Peer, Relaying, Transport};
 use holm_wal::{Identity, Options, Recovered, Snapshot, Snapshots, Wal};
 use std::collections::VecDeque;
+use std::num::NonZeroU64;
 use std::sync::Arc;
-use tokio::net::TcpListener;
 use tokio::sync::{Notify, mpsc, watch};
 
 /// Why a node could not be opened. Nothing was changed, but for what the messages say.
@@ -85,7 +87,6 @@ pub(crate) async fn open<S: StateMachine>(
 ) -> Result<Opened<S>, OpenError> {
     config.check().map_err(OpenError::Config)?;
     // Before anything is made in the storage.
-    security(&config)?;
     let repaired = repair::repair(&mut config, &edges).await?;
     let found = find(&config, &edges)?;
     let member = found.wal.identity().member;
@@ -98,6 +99,7 @@ pub(crate) async fn open<S: StateMachine>(
         replica.restore(&snapshot.data).map_err(unreadable)?;
         applied = snapshot.meta.last.index;
     }
+    let repaired_now = repaired.is_some();
     let (transport, inbound) = match repaired {
         Some(links) => links,
         None => {
@@ -105,6 +107,9 @@ pub(crate) async fn open<S: StateMachine>(
             Transport::start(transport_config(&mut config, &edges, member, peers).await?)?
         }
     };
+    // After a repair the transport knows the members of the file.
+    let known = if repaired_now { Index(0) } else { raft.configuration_at(Index(u64::MAX)).0 };
+    let roster = Roster::following(known);
     let (requests, inbox) = mpsc::channel(config.inbox_requests_max);
     let (status, watched) = watch::channel(Status::default());
     let led = Arc::new(Notify::new());
@@ -129,6 +134,7 @@ pub(crate) async fn open<S: StateMachine>(
         waiting: Waiting::default(),
         formation,
         overview: Overview::default(),
+        roster,
         status,
         led: Arc::clone(&led),
         ticks: 0,
@@ -249,36 +255,50 @@ async fn transport_config(
     me: MemberId,
     peers: Vec<Peer>,
 ) -> Result<transport::Config, OpenError> {
-    let note_bytes_max = config.note_bytes_max();
+    let limits = transport::Limits::default();
+    let own = config.topology.member(config.node);
+    let relaying = if own.is_none_or(|own| own.relay) { Relaying::On } else { Relaying::Off };
+    let mut seed = [0; 32];
+    for part in seed.chunks_mut(size_of::<u64>()) {
+        part.copy_from_slice(&edges.entropy.draw().to_le_bytes());
+    }
     Ok(transport::Config {
         cluster: config.cluster.clone(),
         me,
-        listener: listener(config).await?,
+        listener: listener(config, edges).await?,
+        network: Arc::clone(&edges.network),
         peers,
-        limits: transport::Limits { note_bytes_max, ..transport::Limits::default() },
+        limits: transport::Limits {
+            note_bytes_max: config.note_bytes_max(),
+            relay_bytes_per_second: NonZeroU64::new(config.relay_bytes_per_second)
+                .unwrap_or(limits.relay_bytes_per_second),
+            relay_queue_bytes_max: config.relay_queue_bytes_max,
+            snapshot_bytes_per_second: config.snapshot_bytes_per_second.and_then(NonZeroU64::new),
+            ..limits
+        },
         timing: transport::Timing::default(),
-        seed: edges.entropy.draw(),
-        security: security(config)?,
+        relaying,
+        seed,
+        security: security(config),
     })
 }
 
 /// How the transport secures links.
-fn security(config: &Config) -> Result<transport::Security, OpenError> {
-    match &config.security {
-        Security::Insecure => Ok(transport::Security::Insecure),
-        Security::Sealed { .. } => {
-            let what = "this version can't seal links yet; set insecure = true, and remove \
-                        secrets and key";
-            Err(OpenError::Config(what.into()))
-        }
+fn security(config: &Config) -> transport::Security {
+    match config.security.clone() {
+        Security::Insecure => transport::Security::Insecure,
+        Security::Sealed { pair, ring } => transport::Security::Sealed { pair, ring },
     }
 }
 
-async fn listener(config: &mut Config) -> Result<Option<TcpListener>, OpenError> {
+async fn listener(
+    config: &mut Config,
+    edges: &Edges,
+) -> Result<Option<transport::Listener>, OpenError> {
     match config.listen.take() {
         None => Ok(None),
         Some(Listen::Bound(listener)) => Ok(Some(listener)),
-        Some(Listen::Address(address)) => match TcpListener::bind(&address).await {
+        Some(Listen::Address(address)) => match edges.network.listen(&address).await {
             Ok(listener) => Ok(Some(listener)),
             Err(source) => Err(OpenError::Listen { address, source }),
         },
@@ -287,7 +307,10 @@ async fn listener(config: &mut Config) -> Result<Option<TcpListener>, OpenError>
 
 /// The other members and how to reach them: from the replicated configuration once there is one
 /// (the file's links still say who may dial whom), from the file before.
-fn peers(config: &Config, configuration: &Configuration) -> Result<Vec<Peer>, OpenError> {
+pub(crate) fn peers(
+    config: &Config,
+    configuration: &Configuration,
+) -> Result<Vec<Peer>, OpenError> {
     let mut topology = config.topology.clone();
     if !configuration.is_empty() {
         replace_members(&mut topology, configuration)?;
@@ -308,6 +331,7 @@ fn peers_of(config: &Config, topology: &Topology) -> Vec<Peer> {
         node: NodeId(member.id),
         address: member.address.clone(),
         dial: if topology.may_dial(config.node, member.id) { Dial::Dial } else { Dial::Wait },
+        key: member.key,
     };
     others.map(peer).collect()
 }

@@ -1,6 +1,7 @@
 //! What a node shows of itself: `Status`.
 
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 use std::fmt;
 
 /// A node at one moment.
@@ -27,6 +28,10 @@ pub struct Status {
     pub last: u64,
     /// The members.
     pub members: Vec<MemberStatus>,
+    /// Who has live links to whom: this member, and those of whom it has heard.
+    pub links: Vec<LinksStatus>,
+    /// Connections refused since it started, by reason.
+    pub refused: BTreeMap<String, u64>,
     /// The last index in its newest snapshot, 0 if there is none.
     pub snapshot: u64,
     /// The log's size, in bytes.
@@ -89,6 +94,26 @@ pub struct MemberStatus {
     pub matched: Option<u64>,
     /// How many entries it was behind the leader's last then.
     pub trails: Option<u64>,
-    /// `self`, `direct`, `inbound` or `not connected`, as seen from here.
+    /// `self`, `direct` (this member dialled), `inbound` (it did), `via N` (through member N), or
+    /// `not connected`, as seen from here.
     pub reached: String,
+    /// The latest time there and back, in microseconds, the way it is reached.
+    pub round_trip_us: Option<u64>,
+    /// Bytes written to the link with it since start.
+    pub sent_bytes: u64,
+    /// Bytes received from it since start.
+    pub received_bytes: u64,
+    /// Frames lost since start, by reason.
+    pub lost: BTreeMap<String, u64>,
+    /// Why the latest attempt to connect or connection ended, in words.
+    pub last_error: Option<String>,
+}
+
+/// Whom a member has live links to, as it says itself.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LinksStatus {
+    /// Its number.
+    pub node: u64,
+    /// The numbers of those at the other ends.
+    pub links: Vec<u64>,
 }

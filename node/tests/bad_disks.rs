@@ -78,6 +78,7 @@ async fn start_with(members: u64, settings: impl Fn(&mut Config)) -> Vec<Member>
             disk: disk.attach(),
             clock: Arc::new(Ticking(tokio::time::Instant::now())),
             entropy: Arc::new(Counting(AtomicU64::new(config.node << 32 | 1))),
+            network: holm::Tcp::shared(),
         };
         let node = Node::open_with(config, edges, Numbers::default()).await.unwrap();
         started.push(Member { node, disk });

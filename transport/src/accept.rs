@@ -1,45 +1,37 @@
-//! Accepting connections: `accept`, the task that takes them from the listener, reads their
-//! hellos, and hands each to the link of its peer, or refuses it.
+//! Accepting connections: `accept`, the task that takes them from the listener, lets both ends say
+//! who they are, and hands each to the link of its peer, or refuses it. How many may be about it,
+//! in all and from one address, is bounded, and so is how often one address may try.
 
-use crate::connection::{By, Connection};
-use crate::frame::Decoder;
-use crate::hello::{self, Refused};
-use crate::peer::Shared;
+use crate::connection::Connection;
+use crate::greet::answer;
+use crate::hello::Refused;
+use crate::network::{Listener, Stream};
+use crate::routing::{Bucket, Taken};
+use crate::shared::Shared;
 use crate::status::Refusal;
-use holm_raft_core::NodeId;
 use std::collections::{BTreeMap, VecDeque};
 use std::future::{Future, poll_fn};
+use std::num::NonZeroU64;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::Poll;
-use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::mpsc;
 use tokio::time::{sleep, timeout};
 
-/// Where the link of each peer takes its accepted connections.
-pub(crate) type Routes = BTreeMap<NodeId, mpsc::Sender<Connection>>;
+/// The most addresses whose attempts are counted.
+const ADDRESSES_MAX: usize = 1024;
 
 /// Accepts connections until the transport stops.
-pub(crate) async fn accept(listener: TcpListener, shared: Arc<Shared>, routes: Routes) {
+pub(crate) async fn accept(mut listener: Listener, shared: Arc<Shared>) {
     let mut greetings = Greetings::default();
     loop {
         tokio::select! { biased;
             (whom, greeting) = greetings.next() => {
-                let routed = greeting.and_then(|connection| route(connection, &routes));
-                if let Err(Refused { why, detail }) = routed {
+                if let Err(Refused { why, detail }) = greeting.and_then(|known| shared.route(known)) {
                     shared.refuse(&whom, why, &detail);
                 }
             }
             accepted = listener.accept() => match accepted {
-                Ok((stream, address)) => {
-                    let crowded = greetings.0.len() >= shared.limits.handshakes_max;
-                    if let Some((whom, _)) = crowded.then(|| greetings.0.pop_front()).flatten() {
-                        let detail = "too many connections without a hello";
-                        shared.refuse(&whom, Refusal::Crowded, detail);
-                    }
-                    let greeting = Box::pin(greet(stream, Arc::clone(&shared)));
-                    greetings.0.push_back((address.to_string(), greeting));
-                }
+                Ok(stream) => greetings.admit(stream, &shared),
                 Err(error) => {
                     // Out of file descriptors, most likely: others must close some first.
                     tracing::warn!("accepting a connection failed: {error}");
@@ -50,19 +42,63 @@ pub(crate) async fn accept(listener: TcpListener, shared: Arc<Shared>, routes: R
     }
 }
 
-/// Connections that have not said a valid hello yet, the oldest first, each with its address.
+/// Connections whose ends don't know each other yet, the oldest first, each with its address.
 #[derive(Default)]
-struct Greetings(VecDeque<(String, Pin<Box<Greeting>>)>);
+struct Greetings {
+    waiting: VecDeque<(String, Pin<Box<Greeting>>)>,
+    attempts: BTreeMap<String, Bucket>,
+}
 
 type Greeting = dyn Future<Output = Result<Connection, Refused>> + Send;
 
 impl Greetings {
+    /// Begins with another one, if its address has not come too often. Where there are too many, the
+    /// oldest makes room: one of the same address if that has too many, or else the oldest of all.
+    fn admit(&mut self, stream: Stream, shared: &Arc<Shared>) {
+        let from = stream.from.clone();
+        let limits = &shared.limits;
+        if !self.may_try(&from, shared) {
+            let detail = "it connects too often";
+            return shared.refuse(&from, Refusal::Crowded, detail);
+        }
+        let of_address = |whom: &String| *whom == from;
+        let same = self.waiting.iter().filter(|(whom, _)| of_address(whom)).count();
+        let crowded = if same >= limits.handshakes_per_address_max {
+            self.waiting.iter().position(|(whom, _)| of_address(whom))
+        } else {
+            (self.waiting.len() >= limits.handshakes_max).then_some(0)
+        };
+        if let Some((whom, _)) = crowded.and_then(|at| self.waiting.remove(at)) {
+            let detail = "too many connections whose ends don't know each other yet";
+            shared.refuse(&whom, Refusal::Crowded, detail);
+        }
+        let greeting = Box::pin(greet(stream, Arc::clone(shared)));
+        self.waiting.push_back((from, greeting));
+    }
+
+    fn may_try(&mut self, from: &str, shared: &Shared) -> bool {
+        let now = shared.now();
+        if self.attempts.len() >= ADDRESSES_MAX && !self.attempts.contains_key(from) {
+            let rate = u64::from(shared.limits.handshakes_per_second.get());
+            // A full bucket is as good as a new one.
+            self.attempts.retain(|_, bucket| bucket.ready_at(rate, now) > now);
+        }
+        if self.attempts.len() >= ADDRESSES_MAX && !self.attempts.contains_key(from) {
+            // So many at once are an attack: whoever is not among them already has to wait.
+            return false;
+        }
+        let rate = NonZeroU64::from(shared.limits.handshakes_per_second);
+        let bucket = self.attempts.entry(from.to_owned());
+        let bucket = bucket.or_insert_with(|| Bucket::new(rate, rate.get()));
+        bucket.take(1, now) == Taken::Now
+    }
+
     /// The next one that comes to an end.
     async fn next(&mut self) -> (String, Result<Connection, Refused>) {
         poll_fn(|context| {
-            for at in 0..self.0.len() {
-                if let Poll::Ready(outcome) = self.0[at].1.as_mut().poll(context) {
-                    let whom = self.0.remove(at).map(|(whom, _)| whom).unwrap_or_default();
+            for at in 0..self.waiting.len() {
+                if let Poll::Ready(outcome) = self.waiting[at].1.as_mut().poll(context) {
+                    let whom = self.waiting.remove(at).map(|(whom, _)| whom).unwrap_or_default();
                     return Poll::Ready((whom, outcome));
                 }
             }
@@ -72,25 +108,11 @@ impl Greetings {
     }
 }
 
-/// Reads a connection's hello. This member's own follows once its link has taken it.
-async fn greet(mut stream: TcpStream, shared: Arc<Shared>) -> Result<Connection, Refused> {
-    let silent = |detail: String| Refused::new(Refusal::Silent, detail);
-    stream.set_nodelay(true).map_err(|error| silent(error.to_string()))?;
+async fn greet(stream: Stream, shared: Arc<Shared>) -> Result<Connection, Refused> {
     let after = shared.timing.hello_timeout;
-    let mut decoder = Decoder::new(hello::FRAME_BYTES_MAX);
-    let frame = timeout(after, hello::first_frame(&mut stream, &mut decoder))
-        .await
-        .map_err(|_| silent(format!("it said no hello within {after:?}")))??;
-    let (member, start) = hello::check(frame, &shared)?;
-    Ok(Connection { stream, decoder, member, start, by: By::Peer })
-}
-
-fn route(connection: Connection, routes: &Routes) -> Result<(), Refused> {
-    let node = connection.member.node;
-    let busy = |_| {
-        let detail = format!("member {node} connects faster than its link takes it up");
-        Refused::new(Refusal::Busy, detail)
+    let late = |_| {
+        let detail = format!("it did not say who it is within {after:?}");
+        Refused::new(Refusal::Silent, detail)
     };
-    // `check` has found the peer, and each peer has a route.
-    routes.get(&node).map_or(Ok(()), |route| route.try_send(connection)).map_err(busy)
+    timeout(after, answer(&shared, stream)).await.map_err(late)?
 }

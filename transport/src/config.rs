@@ -1,10 +1,13 @@
 //! What a transport is told when it starts: `Config`, its peers, limits and times, and the `Error`
 //! that says what is wrong with them.
 
+use crate::keys::{KeyPair, KeyRing, PublicKey};
+use crate::network::{Listener, Network};
 use holm_raft_core::{MemberId, NodeId};
 use std::collections::BTreeSet;
+use std::num::{NonZeroU32, NonZeroU64};
+use std::sync::Arc;
 use std::time::Duration;
-use tokio::net::TcpListener;
 
 /// What a transport is told when it starts.
 #[derive(Debug)]
@@ -14,15 +17,20 @@ pub struct Config {
     /// Who this member is.
     pub me: MemberId,
     /// Where peers connect, already bound; nothing for a member that only dials.
-    pub listener: Option<TcpListener>,
+    pub listener: Option<Listener>,
+    /// Opens connections.
+    pub network: Arc<dyn Network>,
     /// The other members, each once.
     pub peers: Vec<Peer>,
     /// Bounds on what is kept and carried.
     pub limits: Limits,
     /// Deadlines and intervals.
     pub timing: Timing,
-    /// Seeds the jitter of reconnects and names this start; should differ at each start.
-    pub seed: u64,
+    /// Whether this member passes on what others send each other.
+    pub relaying: Relaying,
+    /// What is drawn comes from this: keys of one use, challenges, the name of this start. Nobody
+    /// may guess it, and it must differ at each start.
+    pub seed: [u8; 32],
     /// How links are secured. Logged at start while it is insecure.
     pub security: Security,
 }
@@ -36,6 +44,8 @@ pub struct Peer {
     pub address: Option<String>,
     /// Whether this member dials it.
     pub dial: Dial,
+    /// The key by which it is known; needed where links are sealed.
+    pub key: Option<PublicKey>,
 }
 
 /// Who opens the connection to a peer.
@@ -47,35 +57,72 @@ pub enum Dial {
     Wait,
 }
 
+/// Whether a member passes on what others send each other.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Relaying {
+    /// It does, within `relay_bytes_per_second` and `relay_queue_bytes_max`.
+    #[default]
+    On,
+    /// It does not.
+    Off,
+}
+
 /// How links are secured.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub enum Security {
     /// Not at all: frames carry a checksum, in the clear, and a peer is who it says it is.
     Insecure,
+    /// By a handshake (Noise, pattern XXpsk0) in which both ends show that they know the cluster's
+    /// secret and hold the key by which the other knows them. Frames are sealed from end to end.
+    Sealed {
+        /// This member's key.
+        pair: KeyPair,
+        /// The cluster's secrets: the first begins handshakes, any is accepted.
+        ring: KeyRing,
+    },
 }
 
 /// Bounds on what is kept and carried.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
-    /// The longest frame that is sent or accepted, in bytes; 1 KiB to 1 GiB, and the same on all
-    /// members. A piece of a snapshot is one frame. Default: 64 MiB.
+    /// The longest frame that is sent or accepted, in bytes; 1 KiB to 16 MiB, and the same on all
+    /// members. What is longer goes in several frames, and urgent ones in between. Default:
+    /// 128 KiB.
     pub frame_bytes_max: usize,
-    /// The longest note, in bytes; it must fit a frame. Default: 64 KiB.
+    /// The longest message that is sent or accepted, in bytes; the same on all members. Default:
+    /// 64 MiB.
+    pub message_bytes_max: usize,
+    /// The longest note, in bytes. Default: 64 KiB.
     pub note_bytes_max: usize,
-    /// The most frames that wait for one peer, in each of the two classes. Default: 4,096.
+    /// The most messages and notes that wait for one link, in each class. Default: 4,096.
     pub queue_frames_max: usize,
-    /// The most bytes that wait for one peer, in each class; at least `frame_bytes_max`. Default:
-    /// 128 MiB.
+    /// The most bytes that wait for one link, in each class; at least `message_bytes_max` and a
+    /// little. Default: 128 MiB.
     pub queue_bytes_max: usize,
-    /// Bytes after which waiting frames are no longer gathered into the same write; a longer frame
-    /// is written alone. Default: 256 KiB.
+    /// Bytes after which waiting frames are no longer gathered into the same write. Default:
+    /// 128 KiB.
     pub write_batch_bytes: usize,
     /// The most frames that wait to be received from the transport, over all peers. Default:
     /// 4,096.
     pub inbound_frames_max: usize,
-    /// The most accepted connections that have not said a valid hello yet. When another one
+    /// The most accepted connections whose ends don't know each other yet. When another one
     /// arrives, the oldest is dropped. Default: 64.
     pub handshakes_max: usize,
+    /// The most of those from one address; at most `handshakes_max`. Default: 16.
+    pub handshakes_per_address_max: usize,
+    /// How often one address may connect in a second, after a burst of as many. Default: 32.
+    pub handshakes_per_second: NonZeroU32,
+    /// How many bytes a second this member passes on from one member to another, after a burst of
+    /// as many. Default: 16 MiB.
+    pub relay_bytes_per_second: NonZeroU64,
+    /// The most bytes that wait to be passed on from one member to another. Default: 4 MiB.
+    pub relay_queue_bytes_max: usize,
+    /// The most members that may pass a frame on; `None`: as many as there are peers. Default:
+    /// `None`.
+    pub hops_max: Option<u8>,
+    /// How many bytes of snapshots a second are written to one link; `None`: as fast as it takes
+    /// them. Default: `None`.
+    pub snapshot_bytes_per_second: Option<NonZeroU64>,
 }
 
 /// Deadlines and intervals. All are above zero.
@@ -123,6 +170,18 @@ pub enum Error {
         /// The peer.
         node: NodeId,
     },
+    /// Links are sealed, and nobody says by which key a peer is known.
+    #[error("peer {node} has no key, and links are sealed; give it its `key`")]
+    NoKey {
+        /// The peer.
+        node: NodeId,
+    },
+    /// Two members are known by one key.
+    #[error("peer {node} has the key of another member; give each its own")]
+    KeyTwice {
+        /// The peer.
+        node: NodeId,
+    },
     /// A limit or a time is out of its bounds.
     #[error("{name} is {value}; {mend}")]
     Bound {
@@ -144,48 +203,82 @@ impl Config {
         if bytes == 0 || bytes > Self::CLUSTER_BYTES_MAX {
             return Err(Error::Cluster { bytes });
         }
-        let mut seen = BTreeSet::new();
-        for peer in &self.peers {
-            let node = peer.node;
-            if node == self.me.node {
-                return Err(Error::Myself { node });
-            }
-            if !seen.insert(node) {
-                return Err(Error::Twice { node });
-            }
-            if peer.dial == Dial::Dial && peer.address.is_none() {
-                return Err(Error::NoAddress { node });
-            }
-        }
+        check_peers(self.me.node, &self.security, &self.peers)?;
         self.limits.check()?;
         self.timing.check()
     }
 }
 
+/// Whether these peers can be those of member `me`.
+pub(crate) fn check_peers(me: NodeId, security: &Security, peers: &[Peer]) -> Result<(), Error> {
+    let mut seen = BTreeSet::new();
+    let mut keys = BTreeSet::new();
+    if let Security::Sealed { pair, .. } = security {
+        keys.insert(pair.public());
+    }
+    for Peer { node, address, dial, key } in peers {
+        let node = *node;
+        if node == me {
+            return Err(Error::Myself { node });
+        }
+        if !seen.insert(node) {
+            return Err(Error::Twice { node });
+        }
+        if *dial == Dial::Dial && address.is_none() {
+            return Err(Error::NoAddress { node });
+        }
+        match key {
+            Some(key) if !keys.insert(*key) => return Err(Error::KeyTwice { node }),
+            None if matches!(security, Security::Sealed { .. }) => {
+                return Err(Error::NoKey { node });
+            }
+            _ => (),
+        }
+    }
+    Ok(())
+}
+
 impl Limits {
     /// The smallest `frame_bytes_max`, in bytes.
     pub const FRAME_BYTES_LEAST: usize = 1 << 10;
-    /// The largest `frame_bytes_max`, in bytes: the length of a frame is a `u32`.
-    pub const FRAME_BYTES_MOST: usize = 1 << 30;
+    /// The largest `frame_bytes_max`, in bytes.
+    pub const FRAME_BYTES_MOST: usize = 16 << 20;
+    /// The largest `message_bytes_max`, in bytes.
+    pub const MESSAGE_BYTES_MOST: usize = 1 << 30;
 
     fn check(&self) -> Result<(), Error> {
         let frames = Self::FRAME_BYTES_LEAST..=Self::FRAME_BYTES_MOST;
-        let note_max = self.frame_bytes_max.saturating_sub(crate::frame::HEAD_BYTES);
+        let message = 1..=Self::MESSAGE_BYTES_MOST;
+        let queued = self.message_bytes_max.max(self.note_bytes_max);
+        let queued = queued.saturating_add(crate::frame::OVERHEAD_BYTES_MAX);
         let most = usize::MAX >> 4;
         let one = 1..=most;
         let rows = [
-            ("frame_bytes_max", self.frame_bytes_max, frames, "give it 1 KiB to 1 GiB"),
-            ("note_bytes_max", self.note_bytes_max, 0..=note_max, "a note must fit a frame"),
+            ("frame_bytes_max", self.frame_bytes_max, frames, "give it 1 KiB to 16 MiB"),
+            ("message_bytes_max", self.message_bytes_max, message.clone(), "give it 1 to 1 GiB"),
+            ("note_bytes_max", self.note_bytes_max, message, "give it 1 to 1 GiB"),
             ("queue_frames_max", self.queue_frames_max, one.clone(), "give it at least 1"),
             (
                 "queue_bytes_max",
                 self.queue_bytes_max,
-                self.frame_bytes_max..=most,
-                "give it at least frame_bytes_max",
+                queued..=most,
+                "give it at least message_bytes_max and note_bytes_max, and a little more",
             ),
             ("write_batch_bytes", self.write_batch_bytes, one.clone(), "give it at least 1"),
             ("inbound_frames_max", self.inbound_frames_max, one.clone(), "give it at least 1"),
             ("handshakes_max", self.handshakes_max, one, "give it at least 1"),
+            (
+                "handshakes_per_address_max",
+                self.handshakes_per_address_max,
+                1..=self.handshakes_max,
+                "give it 1 to handshakes_max",
+            ),
+            (
+                "relay_queue_bytes_max",
+                self.relay_queue_bytes_max,
+                self.frame_bytes_max..=most,
+                "give it at least frame_bytes_max",
+            ),
         ];
         for (name, value, bounds, mend) in rows {
             if !bounds.contains(&value) {
@@ -223,13 +316,20 @@ impl Timing {
 impl Default for Limits {
     fn default() -> Self {
         Self {
-            frame_bytes_max: 64 << 20,
+            frame_bytes_max: 128 << 10,
+            message_bytes_max: 64 << 20,
             note_bytes_max: 64 << 10,
             queue_frames_max: 4096,
             queue_bytes_max: 128 << 20,
-            write_batch_bytes: 256 << 10,
+            write_batch_bytes: 128 << 10,
             inbound_frames_max: 4096,
             handshakes_max: 64,
+            handshakes_per_address_max: 16,
+            handshakes_per_second: NonZeroU32::MIN.saturating_add(31),
+            relay_bytes_per_second: NonZeroU64::MIN.saturating_add((16 << 20) - 1),
+            relay_queue_bytes_max: 4 << 20,
+            hops_max: None,
+            snapshot_bytes_per_second: None,
         }
     }
 }

@@ -1,39 +1,41 @@
-//! One connection after its hello: `run` reads and writes it until it ends. It delivers what is
-//! rightly addressed, answers pings, and finds out when the other end has gone silent.
+//! One connection whose two ends know each other: `run` reads and writes it until it ends. It
+//! answers pings, hands on what arrives, and finds out when the other end has gone silent.
 
-use crate::frame::{Decoder, Frame, HEAD_BYTES, Head, Kind, put};
-use crate::hello;
-use crate::message;
-use crate::peer::{PeerLine, Shared};
-use crate::queue::Item;
+use crate::deliver::{Heard, hear};
+use crate::feed::Feed;
+use crate::frame::{Flags, Head, Kind, LENGTH_BYTES};
+use crate::hello::Hello;
+use crate::incoming::Incoming;
+use crate::line::Line;
+use crate::outgoing::Outgoing;
+use crate::pieces::Assembly;
+use crate::shared::Shared;
 use crate::status::Lost;
-use crate::transport::Inbound;
-use bytes::{BufMut, BytesMut};
+use bytes::BufMut;
 use holm_raft_core::MemberId;
 use std::fmt;
 use std::sync::Arc;
-use std::time::Duration;
-use tokio::io::{AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadHalf, WriteHalf};
-use tokio::net::TcpStream;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::sync::oneshot;
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 
-/// A write buffer that a long frame has stretched beyond so many batches is given back.
+/// A write buffer that long frames have stretched beyond so many batches is given back.
 const BUFFER_BATCHES_MAX: usize = 4;
 /// The reason in a close frame: another connection between the two stands.
 pub(crate) const CLOSE_DUPLICATE: u8 = 1;
 
 /// A connection whose other end has said who it is.
-#[derive(Debug)]
 pub(crate) struct Connection {
-    pub(crate) stream: TcpStream,
-    /// Holds what was read beyond the hello.
-    pub(crate) decoder: Decoder,
+    pub(crate) reader: Box<dyn AsyncRead + Send + Sync + Unpin>,
+    pub(crate) writer: Box<dyn AsyncWrite + Send + Sync + Unpin>,
+    /// Holds what was read beyond the first words.
+    pub(crate) incoming: Incoming,
+    pub(crate) outgoing: Outgoing,
     /// The member at the other end.
     pub(crate) member: MemberId,
     /// The number of its start.
     pub(crate) start: u64,
-    /// Who dialled. Where the peer did, this end's hello is still to be sent.
+    /// Who dialled. Where the peer did, it is still to be welcomed.
     pub(crate) by: By,
 }
 
@@ -60,6 +62,8 @@ pub(crate) enum End {
     Duplicate,
     /// It was superseded, and has been drained.
     Drained,
+    /// Its key has sealed nearly as much as it may: a fresh one is needed.
+    Worn,
     /// It broke, or the peer has gone.
     Failed(String),
 }
@@ -69,6 +73,7 @@ impl fmt::Display for End {
         match self {
             Self::Duplicate => write!(f, "the peer closed it as a duplicate"),
             Self::Drained => write!(f, "another connection took its place"),
+            Self::Worn => write!(f, "its key has sealed nearly as much as it may"),
             Self::Failed(why) => write!(f, "{why}"),
         }
     }
@@ -78,16 +83,16 @@ impl fmt::Display for End {
 pub(crate) async fn run(
     connection: Connection,
     shared: Arc<Shared>,
-    line: Arc<PeerLine>,
+    line: Arc<Line>,
     mode: Mode,
 ) -> End {
-    let Connection { stream, mut decoder, member, by, .. } = connection;
-    decoder.allow(shared.limits.frame_bytes_max);
-    let (reader, writer) = tokio::io::split(stream);
+    let Connection { mut reader, mut writer, mut incoming, mut outgoing, member, by, .. } =
+        connection;
+    incoming.allow(shared.limits.frame_bytes_max);
     let ends = Ends { shared: &shared, line: &line, member };
     tokio::select! { biased;
-        end = ends.read(reader, decoder) => end,
-        end = ends.write(writer, by, mode) => end,
+        end = ends.read(&mut reader, &mut incoming) => end,
+        end = ends.write(&mut writer, &mut outgoing, by, mode) => end,
     }
 }
 
@@ -95,29 +100,33 @@ pub(crate) async fn run(
 #[derive(Clone, Copy)]
 struct Ends<'a> {
     shared: &'a Shared,
-    line: &'a PeerLine,
+    line: &'a Arc<Line>,
     member: MemberId,
 }
 
 impl Ends<'_> {
-    async fn read(self, mut reader: ReadHalf<TcpStream>, mut decoder: Decoder) -> End {
+    async fn read(self, reader: &mut (impl AsyncRead + Unpin), incoming: &mut Incoming) -> End {
         let silence = self.shared.timing.keepalive_timeout;
+        let limits = &self.shared.limits;
+        let mut assembly = Assembly::new(limits.message_bytes_max.max(limits.note_bytes_max));
         loop {
-            match decoder.next() {
+            match incoming.next() {
                 Ok(Some(frame)) => {
-                    self.line.received(1, HEAD_BYTES + frame.body.len());
-                    if let Some(end) = self.receive(frame) {
-                        return end;
+                    self.line.received(1, LENGTH_BYTES + Head::BYTES + frame.body.len());
+                    match hear(self.shared, self.line, self.member, &mut assembly, frame) {
+                        Heard::More => (),
+                        Heard::Duplicate => return End::Duplicate,
+                        Heard::Last(why) => return End::Failed(why.into()),
                     }
                     continue;
                 }
                 Ok(None) => (),
                 Err(error) => {
-                    self.line.lost(Lost::Malformed, 1);
+                    self.line.lost(Lost::of(&error), 1);
                     return End::Failed(format!("the peer sent {error}"));
                 }
             }
-            match timeout(silence, reader.read_buf(decoder.buffer())).await {
+            match timeout(silence, reader.read_buf(incoming.buffer())).await {
                 Ok(Ok(0)) => return End::Failed("the peer closed the connection".into()),
                 Ok(Ok(_)) => (),
                 Ok(Err(error)) => return End::Failed(format!("reading failed: {error}")),
@@ -126,104 +135,79 @@ impl Ends<'_> {
         }
     }
 
-    /// Takes one frame; says so if it is the connection's last.
-    fn receive(self, frame: Frame) -> Option<End> {
-        let Frame { head: Head { kind, group, source, destination, .. }, body } = frame;
-        let me = self.shared.me;
-        if group != 0 || source != self.member.node || destination != me.node {
-            self.line.lost(Lost::Misaddressed, 1);
-            return None;
-        }
-        let malformed = || {
-            self.line.lost(Lost::Malformed, 1);
-            None
-        };
-        match kind {
-            Kind::Message => match message::take(source, destination, body) {
-                Ok(message) if message.from == self.member && message.to == me => {
-                    self.line.deliver(Inbound::Message(message));
-                }
-                Ok(_) => self.line.lost(Lost::Misaddressed, 1),
-                Err(error) => {
-                    tracing::debug!(peer = %self.member, "{error}");
-                    return malformed();
-                }
-            },
-            Kind::Note if body.len() > self.shared.limits.note_bytes_max => {
-                self.line.lost(Lost::TooLong, 1);
-            }
-            Kind::Note => self.line.deliver(Inbound::Note { from: self.member, note: body }),
-            Kind::Ping | Kind::Pong => {
-                let Ok(number) = body[..].try_into().map(u64::from_le_bytes) else {
-                    return malformed();
-                };
-                if kind == Kind::Ping {
-                    self.line.queue.answer(number);
-                } else {
-                    self.line.pong(Duration::from_micros(number));
-                }
-            }
-            Kind::Close if body == [CLOSE_DUPLICATE][..] => return Some(End::Duplicate),
-            Kind::Close => return Some(End::Failed("the peer took its leave".into())),
-            Kind::Hello => {
-                self.line.lost(Lost::Malformed, 1);
-                return Some(End::Failed("the peer said hello a second time".into()));
-            }
-        }
-        None
-    }
-
-    async fn write(self, mut writer: WriteHalf<TcpStream>, by: By, mode: Mode) -> End {
-        let Mode::Live(mut superseded) = mode else { return self.close(writer).await };
-        let Shared { limits, timing, me, .. } = self.shared;
-        let mut buffer = BytesMut::new();
-        let mut batch: Vec<Item> = Vec::new();
+    async fn write(
+        self,
+        writer: &mut (impl AsyncWrite + Unpin),
+        out: &mut Outgoing,
+        by: By,
+        mode: Mode,
+    ) -> End {
+        let Mode::Live(mut superseded) = mode else { return self.close(writer, out).await };
+        let Shared { limits, timing, .. } = self.shared;
+        let mut feed = Feed::new(self.shared, self.line);
         let mut ping_at = Instant::now();
-        let mut hello = (by == By::Peer).then(|| hello::frame(self.shared, self.member.node));
+        if by == By::Peer {
+            self.put_welcome(out);
+        }
         loop {
             tokio::select! { biased;
-                _ = &mut superseded => return self.close(writer).await,
-                () = self.line.queue.waits() => (),
+                _ = &mut superseded => {
+                    if let Err(error) = self.finish(writer, out, &mut feed).await {
+                        return End::Failed(format!("writing failed: {error}"));
+                    }
+                    return self.close(writer, out).await;
+                }
+                () = feed.waits() => (),
                 () = sleep_until(ping_at) => (),
             }
-            let mut frames = usize::from(hello.is_some());
-            buffer.extend(hello.take());
             if Instant::now() >= ping_at {
-                self.put_ping(&mut buffer);
-                frames += 1;
+                feed.put_word(out, None, Kind::Ping, self.line.stamp());
                 ping_at = Instant::now() + timing.keepalive_interval;
             }
-            self.line.queue.drain(&mut batch, limits.write_batch_bytes);
-            frames += batch.len();
-            let mut unwritten = Unwritten { line: self.line, frames: batch.len() };
-            for item in batch.drain(..) {
-                item.put(me.node, self.member.node, &mut buffer);
-            }
-            if let Err(error) = write_out(&mut writer, &buffer).await {
+            feed.fill(out);
+            if let Err(error) = write_out(writer, out).await {
                 return End::Failed(format!("writing failed: {error}"));
             }
-            unwritten.frames = 0;
-            self.line.sent(frames, buffer.len());
-            buffer.clear();
-            if buffer.capacity() > limits.write_batch_bytes.saturating_mul(BUFFER_BATCHES_MAX) {
-                buffer = BytesMut::new();
+            self.line.sent(feed.written(), out.bytes());
+            out.clear(limits.write_batch_bytes.saturating_mul(BUFFER_BATCHES_MAX));
+            if out.is_worn() {
+                return End::Worn;
             }
         }
     }
 
-    fn put_ping(self, buffer: &mut BytesMut) {
-        let stamp = u64::try_from(self.line.age().as_micros()).unwrap_or(u64::MAX);
-        let head = Head::new(Kind::Ping, self.shared.me.node, self.member.node);
-        put(buffer, head, |out| out.put_u64_le(stamp));
+    /// Writes what is left of an item of which some pieces are gone already. What still waits is
+    /// for the connection that takes this one's place.
+    async fn finish(
+        self,
+        writer: &mut (impl AsyncWrite + Unpin),
+        out: &mut Outgoing,
+        feed: &mut Feed<'_>,
+    ) -> std::io::Result<()> {
+        while feed.put_rest(out) {
+            write_out(writer, out).await?;
+            self.line.sent(feed.written(), out.bytes());
+            out.clear(0);
+        }
+        Ok(())
+    }
+
+    fn put_welcome(self, out: &mut Outgoing) {
+        let head = Head::new(Kind::Welcome, self.shared.me.node, self.member.node);
+        if out.is_sealed() {
+            return out.put(head, |_| ());
+        }
+        let hello = Hello::of(self.shared);
+        out.put(head, |sink| hello.put(sink.fields()));
     }
 
     /// Says why the connection is closed, and leaves the other end time to say its last.
-    async fn close(self, mut writer: WriteHalf<TcpStream>) -> End {
-        let mut buffer = BytesMut::new();
+    async fn close(self, writer: &mut (impl AsyncWrite + Unpin), out: &mut Outgoing) -> End {
         let head = Head::new(Kind::Close, self.shared.me.node, self.member.node);
-        put(&mut buffer, head, |out| out.put_u8(CLOSE_DUPLICATE));
-        if write_out(&mut writer, &buffer).await.is_ok() {
-            self.line.sent(1, buffer.len());
+        out.clear(0);
+        out.put(head.with(Flags::NONE), |sink| sink.fields().put_u8(CLOSE_DUPLICATE));
+        if write_out(writer, out).await.is_ok() {
+            self.line.sent(1, out.bytes());
             sleep(self.shared.timing.hello_timeout).await;
         }
         End::Drained
@@ -233,25 +217,8 @@ impl Ends<'_> {
 /// Writes all of it, and flushes: a simulated socket sends nothing before.
 pub(crate) async fn write_out(
     writer: &mut (impl AsyncWrite + Unpin),
-    bytes: &[u8],
+    out: &Outgoing,
 ) -> std::io::Result<()> {
-    writer.write_all(bytes).await?;
+    writer.write_all_buf(&mut out.unwritten()).await?;
     writer.flush().await
-}
-
-/// Whether a frame is the close of a duplicate.
-pub(crate) fn is_duplicate(frame: &Frame) -> bool {
-    frame.head.kind == Kind::Close && frame.body == [CLOSE_DUPLICATE][..]
-}
-
-/// Frames taken from the queue that are not written yet; counted as lost if that never happens.
-struct Unwritten<'a> {
-    line: &'a PeerLine,
-    frames: usize,
-}
-
-impl Drop for Unwritten<'_> {
-    fn drop(&mut self) {
-        self.line.lost(Lost::LinkEnded, self.frames);
-    }
 }

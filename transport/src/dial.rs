@@ -1,15 +1,16 @@
-//! Dialling a peer: `dial` connects and exchanges hellos; `Backoff` says how long to wait before
+//! Dialling a peer: `dial` connects and says the first words; `Backoff` says how long to wait before
 //! the next attempt.
 
 use crate::config::Timing;
-use crate::connection::{By, Connection, is_duplicate, write_out};
-use crate::frame::Decoder;
-use crate::hello::{self, Refused};
-use crate::peer::{PeerLine, Shared};
+use crate::connection::Connection;
+use crate::greet::introduce;
+use crate::hello::Refused;
+use crate::line::Line;
+use crate::secure::handshake;
+use crate::shared::Shared;
 use crate::status::Refusal;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::net::TcpStream;
 use tokio::time::timeout;
 
 /// Why a dial did not come to a connection.
@@ -25,34 +26,39 @@ pub(crate) enum DialError {
     Duplicate,
 }
 
-/// Connects to a peer and exchanges hellos with it. The address is resolved anew.
-pub(crate) async fn dial(
-    shared: Arc<Shared>,
-    line: Arc<PeerLine>,
-) -> Result<Connection, DialError> {
-    let address = line.peer.address.clone().unwrap_or_default();
+impl From<Refused> for DialError {
+    fn from(refused: Refused) -> Self {
+        Self::Refused(refused)
+    }
+}
+
+impl From<handshake::Refused> for DialError {
+    fn from(refused: handshake::Refused) -> Self {
+        Self::Refused(refused.into())
+    }
+}
+
+/// Connects to a peer, and lets each end know who the other is. The address is resolved anew.
+pub(crate) async fn dial(shared: Arc<Shared>, line: Arc<Line>) -> Result<Connection, DialError> {
+    let address = line.peer().address.unwrap_or_default();
     let late = |after| DialError::Timeout { address: address.clone(), after };
-    let broken = |error| DialError::Connect { address: address.clone(), error };
     let after = shared.timing.connect_timeout;
-    let connecting = timeout(after, TcpStream::connect(address.as_str())).await;
-    let mut stream = connecting.map_err(|_| late(after))?.map_err(broken)?;
-    stream.set_nodelay(true).map_err(broken)?;
+    let connecting = timeout(after, shared.network.dial(&address)).await;
+    let connected = connecting.map_err(|_| late(after))?;
+    let stream =
+        connected.map_err(|error| DialError::Connect { address: address.clone(), error })?;
     let after = shared.timing.hello_timeout;
-    let mut decoder = Decoder::new(hello::FRAME_BYTES_MAX);
-    let greeting = async {
-        write_out(&mut stream, &hello::frame(&shared, line.peer.node)).await.map_err(broken)?;
-        hello::first_frame(&mut stream, &mut decoder).await.map_err(DialError::Refused)
-    };
-    let frame = timeout(after, greeting).await.map_err(|_| late(after))??;
-    if frame.head.source == line.peer.node && is_duplicate(&frame) {
-        return Err(DialError::Duplicate);
+    timeout(after, introduce(&shared, stream, line.node)).await.map_err(|_| late(after))?
+}
+
+impl DialError {
+    /// What it counts as, if the other end was found to be wrong.
+    pub(crate) fn refusal(&self) -> Option<(Refusal, &str)> {
+        match self {
+            Self::Refused(refused) => Some((refused.why, &refused.detail)),
+            _ => None,
+        }
     }
-    let (member, start) = hello::check(frame, &shared).map_err(DialError::Refused)?;
-    if member.node != line.peer.node {
-        let detail = format!("member {} answered at {address}", member.node);
-        return Err(DialError::Refused(Refused::new(Refusal::Destination, detail)));
-    }
-    Ok(Connection { stream, decoder, member, start, by: By::Me })
 }
 
 /// How long to wait before the next attempt: up to `backoff_min` at first, doubling with each

@@ -1,12 +1,14 @@
 //! The body of the fuzz target `transport_frames`: whatever decodes encodes to the same bytes, and
 //! nothing panics.
 
-use crate::frame::{Decoder, Frame, HEAD_BYTES, Kind, put};
-use crate::hello::Hello;
+use crate::frame::{CHECKSUM_BYTES, Frame, Head, Kind, LENGTH_BYTES};
+use crate::hello::{Hello, Opening};
+use crate::incoming::Incoming;
 use crate::message;
-use bytes::{Buf, BufMut, Bytes, BytesMut};
+use crate::outgoing::Outgoing;
+use bytes::{Buf, BufMut, BytesMut};
 
-/// The longest frame the decoder accepts here, in bytes.
+/// The longest frame that is accepted here, in bytes.
 const FRAME_BYTES_MAX: usize = 4096;
 
 /// Takes arbitrary bytes once as a stream as it is, and once as frames in need of a length and a
@@ -29,20 +31,20 @@ pub(crate) struct Depth {
 }
 
 pub(crate) fn frames_checked(data: &[u8]) -> Depth {
-    let mut raw = Decoder::new(FRAME_BYTES_MAX);
+    let mut raw = Incoming::new(FRAME_BYTES_MAX);
     raw.buffer().put_slice(data);
     while let Ok(Some(frame)) = raw.next() {
-        same_again(&frame);
+        same_again(frame);
     }
     let stream = with_checksums(data);
-    let mut decoder = Decoder::new(FRAME_BYTES_MAX);
+    let mut incoming = Incoming::new(FRAME_BYTES_MAX);
     let mut depth = Depth::default();
     let piece = usize::from(data.first().copied().unwrap_or_default()) + 1;
     for bytes in stream.chunks(piece) {
-        decoder.buffer().put_slice(bytes);
-        while let Ok(Some(frame)) = decoder.next() {
+        incoming.buffer().put_slice(bytes);
+        while let Ok(Some(frame)) = incoming.next() {
             depth.frames += 1;
-            depth.bodies += usize::from(same_again(&frame));
+            depth.bodies += usize::from(same_again(frame));
         }
     }
     depth
@@ -63,31 +65,37 @@ fn with_checksums(mut data: &[u8]) -> BytesMut {
 }
 
 /// Encodes what was decoded and compares; says whether the body was understood.
-fn same_again(frame: &Frame) -> bool {
-    let mut out = BytesMut::new();
-    put(&mut out, frame.head, |out| out.put_slice(&frame.body));
-    let mut again = Decoder::new(FRAME_BYTES_MAX);
-    again.buffer().put_slice(&out);
+fn same_again(frame: Frame) -> bool {
+    let mut out = Outgoing::default();
+    out.put(frame.head, |sink| sink.fields().put_slice(&frame.body));
+    let mut again = Incoming::new(FRAME_BYTES_MAX);
+    again.buffer().put(out.unwritten());
     assert_eq!(again.next().as_ref(), Ok(&Some(frame.clone())), "a frame changed");
-    assert_eq!(out.len(), HEAD_BYTES + frame.body.len(), "a frame's length is wrong");
-    body_again(frame).is_some_and(|body| {
-        assert_eq!(body, frame.body, "a body changed");
+    let bytes = LENGTH_BYTES + CHECKSUM_BYTES + Head::BYTES + frame.body.len();
+    assert_eq!(out.bytes(), bytes, "a frame's length is wrong");
+    let body = frame.body.clone();
+    body_again(frame).is_some_and(|again| {
+        assert_eq!(again, body, "a body changed");
         true
     })
 }
 
 /// The body decoded and encoded again, if it is one that is understood.
-fn body_again(frame: &Frame) -> Option<Bytes> {
+fn body_again(frame: Frame) -> Option<BytesMut> {
     let mut out = BytesMut::new();
-    let body = frame.body.clone();
-    match frame.head.kind {
+    let Frame { head, body } = frame;
+    match head.kind {
         Kind::Message => {
-            let message = message::take(frame.head.source, frame.head.destination, body).ok()?;
+            let message = message::take(head.source, head.destination, body.freeze()).ok()?;
             message::put(&message, &mut out);
             assert_eq!(out.len(), message::length(&message), "a message's length is wrong");
         }
-        Kind::Hello => Hello::take(body).ok()?.put(&mut out),
-        Kind::Note | Kind::Ping | Kind::Pong | Kind::Close => return None,
+        Kind::Hello => match Opening::take(&body) {
+            Ok(opening) => opening.put(&mut out),
+            Err(_) => Hello::take(&body).ok()?.put(&mut out),
+        },
+        Kind::Welcome => Hello::take(&body).ok()?.put(&mut out),
+        _ => return None,
     }
-    Some(out.freeze())
+    Some(out)
 }

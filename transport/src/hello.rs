@@ -1,31 +1,52 @@
-//! The first frame each way on a connection: `Hello`, how it is written and read, and `check`,
-//! which says whose connection it is or why it is refused.
+//! The first words on a connection that is not sealed by a handshake: the [`Opening`] of whoever
+//! accepted it, sealed or not, and the [`Hello`] of each end where links are insecure.
 //!
 //! ```text
+//!  0            8              10             11      12              28
+//! ┌────────────┬──────────────┬──────────────┬───────┬───────────────┐
+//! │ "holmpeer" │ protocol     │ links: u8    │ 0 u8  │ challenge     │   opening
+//! │            │ u16 = 2      │ 0 insecure,  │       │ 16 bytes      │
+//! │            │              │ 1 sealed     │       │               │
+//! └────────────┴──────────────┴──────────────┴───────┴───────────────┘
 //!  0            8              10      12            20          28       29
 //! ┌────────────┬──────────────┬───────┬─────────────┬───────────┬────────┬──────────────┐
-//! │ "holmpeer" │ protocol     │ 0     │ incarnation │ start     │ length │ cluster name │
-//! │            │ u16 = 1      │ u16   │ u64         │ u64       │ u8     │ UTF-8        │
+//! │ "holmpeer" │ protocol     │ 0     │ incarnation │ start     │ length │ cluster name │   hello
+//! │            │ u16 = 2      │ u16   │ u64         │ u64       │ u8     │ UTF-8        │
 //! └────────────┴──────────────┴───────┴─────────────┴───────────┴────────┴──────────────┘
 //! ```
-//! The sender's node and the node it expects are the frame's source and destination.
+//! A hello's sender and the member it wants are its frame's source and destination.
 
 use crate::config::Config;
-use crate::frame::{Decoder, Frame, FrameError, HEAD_BYTES, Head, Kind, put};
-use crate::peer::Shared;
+use crate::frame::FrameError;
+use crate::secure::handshake::{self, Challenge, Why};
+use crate::shared::Shared;
 use crate::status::Refusal;
-use bytes::{Buf, BufMut, Bytes, BytesMut};
-use holm_raft_core::{Incarnation, MemberId, NodeId};
-use tokio::io::AsyncReadExt;
-use tokio::net::TcpStream;
+use bytes::{Buf, BufMut, BytesMut};
+use holm_raft_core::Incarnation;
 
-/// The longest frame before hellos are exchanged, in bytes.
-pub(crate) const FRAME_BYTES_MAX: usize = HEAD_BYTES + FIXED_BYTES + Config::CLUSTER_BYTES_MAX;
+/// The longest body of a frame before both ends know each other, in bytes.
+pub(crate) const BODY_BYTES_MAX: usize = 256;
 const MAGIC: &[u8; 8] = b"holmpeer";
-const PROTOCOL: u16 = 1;
-const FIXED_BYTES: usize = 29;
+/// What this build speaks.
+pub(crate) const PROTOCOL: u16 = 2;
+const HELLO_FIXED_BYTES: usize = 29;
 
-/// Who is at one end of a connection.
+/// What whoever accepted a connection says first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Opening {
+    pub(crate) links: Links,
+    /// Never the same twice, so that nobody gets anywhere with what he has recorded.
+    pub(crate) challenge: Challenge,
+}
+
+/// How links are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Links {
+    Insecure,
+    Sealed,
+}
+
+/// Who is at one end of an insecure connection.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Hello {
     /// The incarnation of the frame's source.
@@ -53,70 +74,60 @@ impl From<FrameError> for Refused {
     fn from(error: FrameError) -> Self {
         let why = match error {
             FrameError::Version(_) => Refusal::Version,
+            FrameError::Tampered => Refusal::Tampered,
             _ => Refusal::Garbage,
         };
         Self::new(why, error.to_string())
     }
 }
 
-/// This member's hello to `peer`, as a frame.
-pub(crate) fn frame(shared: &Shared, peer: NodeId) -> Bytes {
-    let mut out = BytesMut::new();
-    let hello = Hello {
-        incarnation: shared.me.incarnation,
-        start: shared.start,
-        cluster: shared.cluster.clone(),
-    };
-    let head = Head::new(Kind::Hello, shared.me.node, peer);
-    put(&mut out, head, |out| hello.put(out));
-    out.freeze()
-}
-
-/// Reads the first frame of a connection.
-pub(crate) async fn first_frame(
-    stream: &mut TcpStream,
-    decoder: &mut Decoder,
-) -> Result<Frame, Refused> {
-    loop {
-        if let Some(frame) = decoder.next()? {
-            return Ok(frame);
-        }
-        let refused = |detail: String| Refused::new(Refusal::Silent, detail);
-        match stream.read_buf(decoder.buffer()).await {
-            Ok(0) => return Err(refused("it closed without a hello".into())),
-            Ok(_) => (),
-            Err(error) => return Err(refused(format!("it broke before its hello: {error}"))),
-        }
+impl From<handshake::Refused> for Refused {
+    fn from(refused: handshake::Refused) -> Self {
+        let why = match refused.why {
+            Why::Garbage => Refusal::Garbage,
+            Why::Version => Refusal::Version,
+            Why::Cluster => Refusal::Cluster,
+            Why::Secret => Refusal::Secret,
+            Why::Destination | Why::Introduction => Refusal::Destination,
+        };
+        Self::new(why, refused.detail)
     }
 }
 
-/// Whose connection this is, by its hello: the member, and the number of its start.
-pub(crate) fn check(frame: Frame, shared: &Shared) -> Result<(MemberId, u64), Refused> {
-    let Head { kind, source, destination, .. } = frame.head;
-    if kind != Kind::Hello {
-        return Err(Refused::new(Refusal::Garbage, "its first frame is no hello"));
+impl Opening {
+    pub(crate) fn put(self, out: &mut BytesMut) {
+        out.put_slice(MAGIC);
+        out.put_u16_le(PROTOCOL);
+        out.put_u8(match self.links {
+            Links::Insecure => 0,
+            Links::Sealed => 1,
+        });
+        out.put_u8(0);
+        out.put_slice(&self.challenge.0);
     }
-    let hello = Hello::take(frame.body)?;
-    if hello.cluster != shared.cluster {
-        let (theirs, ours) = (hello.cluster, &shared.cluster);
-        let detail = format!("it belongs to cluster {theirs:?}, this member to {ours:?}");
-        return Err(Refused::new(Refusal::Cluster, detail));
+
+    pub(crate) fn take(mut body: &[u8]) -> Result<Self, Refused> {
+        take_protocol(&mut body)?;
+        let garbage = || Refused::new(Refusal::Garbage, "its opening contradicts itself");
+        if body.len() != 2 + Challenge::BYTES {
+            return Err(garbage());
+        }
+        let links = match (body.get_u8(), body.get_u8()) {
+            (0, 0) => Links::Insecure,
+            (1, 0) => Links::Sealed,
+            _ => return Err(garbage()),
+        };
+        Ok(Self { links, challenge: Challenge(body.try_into().map_err(|_| garbage())?) })
     }
-    if destination != shared.me.node {
-        let detail = format!(
-            "member {source} wanted member {destination} and found {}; check the addresses",
-            shared.me.node
-        );
-        return Err(Refused::new(Refusal::Destination, detail));
-    }
-    if !shared.peers.contains_key(&source) {
-        let detail = format!("member {source} is not among this member's peers");
-        return Err(Refused::new(Refusal::Stranger, detail));
-    }
-    Ok((MemberId::new(source, hello.incarnation), hello.start))
 }
 
 impl Hello {
+    /// This member's.
+    pub(crate) fn of(shared: &Shared) -> Self {
+        let Shared { me, start, cluster, .. } = shared;
+        Self { incarnation: me.incarnation, start: *start, cluster: cluster.clone() }
+    }
+
     pub(crate) fn put(&self, out: &mut BytesMut) {
         out.put_slice(MAGIC);
         out.put_u16_le(PROTOCOL);
@@ -127,15 +138,12 @@ impl Hello {
         out.put_slice(self.cluster.as_bytes());
     }
 
-    pub(crate) fn take(mut body: Bytes) -> Result<Self, Refused> {
+    pub(crate) fn take(mut body: &[u8]) -> Result<Self, Refused> {
         let garbage = |detail: &str| Refused::new(Refusal::Garbage, detail);
-        if body.len() < FIXED_BYTES || body.split_to(MAGIC.len()) != MAGIC[..] {
-            return Err(garbage("its hello is none of Holm's"));
-        }
-        let protocol = body.get_u16_le();
-        if protocol != PROTOCOL {
-            let detail = format!("it speaks protocol {protocol}, this build {PROTOCOL}");
-            return Err(Refused::new(Refusal::Version, detail));
+        let whole = body.len();
+        take_protocol(&mut body)?;
+        if whole < HELLO_FIXED_BYTES {
+            return Err(garbage("its hello ends too early"));
         }
         let reserved = body.get_u16_le();
         let incarnation = Incarnation(body.get_u64_le());
@@ -145,37 +153,52 @@ impl Hello {
             return Err(garbage("its hello contradicts itself"));
         }
         let cluster =
-            std::str::from_utf8(&body).map_err(|_| garbage("its cluster's name is no text"))?;
+            std::str::from_utf8(body).map_err(|_| garbage("its cluster's name is no text"))?;
         Ok(Self { incarnation, start, cluster: cluster.to_owned() })
     }
+}
+
+/// Takes the magic and the protocol's version.
+fn take_protocol(body: &mut &[u8]) -> Result<(), Refused> {
+    let after = body.strip_prefix(&MAGIC[..]).filter(|rest| rest.len() >= 2);
+    let Some(mut rest) = after else {
+        return Err(Refused::new(Refusal::Garbage, "its first words are none of Holm's"));
+    };
+    let protocol = rest.get_u16_le();
+    if protocol != PROTOCOL {
+        let detail = format!("it speaks protocol {protocol}, this build {PROTOCOL}");
+        return Err(Refused::new(Refusal::Version, detail));
+    }
+    *body = rest;
+    Ok(())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn bytes() -> Vec<u8> {
+    fn hello() -> Vec<u8> {
         let hello = Hello { incarnation: Incarnation(3), start: 9, cluster: "islands".to_owned() };
         let mut out = BytesMut::new();
         hello.put(&mut out);
-        assert_eq!(Hello::take(out.clone().freeze()), Ok(hello));
+        assert_eq!(Hello::take(&out), Ok(hello));
         out.to_vec()
     }
 
-    fn refusal(bytes: Vec<u8>) -> Refusal {
-        Hello::take(bytes.into()).expect_err("spoilt").why
+    fn refusal(bytes: &[u8]) -> Refusal {
+        Hello::take(bytes).expect_err("spoilt").why
     }
 
     #[test]
     fn a_hello_is_taken_whole_or_refused_by_its_reason() {
-        let whole = bytes();
+        let whole = hello();
         for length in 0..whole.len() {
-            assert_eq!(refusal(whole[..length].to_vec()), Refusal::Garbage);
+            assert_eq!(refusal(&whole[..length]), Refusal::Garbage);
         }
         let spoilt = |at: usize| {
             let mut bytes = whole.clone();
             bytes[at] ^= 0x80;
-            refusal(bytes)
+            refusal(&bytes)
         };
         assert_eq!(spoilt(0), Refusal::Garbage, "magic");
         assert_eq!(spoilt(8), Refusal::Version, "protocol");
@@ -183,6 +206,27 @@ mod tests {
         assert_eq!(spoilt(28), Refusal::Garbage, "length");
         assert_eq!(spoilt(29), Refusal::Garbage, "not UTF-8");
         let longer = [&whole[..], &[0]].concat();
-        assert_eq!(refusal(longer), Refusal::Garbage, "trailing byte");
+        assert_eq!(refusal(&longer), Refusal::Garbage, "trailing byte");
+    }
+
+    #[test]
+    fn an_opening_is_taken_whole_or_refused_by_its_reason() {
+        let opening = Opening { links: Links::Sealed, challenge: Challenge([7; Challenge::BYTES]) };
+        let mut out = BytesMut::new();
+        opening.put(&mut out);
+        assert_eq!(Opening::take(&out), Ok(opening));
+        let why = |bytes: &[u8]| Opening::take(bytes).expect_err("spoilt").why;
+        for length in 0..out.len() {
+            assert_eq!(why(&out[..length]), Refusal::Garbage);
+        }
+        let spoilt = |at: usize| {
+            let mut bytes = out.to_vec();
+            bytes[at] ^= 0x80;
+            why(&bytes)
+        };
+        assert_eq!(spoilt(0), Refusal::Garbage, "magic");
+        assert_eq!(spoilt(8), Refusal::Version, "protocol");
+        assert_eq!(spoilt(10), Refusal::Garbage, "links");
+        assert_eq!(spoilt(11), Refusal::Garbage, "reserved");
     }
 }

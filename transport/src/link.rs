@@ -9,9 +9,10 @@
 use crate::config::Dial;
 use crate::connection::{By, Connection, End, Mode, run};
 use crate::dial::{Backoff, DialError, dial};
-use crate::peer::{PeerLine, Shared};
-use crate::status::{Lost, Reached};
-use crate::transport::Inbound;
+use crate::line::{Line, Who};
+use crate::shared::Shared;
+use crate::status::Reached;
+use crate::tend::settle;
 use holm_raft_core::{MemberId, NodeId};
 use std::future::{Future, pending};
 use std::pin::Pin;
@@ -24,10 +25,10 @@ type Pinned<T> = Pin<Box<dyn Future<Output = T> + Send>>;
 /// Keeps up the link to one peer, until the transport stops.
 pub(crate) async fn keep(
     shared: Arc<Shared>,
-    line: Arc<PeerLine>,
+    line: Arc<Line>,
     mut arrivals: mpsc::Receiver<Connection>,
 ) {
-    let backoff = Backoff::new(shared.start ^ line.peer.node.0.rotate_left(32));
+    let backoff = Backoff::new(shared.start ^ line.node.0.rotate_left(32));
     let mut link = Link {
         shared,
         line,
@@ -49,7 +50,7 @@ pub(crate) async fn keep(
 /// What the task knows.
 struct Link {
     shared: Arc<Shared>,
-    line: Arc<PeerLine>,
+    line: Arc<Line>,
     /// The connection that stands.
     current: Option<Running>,
     /// A duplicate whose last frames are awaited.
@@ -59,8 +60,8 @@ struct Link {
     /// The peer closed the current connection because another one stands at its end: until then
     /// that one is awaited, and the peer counts as reached.
     replaced_by: Option<Instant>,
-    /// The member that was announced, and the number of its start.
-    up: Option<(MemberId, u64)>,
+    /// The member at the other end, and the number of its start.
+    up: Option<Who>,
     backoff: Backoff,
 }
 
@@ -80,6 +81,8 @@ enum Event {
     Dialled(Result<Connection, DialError>),
     Redial,
     NotReplaced,
+    /// Something else is known of the peer.
+    Anew,
 }
 
 impl Link {
@@ -97,6 +100,7 @@ impl Link {
             dialled = of(self.dialling.as_mut()) => Event::Dialled(dialled),
             () = at(self.redial_at) => Event::Redial,
             () = at(self.replaced_by) => Event::NotReplaced,
+            () = self.line.begins_anew() => Event::Anew,
         }
     }
 
@@ -126,6 +130,12 @@ impl Link {
                 }
             }
             Event::Redial => self.start_dialling(),
+            Event::Anew => {
+                (self.current, self.dialling, self.replaced_by) = (None, None, None);
+                self.down("the member is known by another address or key now").await;
+                self.backoff.reset();
+                self.start_dialling();
+            }
             Event::NotReplaced => {
                 self.replaced_by = None;
                 self.down("the peer closed it as a duplicate, and no other came").await;
@@ -136,7 +146,7 @@ impl Link {
 
     /// Decides what becomes of a connection whose hello was right.
     async fn judge(&mut self, new: Connection) {
-        let preferred = preferred(self.shared.me.node, self.line.peer.node);
+        let preferred = preferred(self.shared.me.node, self.line.node);
         let standing = self.current.as_ref().map(|old| (old.member, old.start, old.by));
         match verdict(standing, (new.member, new.start, new.by), preferred) {
             Verdict::Stands => self.install(new).await,
@@ -161,19 +171,20 @@ impl Link {
     }
 
     async fn install(&mut self, new: Connection) {
-        let (member, who) = (new.member, (new.member, new.start));
+        let who = (new.member, new.start);
         let reached = match new.by {
             By::Me => Reached::Direct,
             By::Peer => Reached::Inbound,
         };
         if self.up != Some(who) {
             self.down("the peer was started anew").await;
-            self.up = Some(who);
-            self.line.queue.open(member);
-            tracing::info!(peer = %member, ?reached, "link up");
-            self.line.announce(Inbound::Up { peer: member }).await;
         }
-        self.line.reached(Some(member), reached);
+        self.line.linked(who, reached);
+        self.line.announce().await;
+        if self.up != Some(who) {
+            self.up = Some(who);
+            self.shared.link_up(who);
+        }
         self.current = Some(self.running(new, Mode::Live));
         self.redial_at = None;
         self.replaced_by = None;
@@ -188,14 +199,13 @@ impl Link {
         Running { by, start, member, work, supersede }
     }
 
-    /// The announced member, if there is one, is not reached any more.
+    /// There is no link to the member any more, if there was one. It may be reached through others
+    /// at once.
     async fn down(&mut self, why: &str) {
-        let Some((peer, _)) = self.up.take() else { return };
-        self.line.lost(Lost::LinkEnded, self.line.queue.close());
-        self.line.reached(None, Reached::Not);
-        self.line.ended(why.to_owned());
-        tracing::info!(%peer, "link down: {why}");
-        self.line.announce(Inbound::Down { peer }).await;
+        let Some((member, _)) = self.up.take() else { return };
+        tracing::debug!(peer = %member, "link down: {why}");
+        self.shared.link_down(&self.line, why);
+        settle(&self.shared, &self.line).await;
     }
 
     fn dial_failed(&self, error: &DialError) {
@@ -203,25 +213,24 @@ impl Link {
             return self.line.duplicate();
         }
         self.line.dial_failed(error.to_string());
-        if let DialError::Refused(refused) = error {
-            let whom = self.line.peer.address.as_deref().unwrap_or_default();
-            self.shared.refuse(whom, refused.why, &refused.detail);
+        if let Some((why, detail)) = error.refusal() {
+            self.shared.refuse(&self.line.peer().address.unwrap_or_default(), why, detail);
         }
         let failures = self.backoff.failures() + 1;
         if failures.is_power_of_two() {
-            tracing::info!(peer = self.line.peer.node.0, failures, "dial failed: {error}");
+            tracing::info!(peer = self.line.node.0, failures, "dial failed: {error}");
         }
     }
 
     fn redial_later(&mut self) {
-        if self.line.peer.dial == Dial::Dial && self.dialling.is_none() {
+        if self.line.peer().dial == Dial::Dial && self.dialling.is_none() {
             self.redial_at = Some(Instant::now() + self.backoff.next(&self.shared.timing));
         }
     }
 
     fn start_dialling(&mut self) {
         self.redial_at = None;
-        if self.line.peer.dial == Dial::Dial {
+        if self.line.peer().dial == Dial::Dial {
             let dialled = dial(Arc::clone(&self.shared), Arc::clone(&self.line));
             self.dialling = Some(Box::pin(dialled));
         }

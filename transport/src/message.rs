@@ -10,6 +10,7 @@
 //! ```
 //! Each message has one encoding, and `take` accepts no other: not a byte more, not a byte less.
 
+use crate::outgoing::Sink;
 use bytes::{Buf, BufMut, Bytes, BytesMut, TryGetError};
 use holm_raft_core::{
     Ballot, Body, Boot, Cause, Chunk, Configuration, Entry, EntryId, EntryKind, Incarnation, Index,
@@ -21,13 +22,15 @@ const HEAD_BYTES: usize = 25;
 /// The bytes of an entry before its data.
 const ENTRY_HEAD_BYTES: usize = 29;
 
-/// What must not wait behind what: urgent frames overtake bulk ones.
+/// What must not wait behind what: urgent frames overtake all others.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Class {
     /// Small, and awaited: votes, heartbeats, reads, answers.
     Urgent,
-    /// As long as its data: entries, snapshots, proposals, notes.
+    /// As long as its data: entries, proposals, notes.
     Bulk,
+    /// Pieces of snapshots, which may be held back.
+    Snapshot,
 }
 
 /// Why a frame's body is not a message.
@@ -45,7 +48,8 @@ impl From<TryGetError> for Malformed {
 /// that none is overtaken by one that builds on it.
 pub(crate) fn class(body: &Body) -> Class {
     match body {
-        Body::Append { .. } | Body::Snapshot(_) | Body::Propose { .. } => Class::Bulk,
+        Body::Append { .. } | Body::Propose { .. } => Class::Bulk,
+        Body::Snapshot(_) => Class::Snapshot,
         Body::PreVote { .. }
         | Body::PreVoted(_)
         | Body::Vote { .. }
@@ -85,7 +89,8 @@ pub(crate) fn length(message: &Message) -> usize {
 }
 
 /// Appends the message's bytes. Its data must be shorter than 4 GiB: the queue has measured it.
-pub(crate) fn put(message: &Message, out: &mut BytesMut) {
+pub(crate) fn put(message: &Message, sink: &mut dyn Sink) {
+    let out = sink.fields();
     out.put_u8(tag(&message.body));
     out.put_u64_le(message.from.incarnation.0);
     out.put_u64_le(message.to.incarnation.0);
@@ -108,7 +113,7 @@ pub(crate) fn put(message: &Message, out: &mut BytesMut) {
             put_id(*prev, out);
             out.put_u64_le(commit.0);
             put_length(entries.len(), out);
-            entries.iter().for_each(|entry| put_entry(entry, out));
+            entries.iter().for_each(|entry| put_entry(entry, sink));
         }
         Body::Appended { matched: index } | Body::Committed { commit: index } => {
             out.put_u64_le(index.0);
@@ -127,8 +132,8 @@ pub(crate) fn put(message: &Message, out: &mut BytesMut) {
             out.put_u64_le(chunk.meta.time.0);
             out.put_u64_le(chunk.meta.configuration_index.0);
             out.put_u64_le(chunk.offset);
-            put_data(&chunk.meta.configuration.encode(), out);
-            put_data(&chunk.data, out);
+            put_data(&chunk.meta.configuration.encode(), sink);
+            put_data(&chunk.data, sink);
         }
         Body::Received { snapshot, stored } => {
             put_snapshot(*snapshot, out);
@@ -136,7 +141,7 @@ pub(crate) fn put(message: &Message, out: &mut BytesMut) {
         }
         Body::Propose { boot, number, data } => {
             put_request(*boot, *number, out);
-            put_data(data, out);
+            put_data(data, sink);
         }
         Body::Proposed { boot, number, appended } => {
             put_request(*boot, *number, out);
@@ -273,11 +278,12 @@ fn take_chunk(bytes: &mut Bytes) -> Result<Chunk, Malformed> {
     Ok(Chunk { meta, length, checksum, offset, data: take_data(bytes)? })
 }
 
-fn put_entry(entry: &Entry, out: &mut BytesMut) {
+fn put_entry(entry: &Entry, sink: &mut dyn Sink) {
+    let out = sink.fields();
     put_id(entry.id, out);
     out.put_u64_le(entry.time.0);
     out.put_u8(entry.kind.code());
-    put_data(&entry.data, out);
+    put_data(&entry.data, sink);
 }
 
 fn take_entry(bytes: &mut Bytes) -> Result<Entry, Malformed> {
@@ -334,9 +340,9 @@ fn take_option<T>(
     }
 }
 
-fn put_data(data: &[u8], out: &mut BytesMut) {
-    put_length(data.len(), out);
-    out.put_slice(data);
+fn put_data(data: &Bytes, sink: &mut dyn Sink) {
+    put_length(data.len(), sink.fields());
+    sink.data(data);
 }
 
 fn take_data(bytes: &mut Bytes) -> Result<Bytes, Malformed> {

@@ -1,17 +1,19 @@
-//! What waits to be written to one peer: a `Queue` with two bounded classes, urgent before bulk,
-//! and the number that the latest ping wants back.
+//! What waits to be written on one peer's link: a [`Queue`] of bounded lanes. Urgent items overtake
+//! all others; what this member passes on for others has lanes of its own, so that neither starves
+//! the other.
 
 use crate::config::Limits;
-use crate::frame::{self, Head, Kind};
+use crate::frame::{Head, Kind, OVERHEAD_BYTES_MAX};
+use crate::line::Line;
 use crate::message::{self, Class};
 use crate::status::Lost;
-use bytes::{BufMut, Bytes, BytesMut};
-use holm_raft_core::{MemberId, Message, NodeId};
+use bytes::Bytes;
+use holm_raft_core::{MemberId, Message};
 use std::collections::VecDeque;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::Notify;
 
-/// What waits to be written to one peer. Empty while the peer is not reached.
+/// What waits to be written on one link. Empty while there is none.
 #[derive(Debug)]
 pub(crate) struct Queue {
     limits: Limits,
@@ -21,30 +23,74 @@ pub(crate) struct Queue {
 
 /// Something to be written.
 #[derive(Debug)]
-pub(crate) enum Item {
+pub(crate) struct Item {
+    pub(crate) load: Load,
+    /// Who it is for, where that is not the other end of the link.
+    pub(crate) beyond: Option<Arc<Line>>,
+}
+
+/// What an item carries.
+#[derive(Debug)]
+pub(crate) enum Load {
     /// A message of the core; its data is shared, not copied, until it is written.
     Message(Message),
     /// A note of the node above.
     Note(Bytes),
-    /// The answer to a ping.
-    Pong(u64),
+    /// A number: a ping, a pong, or the welcome to a session.
+    Word(Kind, u64),
+    /// Finished bytes, for the other end itself or to be passed on.
+    Frame(Head, Bytes),
+}
+
+/// Which lane an item waits in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Lane {
+    /// Small, and awaited.
+    Urgent,
+    /// In the order in which it was sent.
+    Bulk,
+    /// Held back to a rate.
+    Snapshots,
+    /// From others and for others, small and awaited.
+    UrgentTransit,
+    /// From others and for others.
+    Transit,
 }
 
 #[derive(Debug, Default)]
 struct Waiting {
-    /// The member that is reached.
+    /// The member at the other end.
     member: Option<MemberId>,
     /// Only the latest ping is answered, so that a flood of them queues nothing.
     pong: Option<u64>,
-    urgent: Lane,
-    bulk: Lane,
+    lanes: [Items; 5],
 }
 
-/// One class: its items, and their frames' bytes.
+/// One lane: its items, and their bytes.
 #[derive(Debug, Default)]
-struct Lane {
+struct Items {
     items: VecDeque<(Item, usize)>,
     bytes: usize,
+}
+
+impl Load {
+    /// The lane it waits in, and how many bytes it takes there.
+    fn measure(&self, limits: &Limits) -> Result<(Lane, usize), Lost> {
+        let (lane, bytes, most) = match self {
+            Self::Message(message) => {
+                let lane = match message::class(&message.body) {
+                    Class::Urgent => Lane::Urgent,
+                    Class::Bulk => Lane::Bulk,
+                    Class::Snapshot => Lane::Snapshots,
+                };
+                (lane, message::length(message), limits.message_bytes_max)
+            }
+            Self::Note(note) => (Lane::Bulk, note.len(), limits.note_bytes_max),
+            Self::Word(..) => (Lane::Urgent, size_of::<u64>(), usize::MAX),
+            Self::Frame(_, body) => (Lane::Urgent, body.len(), limits.frame_bytes_max),
+        };
+        if bytes > most { Err(Lost::TooLong) } else { Ok((lane, bytes + OVERHEAD_BYTES_MAX)) }
+    }
 }
 
 impl Queue {
@@ -52,37 +98,51 @@ impl Queue {
         Self { limits, waiting: Mutex::default(), wake: Notify::new() }
     }
 
-    /// Queues a message for the member it is addressed to, or says why it is lost.
-    pub(crate) fn send(&self, message: &Message) -> Result<(), Lost> {
-        let bytes = frame::HEAD_BYTES + message::length(message);
-        if bytes > self.limits.frame_bytes_max {
-            return Err(Lost::TooLong);
-        }
+    /// Queues what is for the other end of the link, or says why it is lost. A message is for one
+    /// incarnation; all else is for whichever is there.
+    pub(crate) fn send(&self, load: Load) -> Result<(), Lost> {
+        let (lane, bytes) = load.measure(&self.limits)?;
         let mut waiting = self.lock();
         let member = waiting.member.ok_or(Lost::NoLink)?;
-        if member != message.to {
-            return Err(Lost::OtherIncarnation);
+        match &load {
+            Load::Message(message) if message.to != member => return Err(Lost::OtherIncarnation),
+            _ => self.push(&mut waiting, lane, Item { load, beyond: None }, bytes),
         }
-        let lane = match message::class(&message.body) {
-            Class::Urgent => &mut waiting.urgent,
-            Class::Bulk => &mut waiting.bulk,
-        };
-        lane.push(bytes, &self.limits, || Item::Message(message.clone()))?;
-        drop(waiting);
-        self.wake.notify_one();
-        Ok(())
     }
 
-    /// Queues a note for whichever incarnation is reached, or says why it is lost.
-    pub(crate) fn tell(&self, note: Bytes) -> Result<(), Lost> {
-        if note.len() > self.limits.note_bytes_max {
-            return Err(Lost::TooLong);
-        }
+    /// Queues what is for a member beyond the other end.
+    pub(crate) fn send_beyond(&self, load: Load, beyond: &Arc<Line>) -> Result<(), Lost> {
+        let (lane, bytes) = load.measure(&self.limits)?;
+        let item = Item { load, beyond: Some(Arc::clone(beyond)) };
+        self.push_if_linked(lane, item, bytes)
+    }
+
+    /// Queues what is from another member and for another member.
+    pub(crate) fn pass_on(&self, lane: Lane, head: Head, body: Bytes) -> Result<(), Lost> {
+        let bytes = body.len() + OVERHEAD_BYTES_MAX;
+        self.push_if_linked(lane, Item { load: Load::Frame(head, body), beyond: None }, bytes)
+    }
+
+    fn push_if_linked(&self, lane: Lane, item: Item, bytes: usize) -> Result<(), Lost> {
         let mut waiting = self.lock();
         waiting.member.ok_or(Lost::NoLink)?;
-        let bytes = frame::HEAD_BYTES + note.len();
-        waiting.bulk.push(bytes, &self.limits, || Item::Note(note))?;
-        drop(waiting);
+        self.push(&mut waiting, lane, item, bytes)
+    }
+
+    fn push(
+        &self,
+        waiting: &mut Waiting,
+        lane: Lane,
+        item: Item,
+        bytes: usize,
+    ) -> Result<(), Lost> {
+        let items = waiting.lane(lane);
+        let fits = items.bytes.saturating_add(bytes) <= self.limits.queue_bytes_max;
+        if items.items.len() >= self.limits.queue_frames_max || !fits {
+            return Err(Lost::QueueFull);
+        }
+        items.bytes += bytes;
+        items.items.push_back((item, bytes));
         self.wake.notify_one();
         Ok(())
     }
@@ -93,35 +153,39 @@ impl Queue {
         self.wake.notify_one();
     }
 
-    /// The member is reached: what is sent from now on waits for it.
+    /// There is a link to this member: what is sent from now on waits for it.
     pub(crate) fn open(&self, member: MemberId) {
         self.lock().member = Some(member);
     }
 
-    /// Nobody is reached any more. Returns how many items are lost by that.
-    pub(crate) fn close(&self) -> usize {
-        let waiting = std::mem::take(&mut *self.lock());
-        waiting.urgent.items.len() + waiting.bulk.items.len()
+    /// The member at the other end, while there is a link.
+    pub(crate) fn member(&self) -> Option<MemberId> {
+        self.lock().member
     }
 
-    /// Until something waits. Only one caller at a time is woken.
-    pub(crate) async fn waits(&self) {
-        while self.lock().is_empty() {
+    /// There is no link any more. Returns what is lost by that.
+    pub(crate) fn close(&self) -> Vec<Item> {
+        let waiting = std::mem::take(&mut *self.lock());
+        let lanes = waiting.lanes.into_iter();
+        lanes.flat_map(|lane| lane.items).map(|(item, _)| item).collect()
+    }
+
+    /// Until something waits in one of these lanes, or a ping wants its answer. Only one caller at
+    /// a time is woken.
+    pub(crate) async fn waits(&self, lanes: &[Lane]) {
+        while !self.lock().waits(lanes) {
             self.wake.notified().await;
         }
     }
 
-    /// Moves to `batch` what waits, the urgent first, until its frames have reached so many bytes.
-    pub(crate) fn drain(&self, batch: &mut Vec<Item>, batch_bytes: usize) {
-        let mut waiting = self.lock();
-        batch.extend(waiting.pong.take().map(Item::Pong));
-        let mut bytes = 0;
-        while bytes < batch_bytes {
-            let next = waiting.urgent.pop().or_else(|| waiting.bulk.pop());
-            let Some((item, more)) = next else { break };
-            bytes += more;
-            batch.push(item);
-        }
+    /// The number of the latest ping that has not been answered.
+    pub(crate) fn pong(&self) -> Option<u64> {
+        self.lock().pong.take()
+    }
+
+    /// Takes the next item of a lane.
+    pub(crate) fn next(&self, lane: Lane) -> Option<Item> {
+        self.lock().lane(lane).pop()
     }
 
     fn lock(&self) -> MutexGuard<'_, Waiting> {
@@ -129,59 +193,54 @@ impl Queue {
     }
 }
 
-impl Waiting {
-    fn is_empty(&self) -> bool {
-        self.pong.is_none() && self.urgent.items.is_empty() && self.bulk.items.is_empty()
+impl Lane {
+    /// All of them.
+    pub(crate) const ALL: [Self; 5] =
+        [Self::Urgent, Self::Bulk, Self::UrgentTransit, Self::Transit, Self::Snapshots];
+    /// Those that are not held back to a rate.
+    pub(crate) const UNLIMITED: [Self; 4] =
+        [Self::Urgent, Self::Bulk, Self::UrgentTransit, Self::Transit];
+
+    const fn place(self) -> usize {
+        match self {
+            Self::Urgent => 0,
+            Self::Bulk => 1,
+            Self::Snapshots => 2,
+            Self::UrgentTransit => 3,
+            Self::Transit => 4,
+        }
     }
 }
 
-impl Lane {
-    fn push(
-        &mut self,
-        bytes: usize,
-        limits: &Limits,
-        item: impl FnOnce() -> Item,
-    ) -> Result<(), Lost> {
-        let fits = self.bytes.saturating_add(bytes) <= limits.queue_bytes_max;
-        if self.items.len() >= limits.queue_frames_max || !fits {
-            return Err(Lost::QueueFull);
-        }
-        self.bytes += bytes;
-        self.items.push_back((item(), bytes));
-        Ok(())
+impl Waiting {
+    fn lane(&mut self, lane: Lane) -> &mut Items {
+        &mut self.lanes[lane.place()]
     }
 
-    fn pop(&mut self) -> Option<(Item, usize)> {
+    fn waits(&self, lanes: &[Lane]) -> bool {
+        let filled = |lane: &Lane| !self.lanes[lane.place()].items.is_empty();
+        self.pong.is_some() || lanes.iter().any(filled)
+    }
+}
+
+impl Items {
+    fn pop(&mut self) -> Option<Item> {
         let (item, bytes) = self.items.pop_front()?;
         self.bytes -= bytes;
-        Some((item, bytes))
-    }
-}
-
-impl Item {
-    /// Appends the item as a frame from `me` to `peer`.
-    pub(crate) fn put(&self, me: NodeId, peer: NodeId, out: &mut BytesMut) {
-        let head = |kind| Head::new(kind, me, peer);
-        match self {
-            Self::Message(message) => {
-                frame::put(out, head(Kind::Message), |out| message::put(message, out));
-            }
-            Self::Note(note) => frame::put(out, head(Kind::Note), |out| out.put_slice(note)),
-            Self::Pong(ping) => frame::put(out, head(Kind::Pong), |out| out.put_u64_le(*ping)),
-        }
+        Some(item)
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use holm_raft_core::{Body, Cause, EntryId, Incarnation, Term};
+    use holm_raft_core::{Body, Cause, EntryId, Incarnation, NodeId, Term};
 
     const PEER: MemberId = MemberId::new(NodeId(2), Incarnation(7));
 
     fn queue(frames: usize, bytes: usize) -> Queue {
         let queue = Queue::new(Limits {
-            frame_bytes_max: 1024,
+            message_bytes_max: 1024,
             note_bytes_max: 64,
             queue_frames_max: frames,
             queue_bytes_max: bytes,
@@ -191,63 +250,47 @@ mod tests {
         queue
     }
 
-    fn vote(to: MemberId) -> Message {
+    fn vote(to: MemberId) -> Load {
         let from = MemberId::new(NodeId(1), Incarnation(1));
-        Message {
-            from,
-            to,
-            term: Term(3),
-            body: Body::Vote { last: EntryId::ZERO, cause: Cause::Timeout },
-        }
+        let body = Body::Vote { last: EntryId::ZERO, cause: Cause::Timeout };
+        Load::Message(Message { from, to, term: Term(3), body })
+    }
+
+    fn note() -> Load {
+        Load::Note(Bytes::from_static(&[0; 64]))
     }
 
     #[test]
-    fn the_urgent_overtake_the_bulk_and_the_latest_pong_both() {
-        let queue = queue(8, 4096);
-        queue.tell(Bytes::from_static(b"slow")).expect("room");
-        queue.send(&vote(PEER)).expect("room");
-        queue.answer(1);
-        queue.answer(2);
-        let mut batch = Vec::new();
-        queue.drain(&mut batch, usize::MAX);
-        assert!(matches!(batch[..], [Item::Pong(2), Item::Message(_), Item::Note(_)]));
-    }
-
-    #[test]
-    fn each_class_is_bounded_in_frames_and_in_bytes() {
+    fn each_lane_is_bounded_in_frames_and_in_bytes() {
         let by_frames = queue(2, 4096);
-        let note = || Bytes::from_static(&[0; 64]);
-        assert_eq!(
-            [(); 3].map(|()| by_frames.tell(note())),
-            [Ok(()), Ok(()), Err(Lost::QueueFull)]
-        );
-        assert_eq!(by_frames.send(&vote(PEER)), Ok(()), "the other class has room");
-        let by_bytes = queue(8, 200);
-        assert_eq!([(); 3].map(|()| by_bytes.tell(note())), [Ok(()), Ok(()), Err(Lost::QueueFull)]);
-        by_bytes.drain(&mut Vec::new(), 1);
-        assert_eq!(by_bytes.tell(note()), Ok(()), "what was drained made room");
+        let full = Err(Lost::QueueFull);
+        assert_eq!([(); 3].map(|()| by_frames.send(note())), [Ok(()), Ok(()), full]);
+        assert_eq!(by_frames.send(vote(PEER)), Ok(()), "another lane has room");
+        let one = 64 + OVERHEAD_BYTES_MAX;
+        let by_bytes = queue(8, 2 * one);
+        assert_eq!([(); 3].map(|()| by_bytes.send(note())), [Ok(()), Ok(()), full]);
+        assert!(by_bytes.next(Lane::Bulk).is_some());
+        assert_eq!(by_bytes.send(note()), Ok(()), "what was taken made room");
     }
 
     #[test]
     fn what_cannot_arrive_is_refused_by_its_reason() {
         let queue = queue(8, 4096);
-        assert_eq!(queue.tell(Bytes::from_static(&[0; 65])), Err(Lost::TooLong));
+        let long = Load::Note(Bytes::from_static(&[0; 65]));
+        assert_eq!(queue.send(long), Err(Lost::TooLong));
         let before = MemberId::new(PEER.node, Incarnation(6));
-        assert_eq!(queue.send(&vote(before)), Err(Lost::OtherIncarnation));
-        queue.send(&vote(PEER)).expect("room");
-        assert_eq!(queue.close(), 1);
-        assert_eq!(queue.send(&vote(PEER)), Err(Lost::NoLink));
-        assert_eq!(queue.tell(Bytes::new()), Err(Lost::NoLink));
+        assert_eq!(queue.send(vote(before)), Err(Lost::OtherIncarnation));
+        queue.send(vote(PEER)).expect("room");
+        assert_eq!(queue.close().len(), 1);
+        assert_eq!(queue.send(vote(PEER)), Err(Lost::NoLink));
+        assert_eq!(queue.send(Load::Note(Bytes::new())), Err(Lost::NoLink));
     }
 
     #[test]
-    fn a_batch_ends_once_its_bytes_are_reached() {
+    fn only_the_latest_ping_is_answered() {
         let queue = queue(8, 4096);
-        for _ in 0..3 {
-            queue.tell(Bytes::from_static(&[0; 64])).expect("room");
-        }
-        let mut batch = Vec::new();
-        queue.drain(&mut batch, 101);
-        assert_eq!(batch.len(), 2);
+        queue.answer(1);
+        queue.answer(2);
+        assert_eq!((queue.pong(), queue.pong()), (Some(2), None));
     }
 }

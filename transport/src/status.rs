@@ -1,8 +1,9 @@
 //! What a transport shows: `PeerStatus`, and the reasons for which frames are `Lost` and
 //! connections refused (`Refusal`).
 
+use crate::frame::FrameError;
 use holm_raft_core::{MemberId, NodeId};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 /// How it stands with one peer.
@@ -16,11 +17,11 @@ pub struct PeerStatus {
     pub reached: Reached,
     /// For how long `reached` has been as it is.
     pub held: Duration,
-    /// The latest ping's time there and back, on this connection.
+    /// The latest ping's time there and back, the way it is reached.
     pub round_trip: Option<Duration>,
-    /// What was written to it since start.
+    /// What was written to its link since start, also what it was to pass on.
     pub sent: Traffic,
-    /// What was received from it since start.
+    /// What was received from its link since start, or through others.
     pub received: Traffic,
     /// Frames lost since start, by reason; a reason that never occurred is absent.
     pub lost: BTreeMap<Lost, u64>,
@@ -39,6 +40,8 @@ pub enum Reached {
     Direct,
     /// Over a connection that the peer dialled.
     Inbound,
+    /// Through other members, of which this is the next: there is no link of its own.
+    Via(NodeId),
     /// Not at all.
     #[default]
     Not,
@@ -53,6 +56,17 @@ pub struct Traffic {
     pub bytes: u64,
 }
 
+/// Whom one member has live links to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Neighbours {
+    /// The member.
+    pub node: NodeId,
+    /// Whom it has live links to, as it says.
+    pub links: BTreeSet<NodeId>,
+    /// How long ago it said so; nothing for this member itself.
+    pub age: Option<Duration>,
+}
+
 /// Why a message or a note was lost.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, thiserror::Error)]
 pub enum Lost {
@@ -60,7 +74,7 @@ pub enum Lost {
     #[error("the peer is unknown to this transport; list it at start")]
     Unknown,
     /// The peer is not reached at the moment.
-    #[error("no link to the peer; it is being dialled, or waited for")]
+    #[error("no way to the peer; it is being dialled, or waited for")]
     NoLink,
     /// The peer is reached in another incarnation than the one addressed.
     #[error("the peer is there in another incarnation than the one addressed")]
@@ -83,6 +97,30 @@ pub enum Lost {
     /// Received, but no message this build knows, or a frame out of place.
     #[error("received, but not understood; do both ends run the same version?")]
     Malformed,
+    /// Received in pieces, of which one was missing.
+    #[error("received in pieces, and one was missing")]
+    Gap,
+    /// Received, but its checksum or its seal does not vouch for it.
+    #[error("received, but altered on its way; is somebody in between?")]
+    Tampered,
+    /// Received a second time.
+    #[error("received a second time, or too late to know; is somebody in between?")]
+    Repeated,
+    /// Received through others, in a session that is over or not there yet.
+    #[error("received through others, but there is no such session with its sender")]
+    NoSession,
+    /// To be passed on, but more members have done so already than may.
+    #[error("not passed on: it has been passed on as often as it may")]
+    HopsUsedUp,
+    /// To be passed on, but this member passes nothing on.
+    #[error("not passed on: this member passes nothing on (`relay = false`)")]
+    RelayingOff,
+    /// To be passed on, but there is no way, or only back.
+    #[error("not passed on: there is no way to the member it is for")]
+    NoWay,
+    /// To be passed on, but these two members have had their share.
+    #[error("not passed on: these two members send more than relay_bytes_per_second")]
+    OverRate,
 }
 
 impl Lost {
@@ -99,6 +137,27 @@ impl Lost {
             Self::InboundFull => "inbound_full",
             Self::Misaddressed => "misaddressed",
             Self::Malformed => "malformed",
+            Self::Gap => "gap",
+            Self::Tampered => "tampered",
+            Self::Repeated => "repeated",
+            Self::NoSession => "no_session",
+            Self::HopsUsedUp => "hops_used_up",
+            Self::RelayingOff => "relaying_off",
+            Self::NoWay => "no_way",
+            Self::OverRate => "over_rate",
+        }
+    }
+
+    /// Whether no accident explains it, so that somebody should hear of it.
+    pub(crate) const fn is_hostile(self) -> bool {
+        matches!(self, Self::Tampered | Self::Repeated | Self::Misaddressed | Self::Malformed)
+    }
+
+    /// What a frame that is none counts as.
+    pub(crate) const fn of(error: &FrameError) -> Self {
+        match error {
+            FrameError::Tampered | FrameError::Checksum { .. } => Self::Tampered,
+            _ => Self::Malformed,
         }
     }
 }
@@ -118,10 +177,18 @@ pub enum Refusal {
     Stranger,
     /// It ended, or said nothing for too long, before its hello.
     Silent,
-    /// It was the oldest without a hello when there were too many of them.
+    /// It was the oldest of too many whose ends don't know each other yet, or came too often.
     Crowded,
     /// Its peer's earlier connections were not dealt with yet.
     Busy,
+    /// One end's links are sealed, the other's are not.
+    Security,
+    /// It does not know the cluster's secret.
+    Secret,
+    /// It shows another key than the member it says it is.
+    Key,
+    /// What it said was altered on its way.
+    Tampered,
 }
 
 impl Refusal {
@@ -137,6 +204,10 @@ impl Refusal {
             Self::Silent => "silent",
             Self::Crowded => "crowded",
             Self::Busy => "busy",
+            Self::Security => "security",
+            Self::Secret => "secret",
+            Self::Key => "key",
+            Self::Tampered => "tampered",
         }
     }
 }

@@ -7,6 +7,7 @@
 
 use super::Driver;
 use super::overview::OVERVIEW;
+use super::roster::ROSTER;
 use crate::StateMachine;
 use crate::config::Start;
 use crate::member_info::MemberInfo;
@@ -110,6 +111,7 @@ impl<S: StateMachine> Driver<S> {
             // For a member that has not started yet.
             (Some(OFFER), _) => {}
             (Some(OVERVIEW), _) => self.heard_overview(from, &note),
+            (Some(ROSTER), _) => self.heard_roster(from, &note),
             // Answers to a member that has formed meanwhile.
             (Some(FORM | FORMED_WITHOUT_YOU), _) => {}
             _ => tracing::warn!(node = self.config.node, %from, "an unknown note was ignored"),

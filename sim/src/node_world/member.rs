@@ -93,7 +93,12 @@ async fn serve(
     disk: SimDisk,
     running: Arc<Mutex<Option<Node<Store>>>>,
 ) {
-    let edges = Edges { disk: disk.attach(), clock: Arc::new(Virtual), entropy: Arc::new(Seeded) };
+    let edges = Edges {
+        disk: disk.attach(),
+        clock: Arc::new(Virtual),
+        entropy: Arc::new(Seeded),
+        network: holm::Tcp::shared(),
+    };
     let open = |start| {
         let config = config(node, topology.clone(), start);
         Node::open_with(config, edges.clone(), Store::default())

@@ -24,11 +24,8 @@ async fn a_wrong_first_frame_is_refused_by_its_reason_and_the_others_go_on() {
     let (mut one, mut two, address) = honest_pair().await;
     let (three, to) = (member(3), two.me.node);
     let right = hello(CLUSTER, three.incarnation, 7);
-    let frame = |from: u64, to, kind, body: &[u8]| {
-        let mut out = BytesMut::new();
-        put(&mut out, Head::new(kind, NodeId(from), to), |out| out.put_slice(body));
-        out
-    };
+    let frame =
+        |from: u64, to, kind, body: &[u8]| Raw::bytes(Head::new(kind, NodeId(from), to), body);
     let with_crc = |mut bytes: BytesMut, at: usize, value: u8| {
         bytes[at] = value;
         let crc = crc32fast::hash(&bytes[8..]);
@@ -46,12 +43,12 @@ async fn a_wrong_first_frame_is_refused_by_its_reason_and_the_others_go_on() {
         (Refusal::Destination, frame(3, NodeId(5), Kind::Hello, &right)),
         (Refusal::Stranger, frame(4, to, Kind::Hello, &right)),
         (Refusal::Stranger, frame(2, to, Kind::Hello, &right)),
-        (Refusal::Version, with_crc(frame(3, to, Kind::Hello, &right), 8, 2)),
-        (Refusal::Version, with_crc(frame(3, to, Kind::Hello, &right), 36 + 8, 2)),
+        (Refusal::Version, with_crc(frame(3, to, Kind::Hello, &right), 8, 9)),
+        (Refusal::Version, with_crc(frame(3, to, Kind::Hello, &right), 36 + 8, 9)),
     ];
     for (why, bytes) in cases {
         let before = two.transport.refused().get(&why).copied().unwrap_or_default();
-        let mut raw = Raw::connect(&address).await;
+        let (mut raw, _) = Raw::opened(&address).await;
         raw.say_bytes(&bytes).await;
         assert_eq!(raw.next().await, None, "nothing is said to it");
         assert_eq!(two.transport.refused()[&why], before + 1, "{why:?}");
@@ -140,10 +137,10 @@ async fn a_second_hello_ends_the_connection() {
 async fn idle_connections_beyond_their_bound_push_out_the_oldest_and_never_an_honest_peer() {
     let (listener, address) = port().await;
     let mut config_2 = config(member(2), Some(listener), vec![awaited(1)]);
-    config_2.limits.handshakes_max = 2;
+    (config_2.limits.handshakes_max, config_2.limits.handshakes_per_address_max) = (2, 2);
     config_2.timing.hello_timeout = Duration::from_secs(3600);
     let mut two = End::start(config_2);
-    let mut first = Raw::connect(&address).await;
+    let (mut first, _) = Raw::opened(&address).await;
     let _second = Raw::connect(&address).await;
     let _third = Raw::connect(&address).await;
     assert_eq!(first.next().await, None);
@@ -160,7 +157,7 @@ async fn a_connection_that_says_no_hello_in_time_is_refused() {
     let mut config_2 = config(member(2), Some(listener), vec![awaited(1)]);
     config_2.timing.hello_timeout = Duration::from_millis(20);
     let two = End::start(config_2);
-    let mut slow = Raw::connect(&address).await;
+    let (mut slow, _) = Raw::opened(&address).await;
     slow.say_bytes(&[60, 0]).await;
     assert_eq!(slow.next().await, None);
     assert_eq!(two.transport.refused()[&Refusal::Silent], 1);
@@ -179,7 +176,10 @@ async fn a_configuration_that_contradicts_itself_is_refused_with_its_mend() {
     assert_eq!(refused(|c| c.peers.push(awaited(2))), Error::Twice { node: NodeId(2) });
     assert_eq!(refused(|c| c.peers[0].dial = Dial::Dial), Error::NoAddress { node: NodeId(2) });
     let error = refused(|c| c.limits.queue_bytes_max = 1).to_string();
-    assert_eq!(error, "queue_bytes_max is 1; give it at least frame_bytes_max");
+    assert!(
+        error.starts_with("queue_bytes_max is 1; give it at least message_bytes_max"),
+        "{error}"
+    );
     let error = refused(|c| c.timing.keepalive_timeout = c.timing.keepalive_interval).to_string();
     assert_eq!(error, "keepalive_timeout is 500ms; give it more than keepalive_interval");
 }

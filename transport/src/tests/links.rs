@@ -6,7 +6,7 @@ use crate::{Lost, Reached};
 use std::collections::BTreeSet;
 
 /// Member 1, which dials, and member 2, which only waits; both up.
-async fn pair() -> (End, End, String) {
+async fn linked() -> (End, End, String) {
     let (listener, address) = port().await;
     let mut waits = End::start(config(member(2), Some(listener), vec![awaited(1)]));
     let mut dials = End::start(config(member(1), None, vec![dialled(2, &address)]));
@@ -17,7 +17,7 @@ async fn pair() -> (End, End, String) {
 
 #[tokio::test]
 async fn one_connection_carries_messages_and_notes_both_ways_also_to_one_that_only_dials() {
-    let (mut dials, mut waits, _) = pair().await;
+    let (mut dials, mut waits, _) = linked().await;
     dials.talks_with(&mut waits).await;
     let note = Bytes::from_static(b"a note");
     waits.transport.tell(NodeId(1), note.clone()).expect("a link");
@@ -97,14 +97,14 @@ async fn a_second_connection_of_the_same_dialler_replaces_the_first_without_a_fl
     let mut first = Raw::greeted(&address, me, 7, to).await;
     waits.sees_up(me).await;
     let mut second = Raw::greeted(&address, me, 7, to).await;
-    let last = first.next_beside_pings().await.expect("a close");
+    let last = first.next_of_interest().await.expect("a close");
     assert_eq!((last.head.kind, &last.body[..]), (Kind::Close, &[CLOSE_DUPLICATE][..]));
     // What was still on its way on the first is received, and the second is in use.
     first.say(me.node, to.node, Kind::Note, b"late").await;
     let note = Bytes::from_static(b"late");
     assert_eq!(waits.next().await, Inbound::Note { from: me, note: note.clone() });
     waits.transport.tell(me.node, note).expect("up");
-    assert_eq!(second.next_beside_pings().await.expect("a note").head.kind, Kind::Note);
+    assert_eq!(second.next_of_interest().await.expect("a note").head.kind, Kind::Note);
     assert_eq!(waits.transport.peers()[0].duplicates, 1);
 }
 
@@ -119,7 +119,7 @@ async fn a_member_started_anew_goes_down_and_up_though_its_old_connection_looks_
     let _raw = Raw::greeted(&address, new, 8, to).await;
     waits.sees_down(old).await;
     waits.sees_up(new).await;
-    assert_eq!(half_open.next_beside_pings().await, None);
+    assert_eq!(half_open.next_of_interest().await, None);
     let (stale, right) = (waits.message(old, 1), waits.message(new, 1));
     assert_eq!(waits.transport.send(&stale), Err(Lost::OtherIncarnation));
     assert_eq!(waits.transport.send(&right), Ok(()));
@@ -128,7 +128,7 @@ async fn a_member_started_anew_goes_down_and_up_though_its_old_connection_looks_
 
 #[tokio::test]
 async fn a_member_that_stops_and_comes_back_as_another_incarnation_is_reached_again() {
-    let (mut dials, waits, address) = pair().await;
+    let (mut dials, waits, address) = linked().await;
     let old = waits.me;
     waits.transport.shutdown().await;
     dials.sees_down(old).await;
@@ -166,7 +166,7 @@ async fn a_ping_is_answered_with_its_number_and_a_pong_gives_the_round_trip() {
     let mut raw = Raw::greeted(&address, member(1), 7, waits.me).await;
     waits.sees_up(member(1)).await;
     raw.say(me, to, Kind::Ping, &42_u64.to_le_bytes()).await;
-    let pong = raw.next_beside_pings().await.expect("a pong");
+    let pong = raw.next_of_interest().await.expect("a pong");
     assert_eq!((pong.head.kind, &pong.body[..]), (Kind::Pong, &42_u64.to_le_bytes()[..]));
     assert_eq!(waits.transport.peers()[0].round_trip, None);
     raw.say(me, to, Kind::Pong, &0_u64.to_le_bytes()).await;
@@ -224,7 +224,7 @@ async fn what_nobody_takes_from_the_transport_is_lost_and_counted() {
     }
     // The answer to the ping proves that the notes before it have been dealt with.
     raw.say(me.node, to.node, Kind::Ping, &[0; 8]).await;
-    assert_eq!(raw.next_beside_pings().await.expect("a pong").head.kind, Kind::Pong);
+    assert_eq!(raw.next_of_interest().await.expect("a pong").head.kind, Kind::Pong);
     assert_eq!(waits.transport.peers()[0].lost[&Lost::InboundFull], 3);
     for _ in 0..2 {
         assert!(matches!(waits.next().await, Inbound::Note { .. }));
@@ -233,7 +233,7 @@ async fn what_nobody_takes_from_the_transport_is_lost_and_counted() {
 
 #[tokio::test]
 async fn a_dropped_transport_leaves_nothing_running() {
-    let (mut dials, waits, address) = pair().await;
+    let (mut dials, waits, address) = linked().await;
     let End { me, transport, mut inbound } = waits;
     drop(transport);
     // The tasks hold the senders: the end of the channel is the end of the last task.
@@ -244,7 +244,7 @@ async fn a_dropped_transport_leaves_nothing_running() {
 
 #[tokio::test]
 async fn a_large_piece_of_a_snapshot_is_carried_whole() {
-    let (dials, mut waits, _) = pair().await;
+    let (dials, mut waits, _) = linked().await;
     let data: Vec<u8> = (0..=u8::MAX).cycle().take(8 << 20).collect();
     let (length, data) = (9 << 20, Bytes::from(data));
     let meta = holm_raft_core::SnapshotMeta::default();

@@ -3,18 +3,23 @@
 
 mod golden;
 mod hostile;
+mod islands;
 mod links;
 mod messages;
+mod sealed;
 
-use crate::connection::write_out;
-use crate::frame::{Decoder, Frame, Head, Kind, put};
-use crate::hello::Hello;
-use crate::{Config, Dial, Inbound, Limits, Peer, Security, Timing, Transport};
+use crate::frame::{Frame, Head, Kind};
+use crate::hello::{Hello, Links, Opening};
+use crate::incoming::Incoming;
+use crate::keys::{KeyPair, Secret};
+use crate::network::{Stream, Tcp};
+use crate::outgoing::Outgoing;
+use crate::{Config, Dial, Inbound, Limits, Peer, Relaying, Security, Timing, Transport};
 use bytes::{BufMut, Bytes, BytesMut};
 use holm_raft_core::{Body, Incarnation, MemberId, Message, NodeId, Term};
 use std::future::Future;
 use std::time::Duration;
-use tokio::io::AsyncReadExt;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc::Receiver;
 
@@ -31,25 +36,50 @@ async fn port() -> (TcpListener, String) {
     (listener, address)
 }
 
+/// A member's key, the same at each call.
+fn pair(node: u64) -> KeyPair {
+    let byte = u8::try_from(node).expect("few members");
+    KeyPair::generate(&mut |bytes| bytes.fill(byte))
+}
+
+fn secret(number: u8) -> Secret {
+    Secret::generate(&mut |bytes| bytes.fill(number))
+}
+
+fn sealed(node: u64, secrets: &[u8]) -> Security {
+    let lines: Vec<_> = secrets.iter().map(|number| secret(*number).reveal()).collect();
+    let text: String = lines.iter().map(|line| format!("{}\n", line.as_str())).collect();
+    Security::Sealed { pair: pair(node), ring: text.parse().expect("1 to 8 secrets") }
+}
+
 fn dialled(node: u64, address: &str) -> Peer {
-    Peer { node: NodeId(node), address: Some(address.to_owned()), dial: Dial::Dial }
+    Peer { address: Some(address.to_owned()), dial: Dial::Dial, ..awaited(node) }
 }
 
 fn awaited(node: u64) -> Peer {
-    Peer { node: NodeId(node), address: None, dial: Dial::Wait }
+    let key = Some(pair(node).public());
+    Peer { node: NodeId(node), address: None, dial: Dial::Wait, key }
 }
 
 fn config(me: MemberId, listener: Option<TcpListener>, peers: Vec<Peer>) -> Config {
+    let mut seed = [0; 32];
+    seed[..8].copy_from_slice(&me.incarnation.0.to_le_bytes());
     Config {
         cluster: CLUSTER.to_owned(),
         me,
-        listener,
+        listener: listener.map(|listener| Box::new(listener) as _),
+        network: Tcp::shared(),
         peers,
         limits: Limits::default(),
         timing: Timing::default(),
-        seed: me.incarnation.0,
+        relaying: Relaying::On,
+        seed,
         security: Security::Insecure,
     }
+}
+
+fn sealed_config(me: MemberId, listener: Option<TcpListener>, peers: Vec<Peer>) -> Config {
+    Config { security: sealed(me.node.0, &[1]), ..config(me, listener, peers) }
 }
 
 /// Fails a test that waits for what never comes, instead of hanging.
@@ -83,6 +113,16 @@ impl End {
         assert_eq!(self.next().await, Inbound::Down { peer });
     }
 
+    /// Waits until the other members are up, whatever the order.
+    async fn sees_all_up(&mut self, peers: &[MemberId]) {
+        let mut missing = peers.to_vec();
+        while !missing.is_empty() {
+            let Inbound::Up { peer } = self.next().await else { panic!("a flap") };
+            let at = missing.iter().position(|other| *other == peer).expect("each once");
+            missing.remove(at);
+        }
+    }
+
     fn message(&self, to: MemberId, round: u64) -> Message {
         let body = Body::HeartbeatAck { round };
         Message { from: self.me, to, term: Term(1), body }
@@ -99,12 +139,18 @@ impl End {
             assert_eq!(self.next().await, Inbound::Message(back));
         }
     }
+
+    fn peer(&self, node: u64) -> crate::PeerStatus {
+        let mut peers = self.transport.peers().into_iter();
+        peers.find(|peer| peer.node == NodeId(node)).expect("a peer")
+    }
 }
 
 /// A peer that can say anything.
 struct Raw {
-    stream: TcpStream,
-    decoder: Decoder,
+    stream: Stream,
+    incoming: Incoming,
+    outgoing: Outgoing,
 }
 
 impl Raw {
@@ -113,49 +159,79 @@ impl Raw {
     }
 
     fn new(stream: TcpStream) -> Self {
-        Self { stream, decoder: Decoder::new(1 << 20) }
+        let (reader, writer) = tokio::io::split(stream);
+        let from = "a test".to_owned();
+        let stream = Stream { reader: Box::new(reader), writer: Box::new(writer), from };
+        Self { stream, incoming: Incoming::new(1 << 20), outgoing: Outgoing::default() }
+    }
+
+    /// Connects and hears whoever accepts it out.
+    async fn opened(address: &str) -> (Self, Opening) {
+        let mut raw = Self::connect(address).await;
+        let frame = raw.next().await.expect("an opening");
+        assert_eq!(frame.head.kind, Kind::Hello);
+        let opening = Opening::take(&frame.body).expect("Holm's");
+        (raw, opening)
     }
 
     /// Connects and says a right hello as `from` to `to`.
     async fn greeted(address: &str, from: MemberId, start: u64, to: MemberId) -> Self {
-        let mut raw = Self::connect(address).await;
+        let (mut raw, opening) = Self::opened(address).await;
+        assert_eq!(opening.links, Links::Insecure);
         raw.say(from.node, to.node, Kind::Hello, &hello(CLUSTER, from.incarnation, start)).await;
-        let frame = raw.next().await.expect("a hello");
-        assert_eq!(frame.head, Head::new(Kind::Hello, to.node, from.node));
+        let frame = raw.next().await.expect("a welcome");
+        assert_eq!(frame.head, Head::new(Kind::Welcome, to.node, from.node));
         raw
     }
 
     async fn say(&mut self, from: NodeId, to: NodeId, kind: Kind, body: &[u8]) {
-        let mut out = BytesMut::new();
-        put(&mut out, Head::new(kind, from, to), |out| out.put_slice(body));
-        self.say_bytes(&out).await;
+        self.say_frame(Head::new(kind, from, to), body).await;
+    }
+
+    async fn say_frame(&mut self, head: Head, body: &[u8]) {
+        self.outgoing.put(head, |sink| sink.fields().put_slice(body));
+        let mut bytes = Vec::new();
+        bytes.put(self.outgoing.unwritten());
+        self.outgoing.clear(0);
+        self.say_bytes(&bytes).await;
     }
 
     async fn say_bytes(&mut self, bytes: &[u8]) {
-        within(write_out(&mut self.stream, bytes)).await.expect("connected");
+        within(self.stream.writer.write_all(bytes)).await.expect("connected");
     }
 
     /// The next frame, or nothing once the other end has closed.
     async fn next(&mut self) -> Option<Frame> {
         loop {
-            if let Some(frame) = self.decoder.next().expect("whole frames") {
+            if let Some(frame) = self.incoming.next().expect("whole frames") {
                 return Some(frame);
             }
             // A reset is as good as an end.
-            if within(self.stream.read_buf(self.decoder.buffer())).await.unwrap_or(0) == 0 {
+            let read = self.stream.reader.read_buf(self.incoming.buffer());
+            if within(read).await.unwrap_or(0) == 0 {
                 return None;
             }
         }
     }
 
-    /// The next frame that is no ping.
-    async fn next_beside_pings(&mut self) -> Option<Frame> {
+    /// The next frame that is neither a ping nor of the routing.
+    async fn next_of_interest(&mut self) -> Option<Frame> {
         loop {
             let frame = self.next().await;
-            if frame.as_ref().is_none_or(|frame| frame.head.kind != Kind::Ping) {
+            let dull = |frame: &Frame| matches!(frame.head.kind, Kind::Ping | Kind::Route);
+            if !frame.as_ref().is_some_and(dull) {
                 return frame;
             }
         }
+    }
+
+    /// The bytes of frames.
+    fn bytes(head: Head, body: &[u8]) -> BytesMut {
+        let mut out = Outgoing::default();
+        out.put(head, |sink| sink.fields().put_slice(body));
+        let mut bytes = BytesMut::new();
+        bytes.put(out.unwritten());
+        bytes
     }
 }
 

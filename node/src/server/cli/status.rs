@@ -147,6 +147,7 @@ mod tests {
             matched: trails.map(|trails| 40 - trails),
             trails,
             reached: "direct".into(),
+            ..MemberStatus::default()
         };
         Status {
             cluster: "c".into(),

@@ -64,6 +64,7 @@ impl Alone {
                 matched: Some(7),
                 trails: Some(5),
                 reached: "inbound".into(),
+                ..MemberStatus::default()
             }],
             snapshot: 4,
             log_bytes: 100,

@@ -1,0 +1,110 @@
+//! Where a transport touches the network: [`Network`] opens connections and listens for them.
+//! [`Tcp`] is the machine's own; a simulator passes one that has faults.
+
+use std::fmt;
+use std::future::Future;
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::{TcpListener, TcpStream};
+
+/// A future that a network answers with.
+pub type Answer<'a, T> = Pin<Box<dyn Future<Output = io::Result<T>> + Send + 'a>>;
+
+/// Opens connections and listens for them. Reading, writing and dropping are all that is done with
+/// a connection: dropping both halves ends it.
+pub trait Network: fmt::Debug + Send + Sync {
+    /// Connects to `host:port`. The name is resolved anew each time. Dropping the future gives up.
+    fn dial(&self, address: &str) -> Answer<'_, Stream>;
+
+    /// Listens on `host:port`.
+    fn listen(&self, address: &str) -> Answer<'_, Listener>;
+}
+
+/// Takes what others have dialled.
+pub trait Accept: fmt::Debug + Send {
+    /// The next connection. Dropping the future loses none.
+    fn accept(&mut self) -> Answer<'_, Stream>;
+}
+
+/// A bound address.
+pub type Listener = Box<dyn Accept>;
+
+/// One connection: a stream of bytes each way.
+pub struct Stream {
+    /// What the other end writes.
+    pub reader: Box<dyn AsyncRead + Send + Sync + Unpin>,
+    /// To the other end.
+    pub writer: Box<dyn AsyncWrite + Send + Sync + Unpin>,
+    /// The other end's address, for limits and the log: without its port.
+    pub from: String,
+}
+
+/// The machine's own network.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Tcp;
+
+impl Tcp {
+    /// How much of what was written may wait unsent in the machine, in bytes: more would let
+    /// urgent frames wait behind it, out of this transport's sight.
+    pub const UNSENT_BYTES_MAX: u32 = 128 << 10;
+
+    /// The machine's own network, to be passed on.
+    #[must_use]
+    pub fn shared() -> Arc<dyn Network> {
+        Arc::new(Self)
+    }
+
+    fn stream(stream: TcpStream, from: String) -> io::Result<Stream> {
+        stream.set_nodelay(true)?;
+        bound_unsent(&stream)?;
+        let (reader, writer) = tokio::io::split(stream);
+        Ok(Stream { reader: Box::new(reader), writer: Box::new(writer), from })
+    }
+}
+
+#[cfg(not(madsim))]
+fn bound_unsent(stream: &TcpStream) -> io::Result<()> {
+    socket2::SockRef::from(stream).set_tcp_notsent_lowat(Tcp::UNSENT_BYTES_MAX)
+}
+
+/// The simulated machine keeps nothing that was flushed.
+#[cfg(madsim)]
+fn bound_unsent(_stream: &TcpStream) -> io::Result<()> {
+    Ok(())
+}
+
+impl Network for Tcp {
+    fn dial(&self, address: &str) -> Answer<'_, Stream> {
+        let address = address.to_owned();
+        Box::pin(async move {
+            let stream = TcpStream::connect(address.as_str()).await?;
+            let from = stream.peer_addr()?.ip().to_string();
+            Self::stream(stream, from)
+        })
+    }
+
+    fn listen(&self, address: &str) -> Answer<'_, Listener> {
+        let address = address.to_owned();
+        Box::pin(async move {
+            let listener: Listener = Box::new(TcpListener::bind(address.as_str()).await?);
+            Ok(listener)
+        })
+    }
+}
+
+impl Accept for TcpListener {
+    fn accept(&mut self) -> Answer<'_, Stream> {
+        Box::pin(async move {
+            let (stream, address) = TcpListener::accept(self).await?;
+            Tcp::stream(stream, address.ip().to_string())
+        })
+    }
+}
+
+impl fmt::Debug for Stream {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Stream").field("from", &self.from).finish_non_exhaustive()
+    }
+}
