@@ -1,8 +1,8 @@
 //! Members on disks that fill up or hang: the others go on, what was acknowledged is kept, the
 //! member says what is wrong, and goes on by itself once there is nothing wrong any more.
 
-use holm::{Clock, Config, DiskState, Edges, Entropy, Error, Node, ProposeOptions};
-use holm::{StateMachine, Status};
+use holm::{Clock, Config, DiskState, Edges, Entropy, Error, Node, OpenError, ProposeOptions};
+use holm::{Start, StateMachine, Status, VerifyLog};
 use holm_wal::SimDisk;
 use serde::{Deserialize, Serialize};
 use std::ops::Range;
@@ -69,21 +69,24 @@ async fn start(members: u64) -> Vec<Member> {
 async fn start_with(members: u64, settings: impl Fn(&mut Config)) -> Vec<Member> {
     let mut started = Vec::new();
     for mut config in Config::local_cluster(members).await.unwrap() {
-        config.segment_bytes = SEGMENT_BYTES;
-        config.command_bytes_max = 8 << 10;
-        config.request_timeout = Duration::from_secs(30);
         settings(&mut config);
         let disk = SimDisk::new(config.node, SimDisk::at_once());
-        let edges = Edges {
-            disk: disk.attach(),
-            clock: Arc::new(Ticking(tokio::time::Instant::now())),
-            entropy: Arc::new(Counting(AtomicU64::new(config.node << 32 | 1))),
-            network: holm::Tcp::shared(),
-        };
-        let node = Node::open_with(config, edges, Numbers::default()).await.unwrap();
+        let node = open(config, &disk).await.unwrap();
         started.push(Member { node, disk });
     }
     started
+}
+
+async fn open(mut config: Config, disk: &SimDisk) -> Result<Node<Numbers>, OpenError> {
+    config.segment_bytes = SEGMENT_BYTES;
+    config.command_bytes_max = 8 << 10;
+    config.request_timeout = Duration::from_secs(30);
+    let edges = Edges {
+        disk: disk.attach(),
+        clock: Arc::new(Ticking(tokio::time::Instant::now())),
+        entropy: Arc::new(Counting(AtomicU64::new(config.node << 32 | 1))),
+    };
+    Node::open_with(config, edges, Numbers::default()).await
 }
 
 /// Waits until a member's status is as wanted.
@@ -184,4 +187,28 @@ async fn a_snapshot_that_does_not_fit_is_taken_once_there_is_room() {
     assert_eq!(alone.node.status().borrow().snapshot, 0);
     alone.disk.set_capacity(u64::MAX);
     until(alone, |status| status.snapshot > 0).await;
+}
+
+#[tokio::test]
+async fn a_member_that_verifies_the_tail_alone_reads_no_full_segment_and_lacks_nothing() {
+    let configs = || async { Config::local_cluster(1).await.unwrap().pop().unwrap() };
+    let restarted = async |verify_log, disk: &SimDisk| {
+        let config = Config { verify_log, start: Start::Join, ..configs().await };
+        open(config, disk).await
+    };
+    let disk = SimDisk::new(1, SimDisk::at_once());
+    let node = open(Config { verify_log: VerifyLog::Tail, ..configs().await }, &disk).await;
+    let member = Member { node: node.unwrap(), disk };
+    propose(&member, 0..60).await;
+    member.node.shutdown().await;
+    let Member { disk, .. } = member;
+    let node = restarted(VerifyLog::Tail, &disk).await.unwrap();
+    let again = Member { node, disk };
+    assert_eq!(numbers(&again).await, Vec::from_iter(0..60));
+    again.node.shutdown().await;
+    // In the midst of an entry of the first segment.
+    again.disk.flip("segment-00000001.wal", 20_000, 1);
+    let Err(damaged) = restarted(VerifyLog::All, &again.disk).await else { panic!("opened") };
+    assert!(matches!(damaged, OpenError::Log(holm_wal::Error::Damaged { .. })), "{damaged}");
+    assert!(restarted(VerifyLog::Tail, &again.disk).await.is_ok());
 }

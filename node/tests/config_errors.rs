@@ -2,7 +2,7 @@
 //! line where the format knows it, and the mend.
 #![cfg(feature = "server")]
 
-use holm::Security;
+use holm::{Security, VerifyLog};
 use holm::server::file::{Overrides, ServeConfig, Storage};
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -60,6 +60,21 @@ fn a_sound_file_is_read_with_default_ports_and_its_directory_beside_it() {
     assert_eq!(config.topology.members[0].address.as_deref(), Some("127.0.0.1:7600"));
     assert_eq!((config.election_timeout, config.segment_bytes), (None, None));
     assert!(matches!(config.security, Security::Insecure));
+}
+
+#[test]
+fn the_whole_log_is_verified_unless_the_file_or_a_flag_says_otherwise() {
+    let (_folder, path) = written(SOUND);
+    let read = |overrides| ServeConfig::load(&path, &overrides).expect("sound").verify_log;
+    assert_eq!(read(Overrides::default()), VerifyLog::All);
+    let flag = Overrides { verify_log: Some(VerifyLog::Tail), ..Overrides::default() };
+    assert_eq!(read(flag), VerifyLog::Tail);
+    let tail = with("insecure = true", "insecure = true\nverify_log = \"tail\"");
+    let (_folder, path) = written(&tail);
+    let config = ServeConfig::load(&path, &Overrides::default()).expect("sound");
+    assert_eq!(config.verify_log, VerifyLog::Tail);
+    let wrong = with("insecure = true", "insecure = true\nverify_log = \"some\"");
+    assert!(told(&wrong).contains("expected `all` or `tail`"), "{}", told(&wrong));
 }
 
 fn check(cases: impl IntoIterator<Item = (String, &'static str)>) {

@@ -1,6 +1,6 @@
 //! The whole node under madsim: three members on simulated TCP, each with a log on a disk that
-//! loses what was not synced, while clients increment a counter, members are cut off, and power is
-//! cut. At the end every acknowledged increment must be there, once, on every member.
+//! loses what was not synced, while clients increment a counter, members are cut off, power is cut,
+//! and disks fill up or hang. At the end every acknowledged increment must be there, once, on every member.
 
 mod clients;
 mod member;
@@ -87,32 +87,56 @@ async fn scenario(seed: u64, trace: Trace) -> Report {
     }
 }
 
-/// Cuts members off and cuts their power, one at a time, each for a while.
+/// What happens to a member, for a while.
+#[derive(Clone, Copy, Debug)]
+enum Fault {
+    CutOff,
+    PowerCut,
+    FullDisk,
+    HangingDisk,
+}
+
+/// Something happens to one member after another.
 async fn nemesis(members: &[Member]) -> Faults {
+    const ALL: [Fault; 4] = [Fault::CutOff, Fault::PowerCut, Fault::FullDisk, Fault::HangingDisk];
     let mut faults = Faults::default();
-    let rounds = thread_rng().gen_range(2..5);
+    let rounds = thread_rng().gen_range(3..7);
     for round in 0..rounds {
         sleep(Duration::from_millis(thread_rng().gen_range(300..1500))).await;
-        let victim = thread_rng().gen_range(0..members.len());
-        let member = &members[victim];
+        let member = &members[thread_rng().gen_range(0..members.len())];
         let lasting = Duration::from_millis(thread_rng().gen_range(100..2500));
-        // Both kinds happen in every run; after that the seed decides.
-        if round == 0 || (round > 1 && thread_rng().gen_bool(0.5)) {
-            tracing::info!(node = member.node, "cut off");
-            NetSim::current().clog_node(member.id());
-            sleep(lasting).await;
-            NetSim::current().unclog_node(member.id());
-            tracing::info!(node = member.node, "connected again");
-            faults.partitions += 1;
-        } else {
-            tracing::info!(node = member.node, "power cut");
-            Handle::current().kill(member.id());
-            member.power_cut();
-            sleep(lasting).await;
-            tracing::info!(node = member.node, "power back");
-            Handle::current().restart(member.id());
-            faults.crashes += 1;
+        // The first two happen in every run; after that the seed decides.
+        let drawn = ALL[thread_rng().gen_range(0..ALL.len())];
+        let fault = ALL[..2].get(round).copied().unwrap_or(drawn);
+        tracing::info!(node = member.node, ?fault, "begins");
+        match fault {
+            Fault::CutOff => {
+                NetSim::current().clog_node(member.id());
+                sleep(lasting).await;
+                NetSim::current().unclog_node(member.id());
+                faults.partitions += 1;
+            }
+            Fault::PowerCut => {
+                Handle::current().kill(member.id());
+                member.power_cut();
+                sleep(lasting).await;
+                Handle::current().restart(member.id());
+                faults.crashes += 1;
+            }
+            Fault::FullDisk => {
+                member.fill();
+                sleep(lasting * 2).await;
+                member.make_room();
+                faults.full_disks += 1;
+            }
+            Fault::HangingDisk => {
+                member.stall();
+                sleep(lasting).await;
+                member.resume();
+                faults.stalls += 1;
+            }
         }
+        tracing::info!(node = member.node, ?fault, "ends");
     }
     faults
 }

@@ -28,6 +28,10 @@ pub struct Faults {
     pub partitions: u64,
     /// Members whose power was cut, and that came back.
     pub crashes: u64,
+    /// Disks that had no room for a while.
+    pub full_disks: u64,
+    /// Disks that hung for a while.
+    pub stalls: u64,
 }
 
 impl Report {
@@ -45,14 +49,16 @@ impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
-            "seed {}: {} acknowledged, {} leaders, {} installed, {} partitions, {} crashes, {} ms, \
-             trace {:016x} of {} lines",
+            "seed {}: {} acknowledged, {} leaders, {} installed, {} partitions, {} crashes, \
+             {} full disks, {} stalls, {} ms, trace {:016x} of {} lines",
             self.seed,
             self.acknowledged,
             self.leaders,
             self.installed,
             self.faults.partitions,
             self.faults.crashes,
+            self.faults.full_disks,
+            self.faults.stalls,
             self.millis,
             self.fingerprint(),
             self.trace.lines().count(),

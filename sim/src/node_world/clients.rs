@@ -99,7 +99,10 @@ impl Client {
 
     fn expected(&self, member: u64, error: &Error) {
         match error {
-            Error::Unavailable { .. } | Error::Unknown { .. } | Error::Stopped { .. } => {
+            Error::Unavailable { .. }
+            | Error::Unknown { .. }
+            | Error::Stopped { .. }
+            | Error::DiskFull => {
                 tracing::info!(client = self.name, member, %error, "not answered");
             }
             other => panic!("member {member} answered with {other}"),

@@ -53,6 +53,26 @@ impl Member {
         self.disk.power_cut();
     }
 
+    /// No file fits on the disk any more.
+    pub(super) fn fill(&self) {
+        self.disk.set_capacity(0);
+    }
+
+    /// There is room again.
+    pub(super) fn make_room(&self) {
+        self.disk.set_capacity(u64::MAX);
+    }
+
+    /// The disk hangs.
+    pub(super) fn stall(&self) {
+        self.disk.stall();
+    }
+
+    /// It does all that it was asked to meanwhile.
+    pub(super) fn resume(&self) {
+        self.disk.resume();
+    }
+
     /// The node that runs on this machine, if one does.
     pub(super) fn running(&self) -> Option<Node<Store>> {
         self.running.lock().expect("nobody panicked").clone()
@@ -76,8 +96,9 @@ fn config(node: u64, topology: Topology, start: Start) -> Config {
     Config {
         listen: Some(Listen::Address(address(node))),
         start,
-        segment_bytes: 64 << 10,
-        command_bytes_max: 4 << 10,
+        // Small enough for the log to need new files while a disk is full.
+        segment_bytes: 5 << 10,
+        command_bytes_max: 1 << 10,
         snapshot_entries: 8,
         snapshot_chunk_bytes: 100,
         request_timeout: Duration::from_secs(2),
