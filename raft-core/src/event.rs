@@ -24,10 +24,10 @@ pub enum Event {
     /// A write is durable, and with it all before it.
     Persisted(WriteNumber),
     /// The disk has no room for the write that was handed out last, and nothing of it was written;
-    /// told before anything else. It counts as not handed out: its number is given again, what needs
-    /// little room is handed out at the next [`Ready`], and all of it again after some ticks. Until
-    /// it fits, this member takes no proposals and hands over what it leads. A snapshot that it was
-    /// to install and is installed has to be taken out of it.
+    /// told before anything else. It counts as not handed out: its number is given again, what
+    /// needs little room is handed out at the next [`Ready`], and all of it again after some ticks.
+    /// Until it fits, this member takes no proposals and hands over what it leads. A snapshot that
+    /// it was to install and is installed has to be taken out of it.
     Full(Persist),
     /// So much of a snapshot is stored, and will be found after a crash. Only of the one whose
     /// pieces were handed out last: what came of one that another has taken the place of, even if

@@ -1,6 +1,7 @@
 //! The whole node under madsim: three members on simulated TCP, each with a log on a disk that
 //! loses what was not synced, while clients increment a counter, members are cut off, power is cut,
-//! and disks fill up or hang. At the end every acknowledged increment must be there, once, on every member.
+//! and disks fill up or hang. At the end every acknowledged increment must be there, once, on every
+//! member.
 
 mod clients;
 mod member;

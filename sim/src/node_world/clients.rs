@@ -59,7 +59,8 @@ impl Client {
 
     async fn increment(&self, number: u64) {
         let asked = super::trace::now();
-        let key = format!("client {} increment {number}", self.name);
+        // As long as a key may be, so that logs fill up.
+        let key = format!("client {} increment {number:>100}", self.name);
         loop {
             let member = self.any_member();
             if let Some(node) = member.running() {

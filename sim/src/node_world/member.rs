@@ -97,8 +97,8 @@ fn config(node: u64, topology: Topology, start: Start) -> Config {
         listen: Some(Listen::Address(address(node))),
         start,
         // Small enough for the log to need new files while a disk is full.
-        segment_bytes: 5 << 10,
-        command_bytes_max: 1 << 10,
+        segment_bytes: 9 << 9,
+        command_bytes_max: 1 << 9,
         snapshot_entries: 8,
         snapshot_chunk_bytes: 100,
         request_timeout: Duration::from_secs(2),

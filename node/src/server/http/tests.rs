@@ -173,6 +173,7 @@ async fn each_error_of_the_node_has_its_status() {
     let cases = [
         (Error::Unavailable { waited }, 503, 503, "unavailable"),
         (Error::Busy { limit: "inbox_requests_max" }, 503, 503, "unavailable"),
+        (Error::DiskFull, 503, 503, "unavailable"),
         (Error::KeysFull { limit: 3 }, 503, 503, "unavailable"),
         (Error::Unknown { waited }, 504, 503, "unknown outcome"),
         (stopped(), 504, 503, "unknown outcome"),
