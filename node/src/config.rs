@@ -90,8 +90,8 @@ pub enum VerifyLog {
     #[default]
     All,
     /// The end, and of full segments only a table of contents, which is written from then on:
-    /// quick, whatever the log's size. Damage to the rest shows when it is read, and stops the node;
-    /// it is repaired when the node is opened with [`All`](Self::All).
+    /// quick, whatever the log's size. Damage to the rest shows when it is read, and stops the
+    /// node; it is repaired when the node is opened with [`All`](Self::All).
     Tail,
 }
 

@@ -177,8 +177,8 @@ fn is_up_to_date(candidate: EntryId, own: EntryId) -> bool {
 
 impl Core {
     /// Whether this member may ask for votes: if its disk is not full, and if it votes, or did
-    /// before a change that is not known to be committed. It may be the only one who can win then, though its own vote does not
-    /// count (thesis §4.2.2, figure 4.6).
+    /// before a change that is not known to be committed. It may be the only one who can win then,
+    /// though its own vote does not count (thesis §4.2.2, figure 4.6).
     fn may_campaign(&self) -> bool {
         let me = self.config.me;
         let (_, committed) = self.membership.at(self.log.committed());

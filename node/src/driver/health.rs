@@ -1,5 +1,5 @@
-//! How the disk does, as far as it has not failed: `Health` knows since when it is full, and for how
-//! long a write waits to become durable, and says so now and then.
+//! How the disk does, as far as it has not failed: `Health` knows since when it is full, and for
+//! how long a write waits to become durable, and says so now and then.
 
 use super::Driver;
 use crate::StateMachine;
