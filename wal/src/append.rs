@@ -43,17 +43,21 @@ impl Wal {
     /// start, a term that goes back. Writing it would lose data.
     pub fn append(&mut self, batch: &Batch<'_>) -> Result<WriteNumber, Error> {
         self.check_health()?;
-        if batch.is_entries_alone() {
-            let span = self.check_entries(batch.entries, self.table.last())?;
-            let room = self.active().room();
-            if is_gathered(span, batch.entries.len())
-                && span + self.options.reserved_bytes() <= room
-            {
-                return self.write_entries(batch.entries, span);
-            }
-        } else {
+        if !batch.is_entries_alone() {
             self.check_batch(batch)?;
+            return self.append_records(batch);
         }
+        let span = self.check_entries(batch.entries, self.table.last())?;
+        let is_small = is_gathered(span, batch.entries.len());
+        if is_small && span + self.options.reserved_bytes() <= self.active().room() {
+            return self.write_entries(batch.entries, span);
+        }
+        self.append_records(batch)
+    }
+
+    /// Appends a batch that was checked, whatever is in it and however large it is.
+    #[inline(never)]
+    fn append_records(&mut self, batch: &Batch<'_>) -> Result<WriteNumber, Error> {
         let start = self.start_after(batch);
         let compact = (start != self.table.start()).then(|| {
             let keeps = if self.drops_all(&start) { Keeps::Nothing } else { Keeps::Suffix };

@@ -5,6 +5,7 @@
 pub(crate) mod look;
 mod map;
 pub(crate) mod memory;
+mod pages;
 pub(crate) mod real;
 #[cfg(any(test, feature = "sim"))]
 pub(crate) mod sim;

@@ -1,7 +1,7 @@
 //! What a durable batch costs by stores into the map and by one write through the kernel: from
-//! which size on the second is faster is what `wal/src/disk/real.rs` has as its threshold.
+//! which size on the second is faster is what `wal/src/disk/pages.rs` has as its threshold.
 
-use crate::{Result, STORE_BYTES, clear, median};
+use crate::{Result, clear, median};
 use holm_wal::{Disk, RealDisk};
 use std::fs::OpenOptions;
 use std::io;
@@ -32,12 +32,9 @@ pub(crate) fn batches(path: &Path) -> Result<()> {
         let data = vec![7; size];
         for _ in 0..ROUNDS {
             clear(path)?;
-            let disk = RealDisk::open(path)?;
+            let disk = RealDisk::open(path)?.with_stores_alone();
             let mapped = disk.create("stores", bytes)?;
-            let store = |at: u64| {
-                let mut pieces = (at..).step_by(STORE_BYTES).zip(data.chunks(STORE_BYTES));
-                pieces.try_for_each(|(at, piece)| mapped.write(at, &[piece]))
-            };
+            let store = |at: u64| mapped.write(at, &[&data]);
             stores.push(round(bytes, size, store, || mapped.sync())?);
             drop(disk.create("pwrite", bytes)?);
             let file = OpenOptions::new().write(true).open(path.join("pwrite"))?;

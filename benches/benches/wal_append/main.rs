@@ -33,9 +33,6 @@ const RUN_BYTES: usize = 48 << 20;
 /// More than a record takes beside its data, in bytes.
 const RECORD_BYTES: usize = 64;
 
-/// A write of so few bytes is always a store into the map.
-const STORE_BYTES: usize = 8 << 10;
-
 /// How often all is made durable.
 #[derive(Clone, Copy)]
 enum Sync {
@@ -165,17 +162,12 @@ fn wal(path: &Path, size: usize, records: usize, sync: Sync) -> Result<f64> {
 }
 
 fn mapped(path: &Path, size: usize, records: usize, sync: Sync) -> Result<f64> {
-    let disk = RealDisk::open(path)?;
+    let disk = RealDisk::open(path)?.with_stores_alone();
     let file = disk.create("floor", file_bytes(size, records))?;
     let data = vec![7; size];
     let start = Instant::now();
     for written in 1..=records {
-        // In pieces, for the disk takes a large write through the kernel.
-        for (at, piece) in
-            ((written - 1) * size..).step_by(STORE_BYTES).zip(data.chunks(STORE_BYTES))
-        {
-            file.write(at as u64, &[piece])?;
-        }
+        file.write(((written - 1) * size) as u64, &[&data])?;
         if is_due(sync, written) {
             file.sync()?;
         }

@@ -53,6 +53,18 @@ impl Map {
         self.raw.len()
     }
 
+    /// Brings in pages that will be written, if there are any: so many bytes from `offset` on.
+    #[cold]
+    pub(super) fn bring_in(&self, offset: u64, len: usize) {
+        let Some(room) = usize::try_from(offset).ok().and_then(|at| self.raw.len().checked_sub(at))
+        else {
+            return;
+        };
+        let at = self.raw.len() - room;
+        // What can't be brought in now is when it is written.
+        let _ = self.raw.advise_range(Advice::PopulateWrite, at, len.min(room));
+    }
+
     /// Stores the slices one after the other from `offset` on.
     pub(super) fn write(&self, offset: u64, slices: &[&[u8]]) -> io::Result<()> {
         let range = within(self.raw.len(), offset, total(slices)).ok_or_else(beyond_end)?;

@@ -2,6 +2,7 @@
 //! mapped, and a few threads for what blocks.
 
 use crate::disk::map::Map;
+use crate::disk::pages::{Pages, Way, Ways};
 use crate::disk::{Disk, Done, File, Job, total, unexpected_end, within};
 use crate::error::Error;
 use bytes::Bytes;
@@ -21,6 +22,7 @@ use std::thread::{self, JoinHandle};
 /// Dropping the disk runs the jobs that wait, and waits for them.
 pub struct RealDisk {
     path: PathBuf,
+    ways: Ways,
     lock: Arc<fs::File>,
     /// The open files by inode: a file has one map, however often it is opened.
     open: Mutex<BTreeMap<(u64, u64), Weak<RealFile>>>,
@@ -32,6 +34,7 @@ pub struct RealDisk {
 struct RealFile {
     file: fs::File,
     map: Arc<Map>,
+    pages: Pages,
     /// Nobody else may open the directory while a file of it can still be written.
     _lock: Arc<fs::File>,
 }
@@ -80,7 +83,17 @@ impl RealDisk {
             })
             .collect::<Result<_, _>>()
             .map_err(Error::io("starting a thread for", &name))?;
-        Ok(Self { path, lock, open: Mutex::default(), jobs: Some(jobs), threads })
+        let ways = Ways::default();
+        Ok(Self { path, ways, lock, open: Mutex::default(), jobs: Some(jobs), threads })
+    }
+
+    /// Lets the files that are made or opened from now on be written by stores into the map alone,
+    /// without what is done to spare page faults: a floor to measure the log against.
+    #[cfg(feature = "floors")]
+    #[must_use]
+    pub fn with_stores_alone(mut self) -> Self {
+        self.ways = Ways::StoresAlone;
+        self
     }
 
     fn path_of(&self, name: &str) -> io::Result<PathBuf> {
@@ -98,7 +111,12 @@ impl RealDisk {
         }
         let len = usize::try_from(metadata.len()).map_err(|_| io::ErrorKind::FileTooLarge)?;
         let map = Arc::new(Map::new(&file, len)?);
-        let file = Arc::new(RealFile { file, map, _lock: Arc::clone(&self.lock) });
+        let file = Arc::new(RealFile {
+            file,
+            map,
+            pages: Pages::new(self.ways),
+            _lock: Arc::clone(&self.lock),
+        });
         open.insert(key, Arc::downgrade(&file));
         Ok(file)
     }
@@ -119,15 +137,14 @@ fn allocate(file: &fs::File, bytes: u64) -> io::Result<()> {
     Ok(())
 }
 
-/// From how many bytes on a write goes through the kernel, in bytes: it spares the page faults that
-/// stores meet on pages which a sync has written back, one for each 4 KiB. The call itself costs
-/// less than two of those.
-const VECTORED_BYTES_MIN: usize = 16 << 10;
 /// How many slices one system call takes (`IOV_MAX`).
 const VECTORED_SLICES_MAX: usize = 1024;
 
 /// Writes all of the slices, however many calls it takes: a call may write a part.
-fn write_vectored(file: &fs::File, mut offset: u64, slices: &[&[u8]]) -> io::Result<()> {
+fn write_all(file: &fs::File, mut offset: u64, slices: &[&[u8]]) -> io::Result<()> {
+    if let [slice] = slices {
+        return file.write_all_at(slice, offset);
+    }
     for slices in slices.chunks(VECTORED_SLICES_MAX) {
         let mut slices: Vec<IoSlice<'_>> = slices.iter().map(|slice| IoSlice::new(slice)).collect();
         let mut rest = slices.as_mut_slice();
@@ -236,10 +253,14 @@ impl File for RealFile {
 
     fn write(&self, offset: u64, slices: &[&[u8]]) -> io::Result<()> {
         let len = total(slices);
-        if len < VECTORED_BYTES_MIN {
-            return self.map.write(offset, slices);
+        match self.pages.way(offset, len) {
+            Way::Kernel => {
+                return self.map.write_by(offset, len, || write_all(&self.file, offset, slices));
+            }
+            Way::StoreBehind(bytes) => self.map.bring_in(offset, bytes),
+            Way::Store => {}
         }
-        self.map.write_by(offset, len, || write_vectored(&self.file, offset, slices))
+        self.map.write(offset, slices)
     }
 
     fn read(&self, offset: u64, len: usize) -> io::Result<Bytes> {
@@ -256,6 +277,7 @@ impl File for RealFile {
     }
 
     fn sync(&self) -> io::Result<()> {
+        self.pages.synced();
         // On Linux this covers what was stored into the map as well.
         self.file.sync_data()
     }

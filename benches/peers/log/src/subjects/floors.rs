@@ -14,7 +14,7 @@ pub(super) const MAPPED: Subject = Subject {
     name: "floor: mapped copy",
     syncs: Syncs::AsAsked,
     create: |path, _| {
-        let file = RealDisk::open(path)?.create("floor", FILE_BYTES)?;
+        let file = RealDisk::open(path)?.with_stores_alone().create("floor", FILE_BYTES)?;
         Ok(Box::new(Mapped { file, end: 0 }))
     },
     open: &[],
