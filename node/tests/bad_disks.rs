@@ -85,6 +85,7 @@ async fn open(mut config: Config, disk: &SimDisk) -> Result<Node<Numbers>, OpenE
         disk: disk.attach(),
         clock: Arc::new(Ticking(tokio::time::Instant::now())),
         entropy: Arc::new(Counting(AtomicU64::new(config.node << 32 | 1))),
+        network: holm::Tcp::shared(),
     };
     Node::open_with(config, edges, Numbers::default()).await
 }

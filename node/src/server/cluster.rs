@@ -88,7 +88,8 @@ impl Cluster {
         let folder = folder.map_err(system("a temporary folder can't be made"))?;
         let ports = free_ports(2 * members).map_err(system("there are no free ports"))?;
         let (member_ports, http_ports) = ports.split_at(members);
-        let setup = Setup::insecure("local", local_topology(member_ports));
+        let setup = Setup::sealed("local", local_topology(member_ports));
+        let setup = setup.map_err(system("keys can't be drawn"))?;
         let ids: Vec<_> = setup.topology().members.iter().map(|member| member.id).collect();
         let ports: BTreeMap<_, _> = ids.iter().copied().zip(http_ports.iter().copied()).collect();
         let http = |id: u64| format!("127.0.0.1:{}", ports[&id]);

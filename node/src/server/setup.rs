@@ -21,20 +21,12 @@ const KEY: &str = "member.key";
 pub(super) struct Setup {
     cluster: String,
     topology: Topology,
-    links: Links,
-}
-
-enum Links {
-    Insecure,
-    Sealed { secret: Secret, pairs: Vec<KeyPair> },
+    secret: Secret,
+    /// In the topology's order.
+    pairs: Vec<KeyPair>,
 }
 
 impl Setup {
-    /// One whose links are not sealed.
-    pub(super) fn insecure(cluster: &str, topology: Topology) -> Self {
-        Self { cluster: cluster.into(), topology, links: Links::Insecure }
-    }
-
     /// One with a secret and a key pair for each member, drawn here.
     pub(super) fn sealed(cluster: &str, mut topology: Topology) -> io::Result<Self> {
         let mut pairs = Vec::new();
@@ -43,8 +35,7 @@ impl Setup {
             member.key = Some(pair.public());
             pairs.push(pair);
         }
-        let links = Links::Sealed { secret: secret()?, pairs };
-        Ok(Self { cluster: cluster.into(), topology, links })
+        Ok(Self { cluster: cluster.into(), topology, secret: secret()?, pairs })
     }
 
     pub(super) fn topology(&self) -> &Topology {
@@ -61,17 +52,14 @@ impl Setup {
         settings: &str,
     ) -> io::Result<()> {
         write(&folder.join(TOPOLOGY), &topology_text(&self.topology))?;
-        for (at, member) in self.topology.members.iter().enumerate() {
+        let of = format!("# What all members of cluster {} know, and nobody else.\n", self.cluster);
+        for (member, pair) in self.topology.members.iter().zip(&self.pairs) {
             let own = Self::folder_of(folder, member.id);
             DirBuilder::new().mode(0o700).create(&own)?;
             write(&own.join(CONFIG), &self.config_text(member, &http(member), settings))?;
-            if let Links::Sealed { secret, pairs } = &self.links {
-                let of = &self.cluster;
-                let text = format!("# What all members of cluster {of} know, and nobody else.\n");
-                write(&own.join(SECRETS), &secret_text(&text, secret))?;
-                let text = format!("# The private key of member {}, for it alone.\n", member.id);
-                write(&own.join(KEY), &key_text(&text, &pairs[at]))?;
-            }
+            write(&own.join(SECRETS), &secret_text(&of, &self.secret))?;
+            let of = format!("# The private key of member {}, for it alone.\n", member.id);
+            write(&own.join(KEY), &key_text(&of, pair))?;
             sync_folder(&own)?;
         }
         sync_folder(folder)
@@ -92,12 +80,7 @@ impl Setup {
         let mut text = format!("# Member {id}. The paths are relative to this file.\n");
         line(&mut text, format_args!("cluster = {cluster}\nnode = {id}"));
         line(&mut text, format_args!("topology = \"../{TOPOLOGY}\""));
-        match self.links {
-            Links::Insecure => line(&mut text, format_args!("insecure = true")),
-            Links::Sealed { .. } => {
-                line(&mut text, format_args!("secrets = \"{SECRETS}\"\nkey = \"{KEY}\""));
-            }
-        }
+        line(&mut text, format_args!("secrets = \"{SECRETS}\"\nkey = \"{KEY}\""));
         line(&mut text, format_args!("data_dir = \"data\""));
         if let Some(address) = &member.address {
             line(&mut text, format_args!("listen = {}", quoted(address)));
