@@ -2,8 +2,8 @@
 //! line where the format knows it, and the mend.
 #![cfg(feature = "server")]
 
-use holm::{Security, VerifyLog};
 use holm::server::file::{Overrides, ServeConfig, Storage};
+use holm::{Security, VerifyLog};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;

@@ -26,7 +26,8 @@ pub(crate) async fn accept(mut listener: Listener, shared: Arc<Shared>) {
     loop {
         tokio::select! { biased;
             (whom, greeting) = greetings.next() => {
-                if let Err(Refused { why, detail }) = greeting.and_then(|known| shared.route(known)) {
+                let routed = greeting.and_then(|known| shared.route(known));
+                if let Err(Refused { why, detail }) = routed {
                     shared.refuse(&whom, why, &detail);
                 }
             }
@@ -52,8 +53,9 @@ struct Greetings {
 type Greeting = dyn Future<Output = Result<Connection, Refused>> + Send;
 
 impl Greetings {
-    /// Begins with another one, if its address has not come too often. Where there are too many, the
-    /// oldest makes room: one of the same address if that has too many, or else the oldest of all.
+    /// Begins with another one, if its address has not come too often. Where there are too many,
+    /// the oldest makes room: one of the same address if that has too many, or else the oldest of
+    /// all.
     fn admit(&mut self, stream: Stream, shared: &Arc<Shared>) {
         let from = stream.from.clone();
         let limits = &shared.limits;

@@ -1,5 +1,5 @@
-//! Dialling a peer: `dial` connects and says the first words; `Backoff` says how long to wait before
-//! the next attempt.
+//! Dialling a peer: `dial` connects and says the first words; `Backoff` says how long to wait
+//! before the next attempt.
 
 use crate::config::Timing;
 use crate::connection::Connection;

@@ -105,7 +105,7 @@ impl Queue {
         let mut waiting = self.lock();
         let member = waiting.member.ok_or(Lost::NoLink)?;
         match &load {
-            Load::Message(message) if message.to != member => return Err(Lost::OtherIncarnation),
+            Load::Message(message) if message.to != member => Err(Lost::OtherIncarnation),
             _ => self.push(&mut waiting, lane, Item { load, beyond: None }, bytes),
         }
     }

@@ -1,8 +1,8 @@
-//! Whom the transport lets in: the members of the replicated configuration, by the keys that it gives
-//! them. A member that was away for long may not know the newest ones yet, and they could not bring
-//! it up to date if it refused them; so members tell each other the configuration that is committed
-//! where they are, and one that is newer than the own is believed for this, and for nothing else:
-//! whoever said so has shown its own key.
+//! Whom the transport lets in: the members of the replicated configuration, by the keys that it
+//! gives them. A member that was away for long may not know the newest ones yet, and they could not
+//! bring it up to date if it refused them; so members tell each other the configuration that is
+//! committed where they are, and one that is newer than the own is believed for this, and for
+//! nothing else: whoever said so has shown its own key.
 //!
 //! The note: a byte that says which, the configuration's index (u64, little-endian), its bytes.
 

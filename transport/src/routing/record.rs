@@ -2,11 +2,11 @@
 //! and the `Rank` by which of two records of one member the later is known.
 //!
 //! ```text
-//!  0         1          2       3    4         8        16            24        32         40
-//! ┌─────────┬──────────┬───────┬────┬─────────┬────────┬─────────────┬─────────┬──────────┬───────┐
-//! │ version │ relaying │ count │ 0  │ age u32 │ node   │ incarnation │ start   │ number   │ count │
-//! │ u8 = 1  │ u8       │ u8    │ u8 │ ms      │ u64    │ u64         │ u64     │ u64      │ × u64 │
-//! └─────────┴──────────┴───────┴────┴─────────┴────────┴─────────────┴─────────┴──────────┴───────┘
+//!  0         1          2       3    4         8        16            24      32       40
+//! ┌─────────┬──────────┬───────┬────┬─────────┬────────┬─────────────┬───────┬────────┬─────────┐
+//! │ version │ relaying │ count │ 0  │ age u32 │ node   │ incarnation │ start │ number │ nodes   │
+//! │ u8 = 1  │ u8       │ u8    │ u8 │ ms      │ u64    │ u64         │ u64   │ u64    │ u64 × n │
+//! └─────────┴──────────┴───────┴────┴─────────┴────────┴─────────────┴───────┴────────┴─────────┘
 //! ```
 //! All numbers are little-endian. Relaying is 1 for on, 0 for off. The neighbours are node ids in
 //! ascending order, each once, without the node itself: each record has one encoding, and `take`
