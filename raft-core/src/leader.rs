@@ -152,7 +152,7 @@ impl Raft {
     pub(crate) fn leased_index(&self, now: u64) -> Option<Index> {
         let core = &self.core;
         let committed = core.log.committed();
-        #[cfg(test)]
+        #[cfg(any(test, feature = "mutations"))]
         if let Some(lease) = &core.kept_lease
             && !matches!(self.role, Role::Leader(_))
         {

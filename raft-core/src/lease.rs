@@ -53,7 +53,7 @@ impl Lease {
     }
 
     /// For a known bug alone: what was offered to another forgotten.
-    #[cfg(test)]
+    #[cfg(any(test, feature = "mutations"))]
     pub(crate) fn reopened(&self) -> Self {
         Self { state: State::Open, ..self.clone() }
     }

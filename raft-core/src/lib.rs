@@ -41,7 +41,7 @@ extern crate alloc;
 // A file that the tests of this crate share names it from outside.
 #[cfg(any(test, feature = "fuzzing"))]
 extern crate self as holm_raft_core;
-#[cfg(any(test, feature = "fuzzing"))]
+#[cfg(any(test, feature = "fuzzing", feature = "mutations"))]
 extern crate std;
 
 mod admit;
@@ -60,6 +60,7 @@ mod lease;
 mod log;
 mod membership;
 mod message;
+#[cfg_attr(not(feature = "mutations"), allow(unreachable_pub))]
 mod mutation;
 mod progress;
 mod proposals;
@@ -89,10 +90,12 @@ pub use event::Event;
 #[cfg(any(test, feature = "fuzzing"))]
 pub use fuzzing::{Forged, Outcome, fuzz_events, fuzz_forged};
 pub use message::{Ballot, Body, Cause, Message};
+#[cfg(feature = "mutations")]
+pub use mutation::{Mutation, Times as MutationTimes, on as mutation_is_on, with as with_mutation};
 pub use raft::Raft;
 pub use ready::{Fate, LogStart, Outbound, Persist, Ready};
 pub use snapshot::{Chunk, Partial, SnapshotId, SnapshotMeta};
-pub use status::{Dropped, FollowerStatus, Status};
+pub use status::{Dropped, FollowerStatus, Glance, Status};
 pub use types::{
     Boot, EntryId, HardState, Incarnation, Index, LogTime, MemberId, NodeId, RequestNumber, Term,
     WriteNumber,

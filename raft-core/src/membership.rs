@@ -2,7 +2,7 @@
 //! (paper §6); a truncation brings the one before it back.
 
 use crate::configuration::Configuration;
-#[cfg(test)]
+#[cfg(any(test, feature = "mutations"))]
 use crate::mutation::{self, Mutation};
 use crate::snapshot::SnapshotMeta;
 use crate::types::Index;
@@ -14,7 +14,7 @@ use alloc::vec::Vec;
 pub(crate) struct Membership {
     configurations: Vec<(Index, Configuration)>,
     /// For a known bug alone: up to where entries were applied.
-    #[cfg(test)]
+    #[cfg(any(test, feature = "mutations"))]
     applied: Index,
 }
 
@@ -26,14 +26,14 @@ impl Membership {
             .extend(later.into_iter().filter(|(index, _)| *index > snapshot.configuration_index));
         Self {
             configurations,
-            #[cfg(test)]
+            #[cfg(any(test, feature = "mutations"))]
             applied: snapshot.last.index,
         }
     }
 
     /// The configuration in force.
     pub(crate) fn current(&self) -> &Configuration {
-        #[cfg(test)]
+        #[cfg(any(test, feature = "mutations"))]
         if mutation::on(Mutation::ConfigurationAtApply) {
             // Whoever forms a cluster has its first configuration at once.
             return &self.at(self.applied.max(Index(1))).1;
@@ -43,7 +43,7 @@ impl Membership {
 
     /// For a known bug alone: configurations are in force from when they are applied on. Returns
     /// whether another one is now.
-    #[cfg(test)]
+    #[cfg(any(test, feature = "mutations"))]
     pub(crate) fn applied(&mut self, to: Index) -> bool {
         let before = self.at(self.applied).0;
         self.applied = to;

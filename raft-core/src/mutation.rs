@@ -1,20 +1,20 @@
-//! Known bugs of Raft implementations, each of which can be switched on in this crate's own tests:
-//! `Mutation`. Whatever checks the core must find each of them (see `fuzzing::mutations`). Outside
-//! of tests [`on`] is always false, and nothing of this is compiled in.
+//! Known bugs of Raft implementations, each of which can be switched on in this crate's own tests,
+//! and with the feature `mutations`: `Mutation`. Whatever checks the core must find each of them
+//! (see `fuzzing::mutations`). Otherwise [`on`] is always false, and nothing of this is compiled in.
 
 macro_rules! mutations {
     ($($(#[$doc:meta])* $name:ident,)*) => {
         /// A bug, by what goes wrong. Each says in quotes which one of the project's list of bugs
         /// that must be caught it is; those without quotes were added.
         #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-        pub(crate) enum Mutation {
+        pub enum Mutation {
             $($(#[$doc])* $name,)*
         }
 
-        #[cfg(test)]
+        #[cfg(any(test, feature = "mutations"))]
         impl Mutation {
             /// All of them, so that none is forgotten by whoever hunts them.
-            pub(crate) const ALL: &[Self] = &[$(Self::$name,)*];
+            pub const ALL: &[Self] = &[$(Self::$name,)*];
         }
     };
 }
@@ -43,7 +43,7 @@ mutations! {
     /// "joint quorum counted over the union"
     JointQuorumOverTheUnion,
     /// "configuration applied at apply time"
-    #[cfg(test)]
+    #[cfg(any(test, feature = "mutations"))]
     ConfigurationAtApply,
     /// "single-server change before an own-term commit"
     ChangeBeforeOwnTermCommit,
@@ -60,7 +60,7 @@ mutations! {
     /// "reused read context"
     ReadRoundReused,
     /// "lease not ended on step-down or transfer": on step-down.
-    #[cfg(test)]
+    #[cfg(any(test, feature = "mutations"))]
     LeaseKeptOnStepDown,
     /// "lease not ended on step-down or transfer": on transfer.
     LeaseKeptOnTransfer,
@@ -88,16 +88,18 @@ mutations! {
     HeartbeatCommitNotClipped,
 }
 
-#[cfg(not(test))]
+#[cfg(not(any(test, feature = "mutations")))]
 #[inline(always)]
 pub(crate) const fn on(_: Mutation) -> bool {
     false
 }
 
 #[cfg(test)]
-pub(crate) use switched::{count_event, on, with};
+pub(crate) use switched::count_event;
+#[cfg(any(test, feature = "mutations"))]
+pub use switched::{Times, on, with};
 
-#[cfg(test)]
+#[cfg(any(test, feature = "mutations"))]
 mod switched {
     use super::Mutation;
     use core::cell::Cell;
@@ -109,7 +111,8 @@ mod switched {
     }
 
     /// Whether this bug is switched on in this thread.
-    pub(crate) fn on(mutation: Mutation) -> bool {
+    #[must_use]
+    pub fn on(mutation: Mutation) -> bool {
         let active = ACTIVE.get() == Some(mutation);
         if active {
             REACHED.set(REACHED.get() + 1);
@@ -118,20 +121,22 @@ mod switched {
     }
 
     /// A core takes an event.
+    #[cfg(test)]
     pub(crate) fn count_event() {
         EVENTS.set(EVENTS.get() + 1);
     }
 
     /// How often something happened in a run.
-    pub(crate) struct Times {
+    #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+    pub struct Times {
         /// The place of the bug was reached.
-        pub(crate) reached: u64,
+        pub reached: u64,
         /// A core took an event.
-        pub(crate) events: u64,
+        pub events: u64,
     }
 
     /// Runs with a bug switched on.
-    pub(crate) fn with<T>(mutation: Option<Mutation>, run: impl FnOnce() -> T) -> (T, Times) {
+    pub fn with<T>(mutation: Option<Mutation>, run: impl FnOnce() -> T) -> (T, Times) {
         ACTIVE.set(mutation);
         REACHED.set(0);
         EVENTS.set(0);

@@ -62,7 +62,7 @@ pub(crate) struct Core {
     pub(crate) elections: u64,
     pub(crate) dropped: Dropped,
     /// For a known bug alone: the lease of a leadership that has ended.
-    #[cfg(test)]
+    #[cfg(any(test, feature = "mutations"))]
     pub(crate) kept_lease: Option<crate::lease::Lease>,
 }
 
@@ -113,7 +113,7 @@ impl Raft {
             unheard: 0,
             elections: 0,
             dropped: Dropped::default(),
-            #[cfg(test)]
+            #[cfg(any(test, feature = "mutations"))]
             kept_lease: None,
             config,
         };
@@ -177,7 +177,7 @@ impl Raft {
     pub fn ready(&mut self) -> Ready {
         self.send_appends();
         let committed = self.core.log.hand_out();
-        #[cfg(test)]
+        #[cfg(any(test, feature = "mutations"))]
         self.apply_configurations();
         let out = core::mem::take(&mut self.core.out);
         Ready {
@@ -325,7 +325,7 @@ impl Raft {
     pub(crate) fn become_role(&mut self, role: Role) {
         let old = core::mem::replace(&mut self.role, role);
         if let Role::Leader(leader) = old {
-            #[cfg(test)]
+            #[cfg(any(test, feature = "mutations"))]
             if mutation::on(Mutation::LeaseKeptOnStepDown) {
                 self.core.kept_lease = Some(leader.lease.reopened());
             }

@@ -86,7 +86,7 @@ impl Raft {
     }
 
     /// For a known bug alone: a configuration is in force from when it is applied on.
-    #[cfg(test)]
+    #[cfg(any(test, feature = "mutations"))]
     pub(crate) fn apply_configurations(&mut self) {
         let handed = self.core.log.handed();
         let late = mutation::on(Mutation::ConfigurationAtApply);

@@ -38,6 +38,27 @@ pub struct Status {
     pub dropped: Dropped,
 }
 
+/// What of a [`Status`] costs nothing to tell: for whoever looks after each event.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Glance {
+    /// As in [`Status`].
+    pub role: &'static str,
+    /// As in [`Status`].
+    pub term: Term,
+    /// As in [`Status`].
+    pub leader: Option<MemberId>,
+    /// As in [`Status`].
+    pub start: EntryId,
+    /// As in [`Status`].
+    pub last: EntryId,
+    /// As in [`Status`].
+    pub durable: Index,
+    /// As in [`Status`].
+    pub committed: Index,
+    /// As in [`Status`].
+    pub handed: Index,
+}
+
 /// What a leader knows of a follower.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct FollowerStatus {
@@ -145,6 +166,22 @@ impl Raft {
     #[must_use]
     pub fn unwritten(&self, index: Index) -> Option<&Entry> {
         self.core.writes.waiting(index)
+    }
+
+    /// This core at this moment, but for its followers. O(1), without an allocation.
+    #[must_use]
+    pub fn glance(&self) -> Glance {
+        let log = &self.core.log;
+        Glance {
+            role: self.role.name(),
+            term: self.core.term,
+            leader: self.leader(),
+            start: log.start(),
+            last: log.last(),
+            durable: log.durable(),
+            committed: log.committed(),
+            handed: log.handed(),
+        }
     }
 
     /// The configuration in force: the latest one in the log, committed or not.

@@ -47,6 +47,7 @@ mod format;
 #[cfg(any(test, feature = "fuzzing"))]
 mod fuzzing;
 mod inspect;
+#[cfg_attr(not(feature = "mutations"), allow(unreachable_pub))]
 mod mutation;
 mod positions;
 mod recovery;
@@ -73,6 +74,8 @@ pub use fuzzing::{
 };
 pub use holm_raft_core::LogStart;
 pub use inspect::{Depth, Verdict, inspect};
+#[cfg(feature = "mutations")]
+pub use mutation::{Mutation, on as mutation_is_on, with as with_mutation};
 pub use recovery::{Recovered, Torn};
 pub use repair::{Proof, Repair};
 pub use snapshots::{Snapshot, Snapshots};

@@ -1,10 +1,24 @@
-//! Known bugs of logs, each of which can be switched on in this crate's own tests: `Mutation`. The
-//! crash test must find each of them (see `fuzzing::mutations`). Outside of tests [`on`] is always
-//! false, and nothing of this is compiled in.
+//! Known bugs of logs, each of which can be switched on in this crate's own tests, and with the
+//! feature `mutations`: `Mutation`. The crash test must find each of them (see
+//! `fuzzing::mutations`). Otherwise [`on`] is always false, and nothing of this is compiled in.
 
-/// A bug, by what goes wrong.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Mutation {
+macro_rules! mutations {
+    ($($(#[$doc:meta])* $name:ident,)*) => {
+        /// A bug, by what goes wrong.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        pub enum Mutation {
+            $($(#[$doc])* $name,)*
+        }
+
+        #[cfg(any(test, feature = "mutations"))]
+        impl Mutation {
+            /// All of them, so that none is forgotten by whoever hunts them.
+            pub const ALL: &[Self] = &[$(Self::$name,)*];
+        }
+    };
+}
+
+mutations! {
     /// New segments' names are never made durable.
     NoDirectorySync,
     /// The syncs of files do nothing.
@@ -43,16 +57,16 @@ pub(crate) enum Mutation {
     NoEndMark,
 }
 
-#[cfg(not(test))]
+#[cfg(not(any(test, feature = "mutations")))]
 #[inline(always)]
 pub(crate) const fn on(_: Mutation) -> bool {
     false
 }
 
-#[cfg(test)]
-pub(crate) use switched::{on, with};
+#[cfg(any(test, feature = "mutations"))]
+pub use switched::{on, with};
 
-#[cfg(test)]
+#[cfg(any(test, feature = "mutations"))]
 mod switched {
     use super::Mutation;
     use std::cell::Cell;
@@ -63,7 +77,8 @@ mod switched {
     }
 
     /// Whether this bug is switched on in this thread.
-    pub(crate) fn on(mutation: Mutation) -> bool {
+    #[must_use]
+    pub fn on(mutation: Mutation) -> bool {
         let active = ACTIVE.get() == Some(mutation);
         if active {
             REACHED.set(REACHED.get() + 1);
@@ -72,7 +87,7 @@ mod switched {
     }
 
     /// Runs with a bug switched on; also says how often the place was reached.
-    pub(crate) fn with<T>(mutation: Option<Mutation>, run: impl FnOnce() -> T) -> (T, u64) {
+    pub fn with<T>(mutation: Option<Mutation>, run: impl FnOnce() -> T) -> (T, u64) {
         ACTIVE.set(mutation);
         REACHED.set(0);
         let value = run();

@@ -10,27 +10,6 @@ use std::panic::{AssertUnwindSafe, catch_unwind, set_hook, take_hook};
 /// How many random histories are tried, each with all its cuts, before a bug counts as not found.
 const HISTORIES: u64 = 400;
 
-const TABLE: [Mutation; 18] = [
-    Mutation::NoDirectorySync,
-    Mutation::NoFileSync,
-    Mutation::OnlyTheActiveSegmentSynced,
-    Mutation::AckBeforeSync,
-    Mutation::AckWhatCameDuringASync,
-    Mutation::ChecksumWithoutItsSegment,
-    Mutation::RecycledWithItsHeader,
-    Mutation::AdoptedUnwiped,
-    Mutation::RecycledUnderAReader,
-    Mutation::TruncateInMemoryOnly,
-    Mutation::CompactInMemoryOnly,
-    Mutation::RetryAfterAFailedSync,
-    Mutation::RecoveryWithoutRewrite,
-    Mutation::DamageCut,
-    Mutation::TornTailNotWiped,
-    Mutation::HardStateLast,
-    Mutation::RemovedBeforeDurable,
-    Mutation::NoEndMark,
-];
-
 /// Which check found it, or how often the place was reached in vain.
 enum Found {
     By(String),
@@ -78,8 +57,10 @@ fn every_known_bug_is_found_and_without_one_all_is_green() {
         }
     }));
     let control = hunt(None, 60);
-    let found: Vec<_> =
-        TABLE.into_iter().map(|mutation| (mutation, hunt(Some(mutation), HISTORIES))).collect();
+    let found: Vec<_> = Mutation::ALL
+        .iter()
+        .map(|mutation| (*mutation, hunt(Some(*mutation), HISTORIES)))
+        .collect();
     drop(take_hook());
     if let Found::By(what) = control {
         panic!("without a mutation: {what}");
