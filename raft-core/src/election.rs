@@ -178,11 +178,13 @@ fn is_up_to_date(candidate: EntryId, own: EntryId) -> bool {
 impl Core {
     /// Whether this member may ask for votes: if its disk is not full, and if it votes, or did
     /// before a change that is not known to be committed. It may be the only one who can win then,
-    /// though its own vote does not count (thesis §4.2.2, figure 4.6).
+    /// though its own vote does not count (thesis §4.2.2, figure 4.6). Of whoever was just started
+    /// nothing is known to be committed, so each configuration of its log counts.
     fn may_campaign(&self) -> bool {
         let me = self.config.me;
-        let (_, committed) = self.membership.at(self.log.committed());
-        let votes = self.membership.current().is_voter(me) || committed.is_voter(me);
+        let mut possible = self.membership.possible(self.log.committed());
+        let votes = possible.any(|configuration| configuration.is_voter(me))
+            || self.membership.current().is_voter(me);
         votes && !self.writes.is_full()
     }
 

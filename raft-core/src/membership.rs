@@ -56,6 +56,13 @@ impl Membership {
         &self.configurations[after.max(1) - 1]
     }
 
+    /// Each configuration that may be the latest committed one, if all up to `committed` is: the
+    /// one in force there, and those after it.
+    pub(crate) fn possible(&self, committed: Index) -> impl Iterator<Item = &Configuration> {
+        let after = self.configurations.partition_point(|(set_at, _)| *set_at <= committed);
+        self.configurations[after.max(1) - 1..].iter().map(|(_, configuration)| configuration)
+    }
+
     pub(crate) fn append(&mut self, index: Index, configuration: Configuration) {
         self.configurations.push((index, configuration));
     }
