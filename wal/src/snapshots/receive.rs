@@ -256,11 +256,16 @@ impl Receiving {
         let Self { partial, file, data_start, durable, .. } = self;
         assert_eq!(partial.meta.last, *last, "what is finished is what was received");
         assert_eq!(durable, Some(partial.length), "all of snapshot {last} is stored");
+        let length = usize::try_from(partial.length).map_err(|_| io::ErrorKind::FileTooLarge)?;
+        let data = file.read(data_start, length)?;
+        // It may have rotted since it was received. A restart then begins anew.
+        if crc32fast::hash(&data) != partial.checksum {
+            let what = format!("snapshot {last} reads differently than it was received; restart");
+            return Err(io::Error::new(io::ErrorKind::InvalidData, what));
+        }
         disk.rename(&name_while_receiving(last), &name_of(last))?;
         disk.sync_directory()?;
         disk.remove(progress::NAME)?;
-        let length = usize::try_from(partial.length).map_err(|_| io::ErrorKind::FileTooLarge)?;
-        let data = file.read(data_start, length)?;
         Ok(Snapshot::checked(partial.meta, data, partial.checksum))
     }
 

@@ -193,3 +193,20 @@ fn a_whole_transfer_whose_last_byte_has_changed_is_gone_on_from_the_piece_before
     disk.flip(&file, end - 1, 4);
     assert_eq!(found(&disk), Some(partial(&snapshot, 1500)));
 }
+
+#[test]
+fn what_has_rotted_since_it_was_received_is_not_installed() {
+    let snapshot = snapshot(7, 3000);
+    let disk = SimDisk::new(1, SimDisk::at_once());
+    let (snapshots, _, _) = Snapshots::open(disk.attach()).expect("opened");
+    snapshots.store_job(pieces(&snapshot, 0, 1000))().expect("stored");
+    let file = file_name("receiving", &snapshot);
+    disk.flip(&file, contents(&*disk.attach(), &file).len() - 100, 4);
+    let error = snapshots.finish_job(snapshot.meta.last)().expect_err("it reads differently");
+    assert!(error.to_string().contains("reads differently"), "{error}");
+    assert!(snapshots.received().is_none());
+    // A restart begins anew.
+    disk.kill();
+    let (_, newest, partial) = Snapshots::open(disk.attach()).expect("opened");
+    assert!(newest.is_none() && partial.is_none());
+}
