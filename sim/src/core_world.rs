@@ -1,252 +1,327 @@
-//! The core and the log, event by event: three members whose logs lie on simulated disks and whose
-//! messages are delayed, reordered, repeated and lost, while members are cut off and power is cut.
-//! After each event the paper's safety properties hold (figure 3); at the end everybody has caught
-//! up, and every acknowledged command is there, once.
+//! The core and the log, event by event: members whose logs lie on simulated disks and whose
+//! messages go over simulated links, under the faults of a [`Plan`](plan::Plan) that a seed draws.
+//! After each event the checkers look; when the faults end, everybody has to catch up and answer.
 
-mod ledger;
+mod clients;
+mod coverage;
+mod draw;
+mod faults;
+pub mod happening;
+mod liveness;
+pub mod machine;
 mod member;
+mod mutations;
+mod network;
+mod operators;
+mod outcome;
+pub mod plan;
+pub mod random;
+mod said;
+mod shrink;
+mod slab;
+pub mod text;
+mod topology;
+mod turn;
 
-use crate::report::{Faults, Report};
-use holm_raft_core::{Configuration, Event, Message, RequestNumber};
-use ledger::Ledger;
-use member::{Job, Member};
-use std::collections::BTreeMap;
-use std::fmt::Write;
+use crate::checkers::shadow::Shadow;
+use crate::checkers::{Checkers, Violation};
+use crate::trace::{Place, Trace, What};
+use clients::Clients;
+pub use coverage::Coverage;
+pub use draw::Mode;
+use holm_raft_core::{Configuration, Glance, Index, MemberId, Message};
+use member::{Effects, Job, Member};
+use network::Network;
+pub use outcome::Outcome;
+use plan::Plan;
+use random::Random;
+pub use shrink::{Shrunk, shrink};
+use slab::Slab;
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 
-const MEMBERS: usize = 3;
-/// A tick, in simulated microseconds.
-const TICK: u64 = 10_000;
-/// When the faults end, and when everybody must have caught up.
-const FAULTS_END: u64 = 8_000_000;
-const END: u64 = 14_000_000;
+/// Whether a run remembers what happened.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Tracing {
+    /// It does.
+    Kept,
+    /// It does not, and is quicker.
+    Off,
+}
 
-/// Runs one seed.
-///
-/// # Panics
-/// When a promise is broken.
+/// Runs the plan that a seed draws.
 #[must_use]
-pub fn run(seed: u64) -> Report {
-    let mut world = World::new(seed);
-    while let Some(((now, _), happening)) = world.agenda.pop_first() {
-        if now >= END {
-            break;
-        }
-        world.now = now;
-        world.happen(happening);
-    }
-    world.into_report(seed)
+pub fn run(seed: u64, mode: Mode, tracing: Tracing) -> Outcome {
+    replay(Plan::draw(seed, mode), tracing)
 }
 
-/// Something that will happen.
-enum Happening {
-    Tick(usize),
-    Deliver(Message),
-    /// A disk finishes a job, unless its member was switched off meanwhile.
-    Finish(usize, Job),
-    Propose,
-    CutOff,
-    Connect,
-    PowerCut,
-    PowerBack(usize),
+/// Runs a plan.
+#[must_use]
+pub fn replay(plan: Plan, tracing: Tracing) -> Outcome {
+    World::new(plan, tracing).run()
 }
 
+/// What will happen, at a time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Due {
+    /// A member's timer, unless it was set anew meanwhile.
+    Tick(usize, u64),
+    /// A message arrives.
+    Deliver(usize),
+    /// A disk finishes a job.
+    Finish(usize),
+    /// The plan's happening begins, or ends, or goes on.
+    Begin(usize),
+    End(usize),
+    Again(usize),
+    /// A member is started, or started again.
+    Start(usize),
+    Bounce(usize),
+    /// A client waits no longer, or asks again.
+    TimeOut(u64, u64),
+    Retry(u64, u64),
+    /// Operators look whether there is something to do.
+    Operate,
+    /// The safety phase ends.
+    Calm,
+    /// Whether everybody has caught up.
+    Settle,
+}
+
+/// A message on its way.
+struct Flight {
+    message: Message,
+    from: usize,
+    to: usize,
+    id: u64,
+}
+
+/// A disk's job under way.
+struct DiskJob {
+    at: usize,
+    job: Job,
+}
+
+/// Everything.
 struct World {
+    plan: Plan,
     now: u64,
     random: Random,
     /// What will happen, by time and then in the order in which it was planned.
-    agenda: BTreeMap<(u64, u64), Happening>,
+    agenda: BinaryHeap<Reverse<(u64, u64, Due)>>,
     planned: u64,
+    events: u64,
     members: Vec<Member>,
-    /// Who is cut off from the others.
-    cut: Option<usize>,
-    ledger: Ledger,
-    requests: u64,
-    faults: Faults,
-    trace: String,
+    glances: Vec<Option<Glance>>,
+    /// Counts how often each member's timer was set anew.
+    timers: Vec<u64>,
+    /// What arrived for paused members.
+    backlogs: Vec<Vec<Due>>,
+    network: Network,
+    component: Vec<usize>,
+    flights: Slab<Flight>,
+    jobs: Slab<DiskJob>,
+    new_jobs: Vec<Job>,
+    via: Vec<usize>,
+    effects: Effects,
+    clients: Clients,
+    checkers: Checkers,
+    coverage: Coverage,
+    /// The latest configuration that was applied anywhere.
+    configuration: (Index, Configuration),
+    /// Who lost its disk, and what that held: it had said so.
+    graves: Vec<(MemberId, Shadow)>,
+    /// The faults that are on.
+    active: BTreeSet<usize>,
+    flipped: BTreeSet<usize>,
+    /// Who was the leader that a happening isolates.
+    isolated: BTreeMap<usize, usize>,
+    calm: bool,
+    kept_down: Option<usize>,
+    messages: u64,
+    settled: bool,
+    violation: Option<Violation>,
+    trace: Trace,
 }
 
 impl World {
-    fn new(seed: u64) -> Self {
-        let mut random = Random(seed);
-        let members: Vec<_> = (0..MEMBERS).map(|at| Member::new(at, random.next())).collect();
+    fn new(plan: Plan, tracing: Tracing) -> Self {
+        let settings = &plan.settings;
+        let mut random = Random::new(settings.seed, 3);
+        let members: Vec<Member> =
+            (0..plan.islands.len()).map(|at| Member::new(at, settings, random.next())).collect();
+        let count = members.len();
+        let network = Network::new(&plan);
+        let trace = if tracing == Tracing::Kept { Trace::kept() } else { Trace::default() };
         let mut world = Self {
             now: 0,
             random,
-            agenda: BTreeMap::new(),
+            agenda: BinaryHeap::new(),
             planned: 0,
+            events: 0,
+            glances: vec![None; count],
+            timers: vec![0; count],
+            backlogs: (0..count).map(|_| Vec::new()).collect(),
+            component: network.components(None),
+            network,
+            flights: Slab::default(),
+            jobs: Slab::default(),
+            new_jobs: Vec::new(),
+            via: Vec::new(),
+            effects: Effects::default(),
+            clients: Clients::default(),
+            checkers: Checkers::default(),
+            coverage: Coverage::default(),
+            configuration: (Index(0), Configuration::default()),
+            graves: Vec::new(),
+            active: BTreeSet::new(),
+            flipped: BTreeSet::new(),
+            isolated: BTreeMap::new(),
+            calm: false,
+            kept_down: None,
+            messages: 0,
+            settled: false,
+            violation: None,
+            trace,
             members,
-            cut: None,
-            ledger: Ledger::default(),
-            requests: 0,
-            faults: Faults::default(),
-            trace: String::new(),
+            plan,
         };
-        let formed = Configuration::new(world.members.iter().map(Member::configured));
-        for at in 0..MEMBERS {
-            let offset = world.random.below(TICK);
-            world.plan(offset, Happening::Tick(at));
-            world.handle(at, Event::Form(formed.clone()));
-        }
-        world.plan(500_000, Happening::Propose);
-        world.plan(1_000_000, Happening::CutOff);
-        world.plan(2_000_000, Happening::PowerCut);
+        world.begin();
         world
     }
 
-    fn plan(&mut self, after: u64, happening: Happening) {
-        self.planned += 1;
-        self.agenda.insert((self.now + after, self.planned), happening);
+    fn begin(&mut self) {
+        self.say_beginning();
+        let voters = usize::try_from(self.plan.settings.voters).expect("bounded by the settings");
+        let formed = self.members.iter().take(voters).map(Member::configured);
+        let formed = Configuration::new(formed);
+        self.configuration = (Index(0), formed.clone());
+        for at in 0..self.members.len() {
+            self.start(at);
+            if at < voters {
+                self.handle(at, holm_raft_core::Event::Form(formed.clone()));
+            }
+        }
+        for n in 0..self.plan.happenings.len() {
+            let time = self.plan.happenings[n].0;
+            self.plan_at(time, Due::Begin(n));
+        }
+        self.plan_at(self.plan.settings.faults_end, Due::Calm);
+        self.plan_at(500_000, Due::Operate);
     }
 
-    fn happen(&mut self, happening: Happening) {
-        match happening {
-            Happening::Tick(at) => {
-                self.handle(at, Event::Tick { now: self.now / 1000 });
-                self.plan(TICK, Happening::Tick(at));
-            }
-            Happening::Deliver(message) => {
-                let at = self.members.iter().position(|member| member.me() == message.to);
-                self.handle(at.expect("sent to a member"), Event::Message(message));
-            }
-            Happening::Finish(at, job) => {
+    fn say_beginning(&mut self) {
+        let plan = &self.plan;
+        self.trace.say(0, || What::Holm {
+            version: crate::trace::VERSION,
+            world: "core",
+            seed: plan.settings.seed,
+            members: (1..)
+                .zip(&plan.islands)
+                .map(|(node, island)| Place { node, island: *island })
+                .collect(),
+            links: plan.links.iter().map(|link| (link.from, link.to)).collect(),
+            faults_end: plan.settings.faults_end,
+        });
+        self.trace.say(0, || What::Phase { phase: "safety" });
+    }
+
+    fn run(mut self) -> Outcome {
+        // What the core or the log assert is a promise as well.
+        let ended = catch_unwind(AssertUnwindSafe(|| self.go_on()));
+        if let Err(panic) = ended {
+            let says = panic.downcast_ref::<String>().cloned();
+            let says = says.or_else(|| panic.downcast_ref::<&str>().map(|says| (*says).to_owned()));
+            let says = says.unwrap_or_default();
+            self.broken(Violation { checker: "own assertions", says });
+        }
+        self.finish()
+    }
+
+    fn go_on(&mut self) {
+        while self.violation.is_none()
+            && !self.settled
+            && let Some(Reverse((time, _, due))) = self.agenda.pop()
+        {
+            self.now = time;
+            self.events += 1;
+            self.happen(due);
+        }
+    }
+
+    fn plan_after(&mut self, after: u64, due: Due) {
+        self.plan_at(self.now + after, due);
+    }
+
+    fn plan_at(&mut self, time: u64, due: Due) {
+        self.planned += 1;
+        self.agenda.push(Reverse((time, self.planned, due)));
+    }
+
+    fn happen(&mut self, due: Due) {
+        match due {
+            Due::Tick(at, timer) => self.tick(at, timer),
+            Due::Deliver(slot) => self.deliver(slot, due),
+            Due::Finish(slot) => {
+                let at = self.jobs.get(slot).at;
+                if self.members[at].paused > 0 {
+                    self.backlogs[at].push(due);
+                    return;
+                }
+                let DiskJob { at, job } = self.jobs.take(slot);
                 job();
                 self.act(at);
             }
-            Happening::Propose => self.propose(),
-            Happening::CutOff => self.cut_off(),
-            Happening::Connect => {
-                self.say("everybody is connected");
-                self.cut = None;
-            }
-            Happening::PowerCut => self.power_cut(),
-            Happening::PowerBack(at) => {
-                self.say(&format!("{} has power again", at + 1));
-                self.members[at].start(self.random.next());
-                self.act(at);
-            }
+            Due::Begin(n) => self.begin_happening(n),
+            Due::End(n) => self.end_happening(n),
+            Due::Again(n) => self.again(n),
+            Due::Start(at) => self.start(at),
+            Due::Bounce(at) => self.bounce_sound(at),
+            Due::TimeOut(client, request) => self.time_out(client, request),
+            Due::Retry(client, request) => self.retry(client, request),
+            Due::Operate => self.operate(),
+            Due::Calm => self.calm(),
+            Due::Settle => self.settle(),
         }
     }
 
-    fn propose(&mut self) {
-        self.requests += 1;
-        let at = self.random.pick(MEMBERS);
-        let number = RequestNumber(self.requests);
-        self.members[at].propose(number);
-        self.act(at);
-        let pause = self.random.between(1_000, 30_000);
-        if self.now + pause < END - 2_000_000 {
-            self.plan(pause, Happening::Propose);
+    /// A promise is broken: the run ends.
+    fn broken(&mut self, violation: Violation) {
+        if self.violation.is_none() {
+            self.trace.say(self.now, || What::Violation {
+                checker: violation.checker,
+                says: violation.says.clone(),
+            });
+            self.violation = Some(violation);
         }
     }
 
-    fn cut_off(&mut self) {
-        if self.now >= FAULTS_END {
-            return;
+    fn finish(mut self) -> Outcome {
+        if self.violation.is_none()
+            && let Err(violation) = self.checkers.history.check()
+        {
+            self.broken(violation);
         }
-        let at = self.random.pick(MEMBERS);
-        self.cut = Some(at);
-        self.faults.partitions += 1;
-        self.say(&format!("{} is cut off", at + 1));
-        let lasting = self.random.between(50_000, 1_500_000);
-        self.plan(lasting, Happening::Connect);
-        let pause = self.random.between(100_000, 2_000_000);
-        self.plan(lasting + pause, Happening::CutOff);
-    }
-
-    fn power_cut(&mut self) {
-        if self.now >= FAULTS_END {
-            return;
+        let (operations, answered) = self.checkers.history.counts();
+        if self.violation.is_none() && (self.checkers.committed.last().0 < 2) {
+            let says = "nothing was committed in the whole run".to_owned();
+            self.broken(Violation { checker: "something happens", says });
         }
-        let at = self.random.pick(MEMBERS);
-        self.faults.crashes += 1;
-        self.say(&format!("{} loses power", at + 1));
-        self.members[at].power_cut();
-        let lasting = self.random.between(10_000, 800_000);
-        self.plan(lasting, Happening::PowerBack(at));
-        let pause = self.random.between(100_000, 1_500_000);
-        self.plan(lasting + pause, Happening::PowerCut);
-    }
-
-    fn handle(&mut self, at: usize, event: Event) {
-        self.members[at].handle(event);
-        self.act(at);
-    }
-
-    /// Lets a member do what its core asks, and carries what comes of it.
-    fn act(&mut self, at: usize) {
-        let before = self.members[at].status();
-        let messages = self.members[at].act(&mut self.ledger);
-        for message in messages {
-            self.send(at, message);
-        }
-        for job in self.members[at].jobs() {
-            let lasting = self.random.between(50, 4_000);
-            self.plan(lasting, Happening::Finish(at, job));
-        }
-        let after = self.members[at].status();
-        if after != before {
-            self.say(&after);
-        }
-        if let Some((term, me)) = self.members[at].leads() {
-            self.ledger.leads(term, me);
-        }
-    }
-
-    fn send(&mut self, from: usize, message: Message) {
-        let to = self.members.iter().position(|member| member.me() == message.to);
-        let cut = self.cut.is_some_and(|cut| cut == from || Some(cut) == to);
-        if cut || self.random.below(100) == 0 {
-            return;
-        }
-        if self.random.below(100) == 0 {
-            let late = self.random.between(100, 300_000);
-            self.plan(late, Happening::Deliver(message.clone()));
-        }
-        let latency = self.random.between(100, 3_000);
-        self.plan(latency, Happening::Deliver(message));
-    }
-
-    fn say(&mut self, what: &str) {
-        writeln!(self.trace, "{:>8} {what}", self.now).expect("a string takes everything");
-    }
-
-    fn into_report(self, seed: u64) -> Report {
-        for member in &self.members {
-            self.ledger.check_caught_up(member);
-        }
-        Report {
-            seed,
-            acknowledged: self.ledger.check_acknowledged(),
-            leaders: self.ledger.leaders(),
-            installed: self.ledger.installed(),
-            faults: self.faults,
-            millis: self.now / 1000,
+        Outcome {
+            seed: self.plan.settings.seed,
+            commits: self.checkers.committed.last().0,
+            elections: self.checkers.election.terms(),
+            installed: self.checkers.machine.installed,
+            operations,
+            answered,
+            stale_leases: self.checkers.fresh_reads.stale_leases,
+            messages: self.messages,
+            events: self.events,
+            micros: self.now,
+            coverage: self.coverage,
+            violation: self.violation,
             trace: self.trace,
         }
-    }
-}
-
-/// The world's own randomness (SplitMix64).
-struct Random(u64);
-
-impl Random {
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-        z ^ (z >> 31)
-    }
-
-    fn below(&mut self, end: u64) -> u64 {
-        self.next() % end
-    }
-
-    fn between(&mut self, low: u64, high: u64) -> u64 {
-        low + self.below(high - low)
-    }
-
-    fn pick(&mut self, count: usize) -> usize {
-        usize::try_from(self.below(count as u64)).expect("less than a usize")
     }
 }

@@ -7,13 +7,15 @@
 //! - `node_world`: the whole `holm::Node`, with its driver, its transport over simulated TCP and
 //!   its log on a simulated disk. It needs `--cfg madsim`, which `cargo sim` sets.
 //!
-//! Both end with a [`Report`]: what happened, and a trace that is equal to the byte for equal
-//! seeds.
+//! Both say what happened, with a trace that is equal to the byte for equal seeds; what must hold
+//! is in [`checkers`].
 #![forbid(unsafe_code)]
 
+pub mod checkers;
 pub mod core_world;
 #[cfg(madsim)]
 pub mod node_world;
 mod report;
+pub mod trace;
 
 pub use report::{Faults, Report};

@@ -1,29 +1,8 @@
-//! A few seeds of both worlds, so that plain `cargo test` covers the simulator.
+//! A few seeds of the whole node's world, so that plain `cargo test` covers it; the core's is tested
+//! in `core.rs`.
 
 use std::path::Path;
 use std::process::Command;
-
-#[test]
-fn the_core_and_the_log_keep_their_promises_under_partitions_and_power_cuts() {
-    let (mut partitions, mut crashes, mut acknowledged, mut installed) = (0, 0, 0, 0);
-    for seed in 0..100 {
-        let report = holm_sim::core_world::run(seed);
-        partitions += report.faults.partitions;
-        crashes += report.faults.crashes;
-        acknowledged += report.acknowledged;
-        installed += report.installed;
-    }
-    // A run in which nothing happened shows nothing.
-    assert!(partitions > 200 && crashes > 200 && acknowledged > 30_000);
-    assert!(installed > 50, "{installed} snapshots installed");
-}
-
-#[test]
-fn equal_seeds_have_equal_histories_and_others_do_not() {
-    let traces: Vec<String> = [1, 1, 2].map(|seed| holm_sim::core_world::run(seed).trace).into();
-    assert_eq!(traces[0], traces[1]);
-    assert_ne!(traces[0], traces[2]);
-}
 
 /// The whole node needs its own cfg, and so its own target folder: this runs what `cargo sim` runs.
 #[test]

@@ -1,366 +1,243 @@
-//! One member without async: `Member` joins a core to a log on a simulated disk, as the node's
-//! driver does, and applies commands to a state that is a number.
+//! One member without async: `Member`, who it is, its disk, and what runs on it: `running` joins a
+//! core to a log, as the node's driver does, and `starting` finds what a crash left.
 
-use super::ledger::Ledger;
+mod running;
+mod starting;
+
+use super::machine::Command;
+use super::plan::Settings;
+use crate::checkers::shadow::Shadow;
+use crate::checkers::{Checkers, Violation};
 use bytes::Bytes;
 use holm_raft_core as raft;
 use holm_raft_core::{
-    Body, Boot, Chunk, Configuration, Entry, EntryKind, Event, Incarnation, Index, LogStart,
-    MemberId, Message, NodeId, Outbound, Persist, Raft, RequestNumber, Restored, Term, WriteNumber,
+    Configuration, EntryId, Event, Incarnation, Index, MemberId, Message, NodeId, RequestNumber,
 };
-use holm_wal::{Batch, Disk, Done, Identity, Options, SimDisk, Snapshot, Snapshots, Wal};
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
-use std::io;
+use holm_wal::{Identity, Options, SimDisk, Wal};
+pub(super) use running::Running;
+pub(super) use starting::Offer;
 use std::sync::{Arc, Mutex};
 
 /// A disk's work, to be done at a time that the world chooses.
 pub(super) type Job = Box<dyn FnOnce() + Send>;
 
-/// How many applied entries lie between two snapshots.
-const SNAPSHOT_ENTRIES: u64 = 20;
-
+/// A member, running or not.
 pub(super) struct Member {
-    me: MemberId,
-    boots: u64,
-    disk: SimDisk,
+    pub(super) me: MemberId,
+    pub(super) boots: u64,
+    pub(super) disk: SimDisk,
     jobs: Arc<Mutex<Vec<Job>>>,
-    running: Option<Running>,
+    pub(super) running: Option<Box<Running>>,
+    /// What its log has to hold.
+    pub(super) shadow: Shadow,
+    /// Its disk may be damaged: it counts as one that is not there until it was started again.
+    pub(super) doubtful: bool,
+    /// How many syncs it must have done until the damage can be told from a torn write.
+    witnessed_after: u64,
+    /// How often nobody had what its damaged log lacks.
+    pub(super) unrepaired: u32,
+    /// Starts fail as long as these last, and processes are paused.
+    pub(super) paused: u32,
+    pub(super) held_down: u32,
+    pub(super) stalls: u32,
+    pub(super) clock: Clock,
 }
 
-/// What is lost with the power.
-struct Running {
-    me: MemberId,
-    raft: Raft,
-    wal: Wal,
-    attached: Arc<dyn Disk>,
-    snapshots: Snapshots,
-    newest: Option<Snapshot>,
-    saving: Option<Snapshot>,
-    /// Pieces of a leader's snapshot that wait for the disk, and whether others are being stored.
-    arriving: Vec<Chunk>,
-    storing: bool,
-    /// What each follower is being sent.
-    leaving: BTreeMap<NodeId, Snapshot>,
-    finished: Arc<Mutex<Vec<Finished>>>,
-    held: VecDeque<(WriteNumber, Vec<Message>)>,
-    acknowledged: WriteNumber,
-    applied: Index,
-    state: u64,
-    /// Proposals made here and not answered.
-    asked: BTreeSet<RequestNumber>,
+/// Why a member does not go on, or does not start.
+#[derive(Debug)]
+pub(super) enum Stop {
+    /// Its disk failed: whoever supervises it starts it again.
+    Disk(String),
+    /// Its log is damaged: that was found when it was opened, or when it was read.
+    Damaged(String),
+    Rotten(String),
+    /// Its disk holds nothing that it may go on with.
+    Lost(String),
+    /// A promise is broken.
+    Broken(Violation),
 }
 
-/// What the disk reports.
-enum Finished {
-    Sync(io::Result<()>),
-    Snapshot(io::Result<()>),
-    Chunks(io::Result<()>),
+impl From<Violation> for Stop {
+    fn from(violation: Violation) -> Self {
+        Self::Broken(violation)
+    }
+}
+
+/// What comes of a turn.
+#[derive(Default)]
+pub(super) struct Effects {
+    /// What is to be sent.
+    pub(super) messages: Vec<Message>,
+    /// What became of what clients asked for.
+    pub(super) answers: Vec<(RequestNumber, Answer)>,
+    /// Commands that were applied here, each with its reply.
+    pub(super) applied: Vec<(Command, u64)>,
+    /// Entries that were applied here, and are the first of their index anywhere.
+    pub(super) configurations: Vec<(Index, Configuration)>,
+    /// What an operator was answered.
+    pub(super) changes: Vec<Result<EntryId, raft::ChangeError>>,
+}
+
+/// What a client is told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Answer {
+    /// A read may be served from this index on; it is applied, and the state is as told.
+    Read { index: Index },
+    /// Ask somebody else.
+    Refused,
+}
+
+/// A member's own clock: it goes at its own rate, and never back.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Clock {
+    /// In thousandths.
+    rate: u64,
+    /// Simulated and own microseconds when it was last set.
+    set: (u64, u64),
+}
+
+impl Clock {
+    const fn new(offset: u64) -> Self {
+        Self { rate: 1_000, set: (0, offset) }
+    }
+
+    /// Its own microseconds.
+    pub(super) const fn micros(&self, now: u64) -> u64 {
+        self.set.1 + (now - self.set.0) * self.rate / 1_000
+    }
+
+    /// Its own milliseconds.
+    pub(super) const fn millis(&self, now: u64) -> u64 {
+        self.micros(now) / 1_000
+    }
+
+    /// How many simulated microseconds so many of its own take.
+    pub(super) const fn takes(&self, micros: u64) -> u64 {
+        micros * 1_000 / self.rate
+    }
+
+    pub(super) const fn set_rate(&mut self, now: u64, permille: u64) {
+        self.set = (now, self.micros(now));
+        self.rate = if permille == 0 { 1 } else { permille };
+    }
+
+    pub(super) const fn jump(&mut self, now: u64, millis: u64) {
+        self.set = (now, self.micros(now) + millis * 1_000);
+    }
 }
 
 impl Member {
-    pub(super) fn new(at: usize, seed: u64) -> Self {
+    pub(super) fn new(at: usize, settings: &Settings, seed: u64) -> Self {
         let node = at as u64 + 1;
+        let me = MemberId::new(NodeId(node), Incarnation(node * 1_000));
         let jobs = Arc::new(Mutex::new(Vec::new()));
-        let queue = Arc::clone(&jobs);
-        let runner = Arc::new(move |job| queue.lock().expect("nobody panicked").push(job));
-        let me = MemberId::new(NodeId(node), Incarnation(node * 1000 + 7));
-        let mut member =
-            Self { me, boots: 0, disk: SimDisk::new(seed, runner), jobs, running: None };
-        let identity = Identity { cluster: [7; 16], member: me };
-        Wal::create(member.disk.attach(), options(), identity).expect("an empty disk");
-        member.start(seed);
+        let mut member = Self {
+            me,
+            boots: 0,
+            disk: SimDisk::new(seed, runner(&jobs)),
+            jobs,
+            running: None,
+            shadow: Shadow::default(),
+            doubtful: false,
+            witnessed_after: 0,
+            unrepaired: 0,
+            paused: 0,
+            held_down: 0,
+            stalls: 0,
+            clock: Clock::new(seed % 100_000_000),
+        };
+        member.format(settings);
         member
     }
 
-    pub(super) const fn me(&self) -> MemberId {
-        self.me
+    fn format(&mut self, settings: &Settings) {
+        let identity = Identity { cluster: [7; 16], member: self.me };
+        Wal::create(self.disk.attach(), options(settings), identity).expect("an empty disk");
+    }
+
+    /// The disk is lost: whoever comes back is another incarnation, and a stranger.
+    pub(super) fn wipe(&mut self, settings: &Settings, seed: u64) {
+        self.switch_off();
+        self.disk.power_cut();
+        if !super::mutations::wiped_disk_votes_again() {
+            self.me.incarnation.0 += 1;
+        }
+        self.disk = SimDisk::new(seed, runner(&self.jobs));
+        self.shadow = Shadow::default();
+        (self.doubtful, self.unrepaired, self.witnessed_after) = (false, 0, 0);
+        self.format(settings);
     }
 
     pub(super) fn configured(&self) -> raft::Member {
         raft::Member { id: self.me, info: Bytes::new() }
     }
 
-    /// Switches the member on: it finds what the power cut left.
-    pub(super) fn start(&mut self, seed: u64) {
-        self.boots += 1;
-        let attached = self.disk.attach();
-        let (wal, recovered) = Wal::open(Arc::clone(&attached), options())
-            .expect("what a power cut leaves can be opened");
-        let (snapshots, newest, receiving) =
-            Snapshots::open(Arc::clone(&attached)).expect("snapshots are whole or not there");
-        recovered.check_snapshot(newest.as_ref().map(|s| &s.meta)).expect("log and snapshot meet");
-        let configuration = |entry: &Entry| {
-            let configuration = Configuration::decode(entry.data.clone()).expect("written here");
-            (entry.id.index, configuration)
-        };
-        let restored = Restored {
-            hard_state: recovered.hard_state,
-            start: recovered.start.id,
-            terms: recovered.terms,
-            last: recovered.last.index,
-            last_time: recovered.last_time,
-            configurations: recovered.configurations.iter().map(configuration).collect(),
-            weights: wal.weights(64),
-            snapshot: newest.as_ref().map(|snapshot| snapshot.meta.clone()),
-            receiving,
-        };
-        let config = raft::Config {
-            append_entries_max: 8,
-            inflight_appends_max: 4,
-            snapshot_chunk_bytes: 100,
-            snapshot_inflight_bytes_max: 300,
-            install_log_bytes_max: 8 << 10,
-            ..raft::Config::new(self.me, Boot(self.boots), seed)
-        };
-        self.running = Some(Running {
-            me: self.me,
-            raft: Raft::new(config, restored).expect("good settings"),
-            wal,
-            attached,
-            snapshots,
-            applied: newest.as_ref().map_or(Index(0), |snapshot| snapshot.meta.last.index),
-            state: newest.as_ref().map_or(0, |snapshot| state(&snapshot.data)),
-            newest,
-            saving: None,
-            arriving: Vec::new(),
-            storing: false,
-            leaving: BTreeMap::new(),
-            finished: Arc::default(),
-            held: VecDeque::new(),
-            acknowledged: WriteNumber(0),
-            asked: BTreeSet::new(),
-        });
+    /// The process ends. What was not synced is still in the page cache.
+    pub(super) fn kill(&mut self) {
+        self.switch_off();
+        self.disk.kill();
     }
 
+    /// The machine loses its power.
     pub(super) fn power_cut(&mut self) {
-        self.running = None;
-        self.jobs.lock().expect("nobody panicked").clear();
+        self.switch_off();
         self.disk.power_cut();
     }
 
+    fn switch_off(&mut self) {
+        self.running = None;
+        self.jobs.lock().expect("nobody panicked").clear();
+    }
+
+    /// The core takes an event.
     pub(super) fn handle(&mut self, event: Event) {
         if let Some(running) = &mut self.running {
             running.raft.handle(event);
         }
     }
 
-    pub(super) fn propose(&mut self, number: RequestNumber) {
-        if let Some(running) = &mut self.running {
-            running.asked.insert(number);
-            let data = Bytes::copy_from_slice(&number.0.to_le_bytes());
-            running.raft.handle(Event::Propose { number, data });
-        }
-    }
-
-    /// Does all that the core asks for; returns what is to be sent.
-    pub(super) fn act(&mut self, ledger: &mut Ledger) -> Vec<Message> {
-        self.running.as_mut().map_or_else(Vec::new, |running| running.act(ledger))
+    /// Does all that the core asks for.
+    pub(super) fn act(
+        &mut self,
+        effects: &mut Effects,
+        checkers: &mut Checkers,
+    ) -> Result<(), Stop> {
+        let Some(running) = &mut self.running else { return Ok(()) };
+        running.act(&mut self.shadow, effects, checkers)
     }
 
     /// What the disk has to do since the last call.
-    pub(super) fn jobs(&mut self) -> Vec<Job> {
-        std::mem::take(&mut *self.jobs.lock().expect("nobody panicked"))
+    pub(super) fn jobs(&mut self, into: &mut Vec<Job>) {
+        into.append(&mut *self.jobs.lock().expect("nobody panicked"));
     }
 
-    pub(super) fn applied(&self) -> Option<Index> {
-        self.running.as_ref().map(|running| running.applied)
+    /// Its disk may be damaged from now on, in what later batches bear witness to: those of so many
+    /// syncs.
+    pub(super) fn doubt(&mut self, witnesses: u64) {
+        self.doubtful = true;
+        let syncs = self.running.as_ref().map_or(0, |running| running.syncs);
+        self.witnessed_after = if witnesses == 0 { 0 } else { syncs + witnesses };
     }
 
-    pub(super) fn leads(&self) -> Option<(Term, MemberId)> {
-        let status = self.running.as_ref()?.raft.status();
-        (status.role == "leader").then_some((status.term, status.me))
+    /// Whether later writes do not bear witness yet to those that may be damaged.
+    pub(super) fn is_unwitnessed(&self) -> bool {
+        let waits = self.witnessed_after > 0;
+        self.running.as_ref().filter(|_| waits).is_some_and(|running| {
+            running.syncs < self.witnessed_after || running.wal.durable().0 < running.writes
+        })
     }
 
-    pub(super) fn status(&self) -> String {
-        let off = || format!("{} is off", self.me.node);
-        self.running.as_ref().map_or_else(off, |running| running.raft.status().to_string())
-    }
-}
-
-impl Running {
-    fn act(&mut self, ledger: &mut Ledger) -> Vec<Message> {
-        let mut messages = Vec::new();
-        let finished = std::mem::take(&mut *self.finished.lock().expect("nobody panicked"));
-        for finished in finished {
-            self.finish(finished);
-        }
-        loop {
-            self.acknowledge(&mut messages);
-            let ready = self.raft.ready();
-            if ready.is_empty() {
-                break;
-            }
-            if let Some(persist) = ready.persist {
-                self.persist(persist, ledger);
-            }
-            self.store(ready.chunks);
-            for outbound in ready.send {
-                messages.extend(self.fill(outbound));
-            }
-            for index in ready.committed.into_iter().flat_map(|r| r.start().0..=r.end().0) {
-                self.apply(Index(index), ledger);
-            }
-            if let Some(job) = self.wal.begin_sync() {
-                let done = self.done(Finished::Sync);
-                self.attached.run(job.into_job(), done);
-            }
-        }
-        self.take_snapshot();
-        messages
-    }
-
-    fn persist(&mut self, persist: Persist, ledger: &mut Ledger) {
-        if let Some(meta) = persist.snapshot {
-            (self.snapshots.finish_job(meta.last))().expect("the disk does not fail here");
-            let snapshot = self.snapshots.received().expect("the job has completed it");
-            assert_eq!(snapshot.meta, meta, "the one that the core has installed");
-            self.applied = snapshot.meta.last.index;
-            self.state = state(&snapshot.data);
-            assert_eq!(snapshot.data, frozen(self.state), "its pieces make up the whole");
-            ledger.restored(self.applied, self.state);
-            self.newest = Some(snapshot);
-        }
-        let batch = Batch {
-            hard_state: persist.hard_state,
-            compact: persist.compact,
-            truncate: persist.truncate,
-            entries: &persist.entries,
-        };
-        let number = self.wal.append(&batch).expect("the disk does not fail here");
-        assert_eq!(number, persist.number, "the core and the log count the same writes");
-        self.held.push_back((number, persist.then));
-    }
-
-    fn acknowledge(&mut self, messages: &mut Vec<Message>) {
-        let durable = self.wal.durable();
-        if durable <= self.acknowledged {
-            return;
-        }
-        self.acknowledged = durable;
-        while self.held.front().is_some_and(|(write, _)| *write <= durable) {
-            messages.extend(self.held.pop_front().into_iter().flat_map(|(_, then)| then));
-        }
-        self.raft.handle(Event::Persisted(durable));
-    }
-
-    fn fill(&mut self, outbound: Outbound) -> Option<Message> {
-        let (to, term, body) = match outbound {
-            Outbound::Message(message) => return Some(message),
-            Outbound::Entries { to, term, prev, last, commit } => {
-                let range = prev.index.next()..=last.index;
-                let entries = self.wal.entries(range, u64::MAX).expect("the log holds them");
-                assert_eq!(entries.last().map_or(prev, |entry| entry.id), last, "as named");
-                (to, term, Body::Append { prev, entries, commit })
-            }
-            Outbound::Snapshot { to, term, snapshot, offset, bytes_max } => {
-                let known = self.leaving.get(&to.node).filter(|known| Some(known.id()) == snapshot);
-                let (source, offset) = match known.cloned() {
-                    Some(known) => (known, offset),
-                    None => (self.newest.clone().expect("compacted behind a snapshot"), 0),
-                };
-                let chunk = source.chunk(offset, bytes_max);
-                self.leaving.insert(to.node, source);
-                (to, term, Body::Snapshot(chunk.into()))
-            }
-        };
-        Some(Message { from: self.me, to, term, body })
-    }
-
-    fn apply(&mut self, index: Index, ledger: &mut Ledger) {
-        assert_eq!(index, self.applied.next(), "applied in order, each once");
-        let entry = self.wal.entry(index).expect("the log holds it");
-        self.applied = index;
-        if entry.kind == EntryKind::Command {
-            let number = number(&entry.data);
-            self.state = self.state.wrapping_mul(31).wrapping_add(number.0);
-            if self.asked.remove(&number) {
-                ledger.acknowledged(number);
-            }
-        }
-        ledger.applied(&entry, self.state);
-    }
-
-    /// Stores pieces of a leader's snapshot, one job at a time.
-    fn store(&mut self, chunks: Vec<Chunk>) {
-        self.arriving.extend(chunks);
-        if !self.storing && !self.arriving.is_empty() {
-            self.storing = true;
-            let job = self.snapshots.store_job(std::mem::take(&mut self.arriving));
-            self.attached.run(job, self.done(Finished::Chunks));
-        }
-    }
-
-    fn stored(&mut self) {
-        self.storing = false;
-        // What is stored is void where a transfer that begins anew waits behind it.
-        let superseded = self.arriving.iter().any(|chunk| chunk.offset == 0);
-        if let Some((snapshot, stored)) = self.snapshots.stored()
-            && !superseded
-        {
-            self.raft.handle(Event::Stored { snapshot, stored });
-        }
-        self.store(Vec::new());
-    }
-
-    fn take_snapshot(&mut self) {
-        let newest = self.newest.as_ref().map_or(0, |snapshot| snapshot.meta.last.index.0);
-        if self.saving.is_some() || self.applied.0 - newest < SNAPSHOT_ENTRIES {
-            return;
-        }
-        let entry = self.wal.entry(self.applied).expect("the log holds it");
-        let meta = self.raft.snapshot_meta(&entry);
-        let snapshot = Snapshot::new(meta, frozen(self.state));
-        let done = self.done(Finished::Snapshot);
-        self.attached.run(self.snapshots.save_job(&snapshot), done);
-        self.saving = Some(snapshot);
-    }
-
-    fn finish(&mut self, finished: Finished) {
-        match finished {
-            Finished::Sync(result) => {
-                self.wal.finish_sync(result).expect("the disk does not fail here");
-            }
-            Finished::Chunks(result) => {
-                result.expect("the disk does not fail here");
-                self.stored();
-            }
-            Finished::Snapshot(result) => {
-                result.expect("the disk does not fail here");
-                let saved = self.saving.take().expect("one at a time");
-                if self.newest.as_ref().is_some_and(|newest| newest.meta.last >= saved.meta.last) {
-                    return;
-                }
-                if let Some(older) = self.newest.replace(saved) {
-                    let start = LogStart { id: older.meta.last, time: older.meta.time };
-                    self.raft.handle(Event::Compact(start));
-                }
-            }
-        }
-    }
-
-    fn done(&self, kind: fn(io::Result<()>) -> Finished) -> Done {
-        let finished = Arc::clone(&self.finished);
-        Box::new(move |result| finished.lock().expect("nobody panicked").push(kind(result)))
+    /// Whether it runs, and is not paused.
+    pub(super) fn is_up(&self) -> bool {
+        self.running.is_some() && self.paused == 0
     }
 }
 
-const fn options() -> Options {
-    Options { segment_bytes: 16 << 10 }
+fn runner(jobs: &Arc<Mutex<Vec<Job>>>) -> holm_wal::Runner {
+    let queue = Arc::clone(jobs);
+    Arc::new(move |job| queue.lock().expect("nobody panicked").push(job))
 }
 
-/// The number in a command's bytes.
-pub(super) fn number(data: &[u8]) -> RequestNumber {
-    RequestNumber(state(data))
-}
-
-fn state(data: &[u8]) -> u64 {
-    let (state, _) = data.split_first_chunk().expect("eight bytes");
-    u64::from_le_bytes(*state)
-}
-
-/// A snapshot of a state: the state, and bytes that follow from it, enough for many pieces.
-fn frozen(state: u64) -> Bytes {
-    let length = 500 + state % 1_000;
-    let step = |offset: u64| state.rotate_left(u32::from(offset.to_le_bytes()[0])) ^ offset;
-    (0..length / 8).flat_map(|offset| step(offset).to_le_bytes()).collect()
+const fn options(settings: &Settings) -> Options {
+    Options { segment_bytes: settings.segment_bytes }
 }

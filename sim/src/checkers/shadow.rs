@@ -1,0 +1,187 @@
+//! What a member's log has to hold, kept beside it: `Shadow`, with a number for each index that
+//! stands for all entries up to there, so that two histories are compared by comparing two numbers;
+//! and with what was acknowledged, so that what a restart finds can be judged.
+
+use holm_raft_core::{Entry, EntryId, HardState, Index, Persist, WriteNumber};
+use std::collections::VecDeque;
+
+/// A number that stands for all entries up to one.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Chain(pub u64);
+
+impl Chain {
+    /// The chain with one more entry.
+    #[must_use]
+    pub fn then(self, entry: &Entry) -> Self {
+        let mut hash = self.0;
+        let mut mix = |word: u64| {
+            hash = (hash ^ word).wrapping_mul(0x9fb2_1c65_1e98_df25);
+            hash ^= hash >> 32;
+        };
+        mix(entry.id.index.0);
+        mix(entry.id.term.0);
+        mix(entry.time.0);
+        mix(u64::from(entry.kind.code()));
+        let mut words = entry.data.chunks_exact(8);
+        for word in words.by_ref() {
+            mix(u64::from_le_bytes(word.try_into().expect("chunks of eight")));
+        }
+        for byte in words.remainder() {
+            mix(u64::from(*byte));
+        }
+        Self(hash)
+    }
+}
+
+/// A member's log as it was written.
+#[derive(Clone, Debug, Default)]
+pub struct Shadow {
+    /// The log begins after this.
+    pub start: EntryId,
+    start_chain: Chain,
+    entries: VecDeque<(Entry, Chain)>,
+    /// As written last.
+    pub hard_state: HardState,
+    /// What the writes under way do.
+    pending: VecDeque<Pending>,
+    /// What is acknowledged.
+    pub acked: Acked,
+}
+
+/// A write that is not acknowledged.
+#[derive(Clone, Copy, Debug)]
+struct Pending {
+    number: WriteNumber,
+    /// Up to where it leaves the log as it was.
+    keeps: Index,
+    after: Acked,
+}
+
+/// What has to survive.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Acked {
+    /// The write.
+    pub number: WriteNumber,
+    /// The log's last entry.
+    pub last: EntryId,
+    /// The log begins after this.
+    pub start: EntryId,
+    /// Term and vote.
+    pub hard_state: HardState,
+}
+
+impl Shadow {
+    /// The log's last entry.
+    #[must_use]
+    pub fn last(&self) -> EntryId {
+        self.entries.back().map_or(self.start, |(entry, _)| entry.id)
+    }
+
+    fn at(&self, index: Index) -> Option<&(Entry, Chain)> {
+        let after = index.0.checked_sub(self.start.index.0 + 1)?;
+        self.entries.get(usize::try_from(after).ok()?)
+    }
+
+    /// The entry at an index.
+    #[must_use]
+    pub fn entry(&self, index: Index) -> Option<&Entry> {
+        self.at(index).map(|(entry, _)| entry)
+    }
+
+    /// What stands for all entries up to an index, if the log reaches there.
+    #[must_use]
+    pub fn chain(&self, index: Index) -> Option<Chain> {
+        if index == self.start.index {
+            return Some(self.start_chain);
+        }
+        self.at(index).map(|(_, chain)| *chain)
+    }
+
+    /// The last entries from an index on.
+    pub fn entries(&self, from: Index, to: Index) -> impl Iterator<Item = &Entry> {
+        let skip = from.0.saturating_sub(self.start.index.0 + 1);
+        let take = (to.0 + 1).saturating_sub(from.0);
+        let (skip, take) = (usize::try_from(skip), usize::try_from(take));
+        let (skip, take) = (skip.unwrap_or(usize::MAX), take.unwrap_or(0));
+        // A range of a queue, which is not walked up to where it begins.
+        let end = skip.saturating_add(take).min(self.entries.len());
+        self.entries.range(skip.min(end)..end).map(|(entry, _)| entry)
+    }
+
+    /// A write was handed to the log. `known` is the chain up to where a compaction leads, if the
+    /// log does not reach there.
+    pub fn write(&mut self, persist: &Persist, known: impl FnOnce(EntryId) -> Chain) {
+        let mut keeps = self.last().index;
+        if let Some(hard_state) = persist.hard_state {
+            self.hard_state = hard_state;
+        }
+        if let Some(start) = persist.compact.filter(|start| start.id.index > self.start.index) {
+            if self.entry(start.id.index).is_none_or(|entry| entry.id != start.id) {
+                keeps = Index(0);
+                self.start_chain = known(start.id);
+                self.entries.clear();
+            } else {
+                self.start_chain = self.chain(start.id.index).expect("just looked at");
+                let gone = usize::try_from(start.id.index.0 - self.start.index.0);
+                self.entries.drain(..gone.expect("entries are in memory"));
+            }
+            self.start = start.id;
+        }
+        if let Some(from) = persist.truncate {
+            keeps = keeps.min(from.prev());
+            let kept = usize::try_from(from.0.saturating_sub(self.start.index.0 + 1));
+            self.entries.truncate(kept.unwrap_or(usize::MAX));
+        }
+        for entry in &persist.entries {
+            self.push(entry.clone());
+        }
+        self.pending.push_back(Pending {
+            number: persist.number,
+            keeps,
+            after: Acked {
+                number: persist.number,
+                last: self.last(),
+                start: self.start,
+                hard_state: self.hard_state,
+            },
+        });
+    }
+
+    /// One more entry.
+    pub fn push(&mut self, entry: Entry) {
+        let before = self.entries.back().map_or(self.start_chain, |(_, chain)| *chain);
+        let chain = before.then(&entry);
+        self.entries.push_back((entry, chain));
+    }
+
+    /// All writes up to this one are durable.
+    pub fn acknowledge(&mut self, number: WriteNumber) {
+        while let Some(pending) = self.pending.front()
+            && pending.number <= number
+        {
+            self.acked = pending.after;
+            self.pending.pop_front();
+        }
+    }
+
+    /// Up to where the entries that are acknowledged must be found, whichever of the writes under
+    /// way have made it.
+    #[must_use]
+    pub fn floor(&self) -> Index {
+        let kept = self.pending.iter().map(|pending| pending.keeps);
+        kept.fold(self.acked.last.index, Ord::min)
+    }
+
+    /// A log that a restart found. What was found is durable.
+    pub fn restore(&mut self, start: EntryId, chain: Chain, hard_state: HardState) {
+        (self.start, self.start_chain, self.hard_state) = (start, chain, hard_state);
+        self.entries.clear();
+        self.pending.clear();
+    }
+
+    /// All that was found is read.
+    pub fn restored(&mut self) {
+        let (last, start, hard_state) = (self.last(), self.start, self.hard_state);
+        self.acked = Acked { number: WriteNumber(0), last, start, hard_state };
+    }
+}

@@ -1,0 +1,241 @@
+//! The command line: which world, which seed or schedule, and what to do with it.
+
+mod core;
+#[cfg(feature = "mutations")]
+mod mutants;
+mod node;
+mod sweep;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use holm_sim::core_world::Mode;
+use std::ops::Range;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+/// What the commands come to.
+type Ended = Result<ExitCode, String>;
+
+/// Deterministic simulation of Holm: one seed, one history.
+#[derive(Parser)]
+#[command(version)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Run one seed and print its trace.
+    Run {
+        /// The seed.
+        #[arg(long)]
+        seed: u64,
+        #[command(flatten)]
+        how: How,
+    },
+    /// Run a range of seeds; exits with 1 and the failing seeds if any fails.
+    Sweep {
+        /// The seeds, as FIRST..END (END is not run).
+        #[arg(long, value_parser = parse_range)]
+        seeds: Range<u64>,
+        /// How many run at once.
+        #[arg(long, default_value_t = 1)]
+        jobs: usize,
+        /// Print a JSON line for each seed, and nothing else.
+        #[arg(long)]
+        json: bool,
+        /// Run every N-th seed, from the I-th on, as I/N (from 0/N).
+        #[arg(long, value_parser = parse_shard, default_value = "0/1")]
+        shard: Shard,
+        #[command(flatten)]
+        how: How,
+    },
+    /// Join the JSON lines of sweeps, and print what they come to.
+    Merge {
+        /// Files of JSON lines.
+        #[arg(required = true)]
+        files: Vec<PathBuf>,
+    },
+    /// Run a schedule, and print its trace; exits with 1 if a promise is broken.
+    Replay {
+        #[command(flatten)]
+        which: Which,
+        #[command(flatten)]
+        how: How,
+    },
+    /// Print a seed's schedule.
+    Schedule {
+        #[command(flatten)]
+        which: Which,
+        #[command(flatten)]
+        how: How,
+    },
+    /// Print a trace.
+    Trace {
+        #[command(flatten)]
+        which: Which,
+        /// As text (the default), JSON lines, or for ShiViz.
+        #[arg(long, value_enum, default_value_t = Form::Text)]
+        form: Form,
+        #[command(flatten)]
+        how: How,
+    },
+    /// Leave out what a failing schedule does not need, and print what is left.
+    Shrink {
+        #[command(flatten)]
+        which: Which,
+        /// How many smaller schedules are tried at most.
+        #[arg(long, default_value_t = 3_000)]
+        tries: u64,
+        #[command(flatten)]
+        how: How,
+    },
+    /// Shrink a failing seed into a file that `cargo test` replays for ever.
+    Regress {
+        #[command(flatten)]
+        which: Which,
+        /// Where the schedules are kept.
+        #[arg(long, default_value = "sim/regressions")]
+        folder: PathBuf,
+        #[command(flatten)]
+        how: How,
+    },
+    /// Switch known bugs on, one by one, and print by which checker and in how many seeds each is
+    /// caught.
+    #[cfg(feature = "mutations")]
+    Mutants {
+        /// After so many seeds a bug counts as not caught.
+        #[arg(long, default_value_t = 2_000)]
+        seeds: u64,
+        /// From how many first seeds.
+        #[arg(long, default_value_t = 10)]
+        starts: u64,
+        /// Only bugs whose name contains this.
+        #[arg(long, default_value = "")]
+        only: String,
+    },
+}
+
+#[derive(Args, Clone)]
+struct How {
+    /// `core` (core and log, quick) or `node` (the whole node; under `cargo sim` only).
+    #[arg(long, value_enum, default_value_t = World::DEFAULT)]
+    world: World,
+    /// Run each seed twice and compare the traces, byte by byte.
+    #[arg(long)]
+    twice: bool,
+    /// Let clocks stray beyond the drift that leases allow for.
+    #[arg(long)]
+    beyond_drift: bool,
+}
+
+/// A schedule: of a seed, or in a file.
+#[derive(Args)]
+#[group(required = true, multiple = false)]
+struct Which {
+    /// A schedule's file.
+    file: Option<PathBuf>,
+    /// The seed that draws it.
+    #[arg(long)]
+    seed: Option<u64>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum World {
+    Core,
+    Node,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Form {
+    Text,
+    Json,
+    Shiviz,
+}
+
+/// Every `count`-th seed, from the `first`-th on.
+#[derive(Clone, Copy)]
+struct Shard {
+    first: u64,
+    count: u64,
+}
+
+impl World {
+    const DEFAULT: Self = if cfg!(madsim) { Self::Node } else { Self::Core };
+}
+
+impl How {
+    const fn mode(&self) -> Mode {
+        if self.beyond_drift { Mode::BeyondDrift } else { Mode::Within }
+    }
+
+    /// Schedules are the core world's.
+    fn core_alone(&self) -> Result<(), String> {
+        if self.world == World::Core {
+            return Ok(());
+        }
+        Err("the node's world has no schedules yet; add --world core".to_owned())
+    }
+}
+
+impl Cli {
+    pub(crate) fn run(self) -> Ended {
+        match self.command {
+            Command::Run { seed, how } if how.world == World::Node => node::run(seed, &how),
+            Command::Run { seed, how } => core::run(seed, &how),
+            Command::Sweep { seeds, how, .. } if how.world == World::Node => {
+                node::sweep(seeds, &how)
+            }
+            Command::Sweep { seeds, jobs, json, shard, how } => {
+                let format = if json { sweep::Format::Json } else { sweep::Format::Table };
+                sweep::sweep(seeds, shard, jobs, format, &how)
+            }
+            Command::Merge { files } => sweep::merge(&files),
+            Command::Replay { which, how } => core::replay(&which, &how),
+            Command::Schedule { which, how } => core::schedule(&which, &how),
+            Command::Trace { which, form, how } => core::trace(&which, form, &how),
+            Command::Shrink { which, tries, how } => core::shrink(&which, tries, &how),
+            Command::Regress { which, folder, how } => core::regress(&which, &folder, &how),
+            #[cfg(feature = "mutations")]
+            Command::Mutants { seeds, starts, only } => mutants::table(seeds, starts, &only),
+        }
+    }
+}
+
+/// The first line in which two texts differ, from 1.
+fn first_difference(one: &str, other: &str) -> Option<usize> {
+    if one == other {
+        return None;
+    }
+    let equal = one.lines().zip(other.lines()).take_while(|(one, other)| one == other);
+    Some(equal.count() + 1)
+}
+
+/// Says that two traces of one seed differ, if they do.
+fn compare(seed: u64, one: &str, other: &str) -> Result<(), String> {
+    let Some(line) = first_difference(one, other) else { return Ok(()) };
+    let nth = |trace: &str| trace.lines().nth(line - 1).unwrap_or("(end)").to_owned();
+    Err(format!(
+        "seed {seed}: the second run differs from line {line} on:\n  {}\n  {}",
+        nth(one),
+        nth(other)
+    ))
+}
+
+fn parse_range(text: &str) -> Result<Range<u64>, String> {
+    let parsed = text
+        .split_once("..")
+        .and_then(|(first, end)| Some(first.parse().ok()?..end.parse().ok()?))
+        .filter(|range: &Range<u64>| !range.is_empty());
+    parsed.ok_or_else(|| format!("`{text}` is no range of seeds; write FIRST..END, as in 0..100"))
+}
+
+fn parse_shard(text: &str) -> Result<Shard, String> {
+    let parsed = text
+        .split_once('/')
+        .and_then(|(first, count)| Some((first.parse().ok()?, count.parse().ok()?)))
+        .filter(|(first, count): &(u64, u64)| first < count);
+    let (first, count) =
+        parsed.ok_or_else(|| format!("`{text}` is no shard; write I/N, as in 0/4 to 3/4"))?;
+    Ok(Shard { first, count })
+}

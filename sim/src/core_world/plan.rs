@@ -1,0 +1,172 @@
+//! A run as data: `Plan`, everything that a seed decides, and its `Settings`. What is left to
+//! chance within a run (each message's latency, each disk job's duration) is drawn from the plan's
+//! seed, so equal plans have equal runs. Its text is in `text`, how a seed draws one in `draw`.
+
+use super::happening::{Class, Happening};
+use std::collections::BTreeSet;
+
+/// What a run is made of.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Plan {
+    /// The settings.
+    pub settings: Settings,
+    /// Where each member is: its island, from 1.
+    pub islands: Vec<u64>,
+    /// The links there are.
+    pub links: Vec<Link>,
+    /// What happens, and when, in order.
+    pub happenings: Vec<(u64, Happening)>,
+}
+
+/// A link between two members.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Link {
+    /// Who dials.
+    pub from: u64,
+    /// Who is dialled.
+    pub to: u64,
+    /// The least time a message takes, in microseconds.
+    pub low: u64,
+    /// The most it takes, but for the latency's shape.
+    pub high: u64,
+}
+
+macro_rules! settings {
+    ($($(#[$doc:meta])* $key:ident = $default:literal in $low:literal ..= $high:expr;)*) => {
+        /// A run's settings, all of them numbers.
+        #[derive(Clone, Debug, PartialEq, Eq)]
+        pub struct Settings {
+            $($(#[$doc])* pub $key: u64,)*
+        }
+
+        impl Default for Settings {
+            fn default() -> Self {
+                Self { $($key: $default),* }
+            }
+        }
+
+        impl Settings {
+            /// Each key with its value, and what that may be.
+            #[must_use]
+            pub fn all(&self) -> Vec<(&'static str, u64, std::ops::RangeInclusive<u64>)> {
+                vec![$((stringify!($key), self.$key, $low..=$high)),*]
+            }
+
+            /// The value of this key, to be changed.
+            pub fn value(&mut self, key: &str) -> Option<&mut u64> {
+                match key { $(stringify!($key) => Some(&mut self.$key),)* _ => None }
+            }
+        }
+    };
+}
+
+settings! {
+    /// Decides what is left to chance within the run.
+    seed = 0 in 0..=u64::MAX;
+    /// How many members there are.
+    members = 3 in 1..=64;
+    /// How many of them form the cluster; the others wait to be added.
+    voters = 3 in 1..=64;
+    /// Whether members relay for each other.
+    relaying = 1 in 0..=1;
+    /// A tick, in microseconds of a member's clock.
+    tick = 10_000 in 1_000..=1_000_000;
+    /// The core's setting of this name.
+    election_ticks = 15 in 2..=1_000;
+    /// The core's setting of this name.
+    heartbeat_ticks = 3 in 1..=100;
+    /// The core's setting of this name.
+    pre_vote = 1 in 0..=1;
+    /// The core's setting of this name.
+    append_entries_max = 64 in 1..=1_024;
+    /// The core's setting of this name.
+    inflight_appends_max = 16 in 1..=64;
+    /// The core's setting of this name.
+    install_log_bytes_max = 8_192 in 1..=1_073_741_824;
+    /// How many applied entries lie between two snapshots.
+    snapshot_entries = 40 in 1..=1_000_000;
+    /// The core's setting of this name.
+    snapshot_chunk_bytes = 100 in 1..=1_048_576;
+    /// The size of a segment of the log.
+    segment_bytes = 16_384 in 2_048..=1_073_741_824;
+    /// The core's `clock_drift_permille`, which no clock exceeds but in the mode beyond.
+    drift = 100 in 0..=900;
+    /// 0: clocks keep the drift that leases allow for; 1: they do not.
+    beyond = 0 in 0..=1;
+    /// How many keys there are.
+    keys = 4 in 1..=1_000;
+    /// How latencies are distributed: 0 evenly, 1 with a tail, 2 mostly the least.
+    latency = 0 in 0..=2;
+    /// Millionths of all messages that are lost.
+    loss = 0 in 0..=1_000_000;
+    /// Millionths of all messages that arrive twice.
+    repeats = 0 in 0..=1_000_000;
+    /// Millionths of all messages that others overtake.
+    reorders = 0 in 0..=1_000_000;
+    /// The least time a disk job takes.
+    disk_low = 50 in 0..=1_000_000;
+    /// The most time a disk job takes.
+    disk_high = 4_000 in 0..=10_000_000;
+    /// When the safety phase ends: all faults with it.
+    faults_end = 8_000_000 in 0..=1_000_000_000_000;
+    /// How long everybody may take from then on.
+    patience = 30_000_000 in 0..=1_000_000_000_000;
+    /// 1: a member stays down in the liveness phase, if the others can do without it.
+    keep_down = 0 in 0..=1;
+}
+
+impl Plan {
+    /// How many members, faults, operators' steps and clients' operations it has, in words.
+    #[must_use]
+    pub fn words(&self) -> String {
+        let count = |class: fn(&Happening) -> bool| {
+            self.happenings.iter().filter(|(_, happening)| class(happening)).count()
+        };
+        let plural = |count: usize, one: &str, many: &str| {
+            if count == 1 { format!("1 {one}") } else { format!("{count} {many}") }
+        };
+        let members = usize::try_from(self.settings.members).unwrap_or(usize::MAX);
+        format!(
+            "{}, {}, {}, {} of {}, {} in all",
+            plural(members, "node", "nodes"),
+            plural(count(Happening::is_fault), "fault", "faults"),
+            plural(
+                count(|happening| happening.class() == Class::Operator),
+                "operator's step",
+                "operators' steps"
+            ),
+            plural(
+                count(|happening| happening.class() == Class::Client),
+                "operation",
+                "operations"
+            ),
+            plural(self.clients().len(), "client", "clients"),
+            plural(self.happenings.len(), "event", "events"),
+        )
+    }
+
+    /// The clients that ask for something.
+    #[must_use]
+    pub fn clients(&self) -> BTreeSet<u64> {
+        let client = |(_, happening): &(u64, Happening)| match happening {
+            Happening::Put { client, .. }
+            | Happening::AddTo { client, .. }
+            | Happening::Read { client, .. }
+            | Happening::LeaseRead { client, .. } => Some(*client),
+            _ => None,
+        };
+        self.happenings.iter().filter_map(client).collect()
+    }
+
+    /// The same without the members above this number.
+    #[must_use]
+    pub fn with_members(&self, members: u64) -> Self {
+        let mut plan = self.clone();
+        plan.settings.members = members;
+        plan.settings.voters = plan.settings.voters.min(members);
+        plan.islands.truncate(usize::try_from(members).unwrap_or(usize::MAX));
+        plan.links.retain(|link| link.from <= members && link.to <= members);
+        plan.happenings.retain(|(_, happening)| !happening.concerns_above(members));
+        plan
+    }
+}
