@@ -1,6 +1,7 @@
 //! Known bugs of Raft implementations, each of which can be switched on in this crate's own tests,
 //! and with the feature `mutations`: `Mutation`. Whatever checks the core must find each of them
-//! (see `fuzzing::mutations`). Otherwise [`on`] is always false, and nothing of this is compiled in.
+//! (see `fuzzing::mutations`). Otherwise [`on`] is always false, and nothing of this is compiled
+//! in.
 
 macro_rules! mutations {
     ($($(#[$doc:meta])* $name:ident,)*) => {
@@ -97,6 +98,10 @@ pub(crate) const fn on(_: Mutation) -> bool {
 #[cfg(test)]
 pub(crate) use switched::count_event;
 #[cfg(any(test, feature = "mutations"))]
+#[cfg_attr(
+    not(feature = "mutations"),
+    allow(unused_imports, reason = "for whoever is outside")
+)]
 pub use switched::{Times, on, with};
 
 #[cfg(any(test, feature = "mutations"))]

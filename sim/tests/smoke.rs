@@ -1,5 +1,5 @@
-//! A few seeds of the whole node's world, so that plain `cargo test` covers it; the core's is tested
-//! in `core.rs`.
+//! A few seeds of the whole node's world, so that plain `cargo test` covers it; the core's is
+//! tested in `core.rs`.
 
 use std::path::Path;
 use std::process::Command;

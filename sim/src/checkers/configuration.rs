@@ -1,7 +1,7 @@
-//! Configuration safety (paper §6, thesis §4.1 and §4.3, and the correction to single-server changes
-//! of 2015; TLA+ `QuorumLogInv` over reconfigurations): a leader appends a configuration only once
-//! the one before it and an entry of its own term are committed, and any two that follow each other
-//! have majorities that meet.
+//! Configuration safety (paper §6, thesis §4.1 and §4.3, and the correction to single-server
+//! changes of 2015; TLA+ `QuorumLogInv` over reconfigurations): a leader appends a configuration
+//! only once the one before it and an entry of its own term are committed, and any two that
+//! follow each other have majorities that meet.
 
 use super::quorum::halves;
 use super::shadow::Shadow;

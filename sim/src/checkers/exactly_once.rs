@@ -1,5 +1,5 @@
-//! Exactly once (paper §8, thesis §6.3): a command that is proposed again takes effect once, and one
-//! that was acknowledged has taken effect, with the reply that its client was given.
+//! Exactly once (paper §8, thesis §6.3): a command that is proposed again takes effect once, and
+//! one that was acknowledged has taken effect, with the reply that its client was given.
 
 use super::{Check, ensure};
 use crate::core_world::machine::{Command, Machine};

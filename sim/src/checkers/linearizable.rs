@@ -1,6 +1,7 @@
 //! Linearizability (Herlihy and Wing 1990), by key, over what clients saw: `History` has when each
 //! operation began and ended, and `check` searches for an order in which they make sense (Wing and
-//! Gong 1993, with the memory of Lowe 2017: a set of operations done and a state is looked at once).
+//! Gong 1993, with the memory of Lowe 2017: a set of operations done and a state is looked at
+//! once).
 //! An operation that nobody answered may have taken effect at any time, or never.
 
 use super::{Check, Violation};

@@ -1,6 +1,6 @@
-//! Committed on a quorum's disks (paper §5.3, §5.4.2; TLA+ `QuorumLogInv`, `CommittedIsDurableInv`):
-//! when a leader commits an entry, a majority (of each half, while joint) holds it durably, and the
-//! entry that commits it is of the leader's own term.
+//! Committed on a quorum's disks (paper §5.3, §5.4.2; TLA+ `QuorumLogInv`,
+//! `CommittedIsDurableInv`): when a leader commits an entry, a majority (of each half, while
+//! joint) holds it durably, and the entry that commits it is of the leader's own term.
 
 use super::shadow::{Chain, Shadow};
 use super::{Check, ensure};

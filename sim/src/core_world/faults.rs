@@ -348,8 +348,9 @@ impl World {
     }
 }
 
-/// After so many syncs something bears witness to what was misdirected: one may be under way, one is
-/// hit, one may hold what was written before that was done, and the next say that it was durable.
+/// After so many syncs something bears witness to what was misdirected: one may be under way, one
+/// is hit, one may hold what was written before that was done, and the next say that it was
+/// durable.
 const WITNESSES: u64 = 5;
 
 /// How a process ends.

@@ -63,9 +63,13 @@ macro_rules! happenings {
                 mut value: impl FnMut(&'static str) -> Result<u64, E>,
             ) -> Option<Result<Self, E>> {
                 match word {
-                    $($word => Some((|| Ok(Self::$name {
-                        $($field: value(stringify!($field))?),*
-                    }))()),)*
+                    $($word => {
+                        #[allow(unused_mut, reason = "some have no fields")]
+                        let mut built = || {
+                            Ok(Self::$name { $($field: value(stringify!($field))?),* })
+                        };
+                        Some(built())
+                    })*
                     _ => None,
                 }
             }

@@ -127,9 +127,9 @@ impl Network {
             if self.random.happens(self.loss + link.loss) {
                 return Sent::Lost("loss");
             }
-            if link.bytes > 0 {
+            if let Some(busy) = (bytes * 1_000).checked_div(link.bytes) {
                 let begins = link.free.max(time);
-                link.free = begins + bytes * 1_000 / link.bytes;
+                link.free = begins + busy;
                 if link.free > now + 2_000_000 {
                     // The queue is full: a full queue is a lost message, never a wait.
                     link.free = begins;
