@@ -176,10 +176,7 @@ impl World {
                 self.members[index(member)].disk.set_capacity(u64::MAX);
                 self.start(index(member));
             }
-            // What was misdirected meanwhile is still waited for.
-            Happening::Rot { member, .. } if self.members[index(member)].is_unwitnessed() => {}
-            Happening::Rot { member, .. } => self.bounce(index(member)),
-            Happening::Misdirect { member, .. } => {
+            Happening::Rot { member, .. } | Happening::Misdirect { member, .. } => {
                 let at = index(member);
                 self.members[at].disk.misdirect(0);
                 if self.members[at].doubtful && self.members[at].is_unwitnessed() {
@@ -198,7 +195,10 @@ impl World {
 
     /// Damage may be looked for only once later writes bear witness to those that may be damaged.
     fn is_not_over(&self, happening: &Happening) -> Option<usize> {
-        let Happening::Misdirect { member, .. } = happening else { return None };
+        let (Happening::Rot { member, .. } | Happening::Misdirect { member, .. }) = happening
+        else {
+            return None;
+        };
         let member = index(*member);
         // Nobody tells it anything, or nobody has to any more: its disk counts as lost.
         if self.calm || !self.configuration.1.contains(self.members[member].me) {
@@ -328,8 +328,9 @@ impl World {
         self.members[at].disk.set_capacity(used);
     }
 
-    /// A bit flips, in a segment that is full or in a snapshot: what was written last of all is
-    /// not witnessed by anything, and rot in that can't be told from a torn write.
+    /// A bit flips, in a segment that is full or in a snapshot: it is looked for once later batches
+    /// bear witness to all that is there now, for rot in what nothing bears witness to can't be
+    /// told from a torn write.
     fn rot(&mut self, at: usize) {
         let disk = self.members[at].disk.attach();
         let mut names = disk.list().unwrap_or_default();
@@ -344,7 +345,7 @@ impl World {
         let offset = usize::try_from(self.random.below(len)).expect("a small file");
         let bit = self.random.below(8);
         self.members[at].disk.flip(name, offset, 1 << bit);
-        self.members[at].doubt(0);
+        self.members[at].doubt(WITNESSES_OF_ROT);
     }
 }
 
@@ -352,6 +353,8 @@ impl World {
 /// is hit, one may hold what was written before that was done, and the next say that it was
 /// durable.
 const WITNESSES: u64 = 5;
+/// The same for rot, which is there at once: the last batch may run over several segments.
+const WITNESSES_OF_ROT: u64 = 3;
 
 /// How a process ends.
 #[derive(Clone, Copy, PartialEq, Eq)]

@@ -216,7 +216,7 @@ impl Member {
     pub(super) fn doubt(&mut self, witnesses: u64) {
         self.doubtful = true;
         let syncs = self.running.as_ref().map_or(0, |running| running.syncs);
-        self.witnessed_after = if witnesses == 0 { 0 } else { syncs + witnesses };
+        self.witnessed_after = self.witnessed_after.max(syncs + witnesses);
     }
 
     /// Whether later writes do not bear witness yet to those that may be damaged.
