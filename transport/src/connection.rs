@@ -26,8 +26,8 @@ pub(crate) const CLOSE_DUPLICATE: u8 = 1;
 
 /// A connection whose other end has said who it is.
 pub(crate) struct Connection {
-    pub(crate) reader: Box<dyn AsyncRead + Send + Sync + Unpin>,
-    pub(crate) writer: Box<dyn AsyncWrite + Send + Sync + Unpin>,
+    pub(crate) reader: Box<dyn AsyncRead + Send + Unpin>,
+    pub(crate) writer: Box<dyn AsyncWrite + Send + Unpin>,
     /// Holds what was read beyond the first words.
     pub(crate) incoming: Incoming,
     pub(crate) outgoing: Outgoing,

@@ -34,9 +34,9 @@ pub type Listener = Box<dyn Accept>;
 /// One connection: a stream of bytes each way.
 pub struct Stream {
     /// What the other end writes.
-    pub reader: Box<dyn AsyncRead + Send + Sync + Unpin>,
+    pub reader: Box<dyn AsyncRead + Send + Unpin>,
     /// To the other end.
-    pub writer: Box<dyn AsyncWrite + Send + Sync + Unpin>,
+    pub writer: Box<dyn AsyncWrite + Send + Unpin>,
     /// The other end's address, for limits and the log: without its port.
     pub from: String,
 }
