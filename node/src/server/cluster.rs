@@ -3,11 +3,12 @@
 
 mod ports;
 
+pub use ports::free_ports;
+
 use super::client::{Answer, Ask, Client, ClientError, Endpoint};
-use super::setup::Setup;
+use super::setup::{Serves, Setup};
 use crate::status::Status;
 use crate::topology::{Island, Member, Topology};
-use ports::free_ports;
 use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io;
@@ -32,6 +33,17 @@ pub struct Cluster {
     client: Client,
     // After the members, so that their folders go when they do not write there any more.
     folder: TempDir,
+}
+
+/// What a cluster is to be.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    /// Islands, members and links, without keys; addresses on loopback.
+    pub topology: Topology,
+    /// Where members listen whose address is that of something in between.
+    pub listens: BTreeMap<u64, String>,
+    /// TOML that goes into each configuration file, such as `snapshot_entries = 100`.
+    pub settings: String,
 }
 
 /// Why a cluster is not as it should be.
@@ -84,16 +96,36 @@ impl Cluster {
         settings: &str,
         within: Duration,
     ) -> Result<Self, ClusterError> {
+        let ports = free_ports(members).map_err(system("there are no free ports"))?;
+        let topology = local_topology(&ports);
+        let plan = Plan { topology, listens: BTreeMap::new(), settings: settings.into() };
+        Self::start_as(program, plan, within).await
+    }
+
+    /// Writes the configurations of what is planned, starts `program serve --bootstrap` for each
+    /// member, and waits until they have a leader, no longer than `within`.
+    ///
+    /// # Errors
+    /// When the system refuses, a member ends, or no leader is elected in time.
+    pub async fn start_as(
+        program: &Path,
+        plan: Plan,
+        within: Duration,
+    ) -> Result<Self, ClusterError> {
         let folder = tempfile::Builder::new().prefix("holm-").tempdir();
         let folder = folder.map_err(system("a temporary folder can't be made"))?;
-        let ports = free_ports(2 * members).map_err(system("there are no free ports"))?;
-        let (member_ports, http_ports) = ports.split_at(members);
-        let setup = Setup::sealed("local", local_topology(member_ports));
+        let members = plan.topology.members.len();
+        let http_ports = ports_beside(&plan).map_err(system("there are no free ports"))?;
+        let setup = Setup::sealed("local", plan.topology);
         let setup = setup.map_err(system("keys can't be drawn"))?;
         let ids: Vec<_> = setup.topology().members.iter().map(|member| member.id).collect();
         let ports: BTreeMap<_, _> = ids.iter().copied().zip(http_ports.iter().copied()).collect();
         let http = |id: u64| format!("127.0.0.1:{}", ports[&id]);
-        let written = setup.write(folder.path(), |member| http(member.id), settings);
+        let serves = |member: &Member| {
+            let listen = plan.listens.get(&member.id).or(member.address.as_ref()).cloned();
+            Serves { listen, http: http(member.id) }
+        };
+        let written = setup.write(folder.path(), serves, &plan.settings);
         written.map_err(system("the configurations can't be written"))?;
         let mut cluster = Self {
             program: program.to_owned(),
@@ -320,6 +352,16 @@ fn local_topology(ports: &[u16]) -> Topology {
     let members: Vec<_> = (1..).zip(ports).map(member).collect();
     let islands = members.iter().map(|member| Island { name: member.island.clone() }).collect();
     Topology { islands, members, links: Vec::new() }
+}
+
+/// A free port for each member's HTTP, that is none of those which the plan will use itself.
+fn ports_beside(plan: &Plan) -> io::Result<Vec<u16>> {
+    let members = &plan.topology.members;
+    let addresses = members.iter().filter_map(|member| member.address.as_ref());
+    let used: Vec<_> = addresses.chain(plan.listens.values()).collect();
+    let is_used = |port: u16| used.iter().any(|address| address.ends_with(&format!(":{port}")));
+    let ports = free_ports(members.len() + used.len())?.into_iter();
+    Ok(ports.filter(|port| !is_used(*port)).take(members.len()).collect())
 }
 
 fn system(what: &str) -> impl Fn(io::Error) -> ClusterError {

@@ -26,6 +26,14 @@ pub(super) struct Setup {
     pairs: Vec<KeyPair>,
 }
 
+/// Where a member serves.
+pub(super) struct Serves {
+    /// The others, if it is not the one who dials: its address, as a rule.
+    pub(super) listen: Option<String>,
+    /// HTTP.
+    pub(super) http: String,
+}
+
 impl Setup {
     /// One with a secret and a key pair for each member, drawn here.
     pub(super) fn sealed(cluster: &str, mut topology: Topology) -> io::Result<Self> {
@@ -42,13 +50,13 @@ impl Setup {
         &self.topology
     }
 
-    /// Writes everything into `folder`, which is there and empty, and syncs it. `http` says where
-    /// a member serves HTTP; `settings` is TOML that goes into each configuration. All of it can be
-    /// read by its owner alone.
+    /// Writes everything into `folder`, which is there and empty, and syncs it. `serves` says where
+    /// a member serves; `settings` is TOML that goes into each configuration. All of it can be read
+    /// by its owner alone.
     pub(super) fn write(
         &self,
         folder: &Path,
-        http: impl Fn(&Member) -> String,
+        serves: impl Fn(&Member) -> Serves,
         settings: &str,
     ) -> io::Result<()> {
         write(&folder.join(TOPOLOGY), &topology_text(&self.topology))?;
@@ -56,7 +64,7 @@ impl Setup {
         for (member, pair) in self.topology.members.iter().zip(&self.pairs) {
             let own = Self::folder_of(folder, member.id);
             DirBuilder::new().mode(0o700).create(&own)?;
-            write(&own.join(CONFIG), &self.config_text(member, &http(member), settings))?;
+            write(&own.join(CONFIG), &self.config_text(member, &serves(member), settings))?;
             write(&own.join(SECRETS), &secret_text(&of, &self.secret))?;
             let of = format!("# The private key of member {}, for it alone.\n", member.id);
             write(&own.join(KEY), &key_text(&of, pair))?;
@@ -75,17 +83,17 @@ impl Setup {
         Self::folder_of(folder, id).join(CONFIG)
     }
 
-    fn config_text(&self, member: &Member, http: &str, settings: &str) -> String {
+    fn config_text(&self, member: &Member, serves: &Serves, settings: &str) -> String {
         let (id, cluster) = (member.id, quoted(&self.cluster));
         let mut text = format!("# Member {id}. The paths are relative to this file.\n");
         line(&mut text, format_args!("cluster = {cluster}\nnode = {id}"));
         line(&mut text, format_args!("topology = \"../{TOPOLOGY}\""));
         line(&mut text, format_args!("secrets = \"{SECRETS}\"\nkey = \"{KEY}\""));
         line(&mut text, format_args!("data_dir = \"data\""));
-        if let Some(address) = &member.address {
-            line(&mut text, format_args!("listen = {}", quoted(address)));
+        if let Some(listen) = &serves.listen {
+            line(&mut text, format_args!("listen = {}", quoted(listen)));
         }
-        line(&mut text, format_args!("http = {}\n{settings}", quoted(http)));
+        line(&mut text, format_args!("http = {}\n{settings}", quoted(&serves.http)));
         text
     }
 }

@@ -3,7 +3,7 @@
 use super::{FAILED, USAGE, failed, print};
 use crate::server::HTTP_PORT;
 use crate::server::file::{check_cluster, read};
-use crate::server::setup::{Setup, sync_folder};
+use crate::server::setup::{Serves, Setup, sync_folder};
 use crate::topology::{FileError, Island, MEMBER_PORT, Member, Topology, with_port};
 use clap::{ArgGroup, Args};
 use std::fmt::Write as _;
@@ -79,8 +79,11 @@ fn init(args: &InitArgs) -> Result<String, Refused> {
         .permissions(Permissions::from_mode(0o700))
         .tempdir_in(parent);
     let beside = beside.map_err(unwritten)?;
-    let http = |member: &Member| http(setup.topology(), member);
-    setup.write(beside.path(), http, "").map_err(unwritten)?;
+    let serves = |member: &Member| Serves {
+        listen: member.address.clone(),
+        http: http(setup.topology(), member),
+    };
+    setup.write(beside.path(), serves, "").map_err(unwritten)?;
     // Over an empty directory alone.
     std::fs::rename(beside.path(), dir).map_err(unwritten)?;
     let _renamed = beside.keep();

@@ -13,8 +13,11 @@ const SPAN_MIN: u16 = 1_000;
 /// How many ports are tried before giving up.
 const TRIES_MAX: usize = 10_000;
 
-/// `count` different ports that nobody listens on now.
-pub(super) fn free_ports(count: usize) -> io::Result<Vec<u16>> {
+/// `count` different ports of loopback that nobody listens on now.
+///
+/// # Errors
+/// When there are not so many, or the system has no entropy.
+pub fn free_ports(count: usize) -> io::Result<Vec<u16>> {
     let end = ephemeral_start().max(FIRST + SPAN_MIN);
     let mut found = BTreeSet::new();
     for _ in 0..TRIES_MAX {
