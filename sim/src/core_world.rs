@@ -1,5 +1,5 @@
 //! The core and the log, event by event: members whose logs lie on simulated disks and whose
-//! messages go over simulated links, under the faults of a [`Plan`](plan::Plan) that a seed draws.
+//! messages go over simulated links, under the faults of a [plan](plan::Plan) that a seed draws.
 //! After each event the checkers look; when the faults end, everybody has to catch up and answer.
 
 mod clients;
