@@ -6,6 +6,7 @@ mod clients;
 mod coverage;
 mod draw;
 mod faults;
+pub(crate) mod guest;
 pub mod happening;
 mod liveness;
 pub mod machine;
@@ -29,17 +30,20 @@ use crate::trace::{Place, Trace, What};
 use clients::Clients;
 pub use coverage::Coverage;
 pub use draw::Mode;
+use guest::Host;
 use holm_raft_core::{Configuration, Glance, Index, MemberId, Message};
 use member::{Effects, Job, Member};
 use network::Network;
 pub use outcome::Outcome;
 use plan::Plan;
 use random::Random;
+pub(crate) use shrink::shrink_by;
 pub use shrink::{Shrunk, shrink};
 use slab::Slab;
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
 
 /// Whether a run remembers what happened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -59,7 +63,12 @@ pub fn run(seed: u64, mode: Mode, tracing: Tracing) -> Outcome {
 /// Runs a plan.
 #[must_use]
 pub fn replay(plan: Plan, tracing: Tracing) -> Outcome {
-    World::new(plan, tracing).run()
+    World::new(plan, tracing, None).run()
+}
+
+/// Runs a plan with a state machine of somebody else's beside the world's own.
+pub(crate) fn host(plan: Plan, tracing: Tracing, host: &Arc<dyn Host>) -> Outcome {
+    World::new(plan, tracing, Some(Arc::clone(host))).run()
 }
 
 /// What will happen, at a time.
@@ -113,6 +122,7 @@ struct World {
     planned: u64,
     events: u64,
     members: Vec<Member>,
+    host: Option<Arc<dyn Host>>,
     glances: Vec<Option<Glance>>,
     /// Counts how often each member's timer was set anew.
     timers: Vec<u64>,
@@ -146,11 +156,12 @@ struct World {
 }
 
 impl World {
-    fn new(plan: Plan, tracing: Tracing) -> Self {
+    fn new(plan: Plan, tracing: Tracing, host: Option<Arc<dyn Host>>) -> Self {
         let settings = &plan.settings;
         let mut random = Random::new(settings.seed, 3);
-        let members: Vec<Member> =
-            (0..plan.islands.len()).map(|at| Member::new(at, settings, random.next())).collect();
+        let members: Vec<Member> = (0..plan.islands.len())
+            .map(|at| Member::new(at, settings, random.next(), host.clone()))
+            .collect();
         let count = members.len();
         let network = Network::new(&plan);
         let trace = if tracing == Tracing::Kept { Trace::kept() } else { Trace::default() };
@@ -185,6 +196,7 @@ impl World {
             violation: None,
             trace,
             members,
+            host,
             plan,
         };
         world.begin();
@@ -319,6 +331,7 @@ impl World {
             messages: self.messages,
             events: self.events,
             micros: self.now,
+            digest: self.checkers.machine.digest,
             coverage: self.coverage,
             violation: self.violation,
             trace: self.trace,

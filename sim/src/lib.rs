@@ -9,8 +9,11 @@
 //!
 //! Both say what happened, with a trace that is equal to the byte for equal seeds; what must hold
 //! is in [`checkers`].
+//!
+//! [`check`] puts a state machine of yours into the first, in your own tests.
 #![forbid(unsafe_code)]
 
+mod check;
 pub mod checkers;
 pub mod core_world;
 #[cfg(madsim)]
@@ -18,4 +21,6 @@ pub mod node_world;
 mod report;
 pub mod trace;
 
+pub use check::{Checked, Failed, Sweep, Workload, check, replay};
+pub use core_world::random::Random;
 pub use report::{Faults, Report};

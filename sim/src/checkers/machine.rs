@@ -5,6 +5,7 @@
 use super::committed::Committed;
 use super::shadow::Chain;
 use super::{Check, ensure};
+use bytes::Bytes;
 use holm_raft_core::{Index, MemberId};
 use std::collections::BTreeMap;
 
@@ -12,8 +13,19 @@ use std::collections::BTreeMap;
 #[derive(Debug, Default)]
 pub struct StateMachineSafety {
     frozen: BTreeMap<Index, Vec<u8>>,
+    guests: BTreeMap<Index, Replied>,
+    /// Stands for all that guests have replied and become.
+    pub digest: u64,
     /// How often a member took its state from a snapshot of its leader.
     pub installed: u64,
+}
+
+/// What a guest replied, and what it was then, where it was applied first.
+#[derive(Debug)]
+struct Replied {
+    by: MemberId,
+    reply: Bytes,
+    state: u32,
 }
 
 impl StateMachineSafety {
@@ -39,4 +51,45 @@ impl StateMachineSafety {
             format!("the state of {me} at {index} is another than the one that somebody else had")
         })
     }
+
+    /// A member's guest has replied to the command at an index, and is in a state.
+    ///
+    /// # Errors
+    /// If another member's replied something else, or is in another state.
+    pub fn guest(&mut self, me: MemberId, index: Index, reply: &Bytes, state: &[u8]) -> Check {
+        let state = crc32fast::hash(state);
+        let Some(first) = self.guests.get(&index) else {
+            let parts = u64::from(crc32fast::hash(reply)) << 32 | u64::from(state);
+            self.digest = self.digest.rotate_left(9).wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ parts;
+            self.guests.insert(index, Replied { by: me, reply: reply.clone(), state });
+            return Ok(());
+        };
+        let advice = "`apply` may depend on nothing but the state and the command: no clock, no \
+                      randomness, no hash order";
+        ensure((first.reply == *reply).into(), Self::SAME, || {
+            format!(
+                "{} replied {} to the command at {index}, and {me} replies {} (encoded); {advice}",
+                first.by,
+                hex(&first.reply),
+                hex(reply)
+            )
+        })?;
+        ensure((first.state == state).into(), Self::SAME, || {
+            format!(
+                "{} and {me} are in different states after the command at {index}, and replied \
+                 alike; {advice}",
+                first.by
+            )
+        })
+    }
+
+    /// What [`guest`](Self::guest) says it is.
+    const SAME: &str = "deterministic";
+}
+
+/// The first bytes, as one reads them.
+fn hex(bytes: &[u8]) -> String {
+    let shown: Vec<String> = bytes.iter().take(16).map(|byte| format!("{byte:02x}")).collect();
+    let more = if bytes.len() > 16 { " …" } else { "" };
+    format!("[{}{more}]", shown.join(" "))
 }

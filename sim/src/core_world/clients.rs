@@ -1,6 +1,7 @@
 //! Clients: each asks for one thing after the other, waits, asks another member when it is refused
 //! or hears nothing, under the same number, and remembers what it was told.
 
+use super::guest;
 use super::happening::Happening;
 use super::machine::{Command, Write};
 use super::member::Answer;
@@ -151,7 +152,10 @@ impl World {
         }
         let number = RequestNumber(request);
         let event = match ask {
-            Ask::Write(command) => Event::Propose { number, data: command.encode() },
+            Ask::Write(command) => match guest::encode(&command, self.host.as_deref()) {
+                Ok(data) => Event::Propose { number, data },
+                Err(violation) => return self.broken(violation),
+            },
             Ask::Read(By::Round) => Event::Read { number },
             Ask::Read(By::Lease) => {
                 Event::ReadByLease { number, now: self.members[at].clock.millis(self.now) }
@@ -212,7 +216,7 @@ impl World {
             return;
         };
         let Some(running) = &self.members[at].running else { return };
-        let value = running.machine.read(current.key);
+        let value = running.state.machine.read(current.key);
         if let Err(violation) = self.checkers.fresh_reads.served(by, current.asked, index) {
             if by == By::Lease && self.plan.settings.beyond == 1 {
                 // What the mode is there to show. The client is never told, so that nothing else

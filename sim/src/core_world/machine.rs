@@ -30,19 +30,26 @@ pub enum Write {
 }
 
 impl Command {
-    const BYTES: usize = 33;
+    /// How many bytes say something.
+    pub(super) const BYTES: usize = 33;
 
     /// Its bytes.
     #[must_use]
     pub fn encode(&self) -> Bytes {
         let padding = usize::try_from(self.number * 13 % 61).expect("below 61");
-        let mut bytes = Vec::with_capacity(Self::BYTES + padding);
+        let mut bytes = self.head();
+        bytes.resize(Self::BYTES + padding, 0x5a);
+        bytes.into()
+    }
+
+    /// Those of its bytes that say something.
+    pub(super) fn head(&self) -> Vec<u8> {
+        let mut bytes = Vec::with_capacity(Self::BYTES + 60);
         bytes.push(u8::from(self.what == Write::Add));
         for part in [self.client, self.number, self.key, self.value] {
             bytes.extend(part.to_le_bytes());
         }
-        bytes.resize(Self::BYTES + padding, 0x5a);
-        bytes.into()
+        bytes
     }
 
     /// The command that these bytes encode, if they do.

@@ -4,6 +4,7 @@
 mod running;
 mod starting;
 
+use super::guest::Host;
 use super::machine::Command;
 use super::plan::Settings;
 use crate::checkers::shadow::Shadow;
@@ -41,6 +42,7 @@ pub(super) struct Member {
     pub(super) held_down: u32,
     pub(super) stalls: u32,
     pub(super) clock: Clock,
+    host: Option<Arc<dyn Host>>,
 }
 
 /// Why a member does not go on, or does not start.
@@ -127,7 +129,12 @@ impl Clock {
 }
 
 impl Member {
-    pub(super) fn new(at: usize, settings: &Settings, seed: u64) -> Self {
+    pub(super) fn new(
+        at: usize,
+        settings: &Settings,
+        seed: u64,
+        host: Option<Arc<dyn Host>>,
+    ) -> Self {
         let node = at as u64 + 1;
         let me = MemberId::new(NodeId(node), Incarnation(node * 1_000));
         let jobs = Arc::new(Mutex::new(Vec::new()));
@@ -145,6 +152,7 @@ impl Member {
             held_down: 0,
             stalls: 0,
             clock: Clock::new(seed % 100_000_000),
+            host,
         };
         member.format(settings);
         member

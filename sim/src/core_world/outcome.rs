@@ -28,6 +28,8 @@ pub struct Outcome {
     pub events: u64,
     /// Simulated microseconds.
     pub micros: u64,
+    /// Stands for all that the embedder's state machine replied and became; 0 without one.
+    pub digest: u64,
     /// What was reached.
     pub coverage: Coverage,
     /// What was broken.

@@ -3,7 +3,7 @@
 
 use super::happening::Happening;
 use super::plan::Plan;
-use super::{Tracing, replay};
+use super::{Outcome, Tracing, replay};
 
 /// A schedule that fails, as small as it was made.
 #[derive(Clone, Debug)]
@@ -18,7 +18,8 @@ pub struct Shrunk {
     pub tried: u64,
 }
 
-struct Shrinker {
+struct Shrinker<'a> {
+    run: &'a dyn Fn(Plan) -> Outcome,
     checker: &'static str,
     tried: u64,
     tries_max: u64,
@@ -27,9 +28,18 @@ struct Shrinker {
 /// Makes a schedule smaller, with so many tries at most; `None` if it does not fail.
 #[must_use]
 pub fn shrink(plan: &Plan, tries_max: u64) -> Option<Shrunk> {
-    let outcome = replay(plan.clone(), Tracing::Off);
+    shrink_by(&|plan| replay(plan, Tracing::Off), plan, tries_max)
+}
+
+/// The same, where this runs a plan.
+pub(crate) fn shrink_by(
+    run: &dyn Fn(Plan) -> Outcome,
+    plan: &Plan,
+    tries_max: u64,
+) -> Option<Shrunk> {
+    let outcome = run(plan.clone());
     let checker = outcome.violation?.checker;
-    let mut shrinker = Shrinker { checker, tried: 0, tries_max };
+    let mut shrinker = Shrinker { run, checker, tried: 0, tries_max };
     let mut plan = plan.clone();
     loop {
         let before = (plan.clone(), shrinker.tried);
@@ -42,17 +52,17 @@ pub fn shrink(plan: &Plan, tries_max: u64) -> Option<Shrunk> {
             break;
         }
     }
-    let says = replay(plan.clone(), Tracing::Off).violation?.says;
+    let says = run(plan.clone()).violation?.says;
     Some(Shrunk { plan, checker, says, tried: shrinker.tried })
 }
 
-impl Shrinker {
+impl Shrinker<'_> {
     fn fails(&mut self, plan: &Plan) -> bool {
         if self.tried >= self.tries_max {
             return false;
         }
         self.tried += 1;
-        let violation = replay(plan.clone(), Tracing::Off).violation;
+        let violation = (self.run)(plan.clone()).violation;
         violation.is_some_and(|violation| violation.checker == self.checker)
     }
 

@@ -6,8 +6,7 @@ use crate::checkers::committed::Committed;
 use crate::checkers::machine::StateMachineSafety;
 use crate::checkers::shadow::{Chain, Shadow};
 use crate::checkers::{Checkers, configuration, ensure};
-use crate::core_world::machine::{Command, Machine};
-use bytes::Bytes;
+use crate::core_world::guest::{Host, State};
 use holm_raft_core::{
     Body, Chunk, Configuration, Entry, EntryKind, Event, Fate, Index, LogStart, MemberId, Message,
     NodeId, Outbound, Persist, Raft, Ready, RequestNumber, WriteNumber,
@@ -39,7 +38,8 @@ pub(in crate::core_world) struct Running {
     syncing: WriteNumber,
     pub(in crate::core_world) applied: Index,
     chain: Chain,
-    pub(in crate::core_world) machine: Machine,
+    pub(in crate::core_world) state: State,
+    host: Option<Arc<dyn Host>>,
     /// Reads that wait until all up to an index is applied.
     reads: Vec<(Index, RequestNumber)>,
     /// How many writes there were, and how many of them wrote something.
@@ -58,6 +58,7 @@ pub(super) struct Making {
     pub(super) attached: Arc<dyn Disk>,
     pub(super) snapshots: Snapshots,
     pub(super) newest: Option<Snapshot>,
+    pub(super) host: Option<Arc<dyn Host>>,
 }
 
 /// What the disk reports.
@@ -79,11 +80,11 @@ impl Running {
         snapshot_entries: u64,
         committed: &Committed,
     ) -> Result<Self, Stop> {
-        let Making { me, raft, wal, attached, snapshots, newest } = making;
+        let Making { me, raft, wal, attached, snapshots, newest, host } = making;
         let applied = newest.as_ref().map_or(Index(0), |snapshot| snapshot.meta.last.index);
-        let machine = match &newest {
-            Some(snapshot) => thaw(me, &snapshot.data)?,
-            None => Machine::default(),
+        let state = match &newest {
+            Some(snapshot) => State::thaw(host.as_deref(), &snapshot.data)?,
+            None => State::first(host.as_deref())?,
         };
         Ok(Self {
             me,
@@ -103,7 +104,8 @@ impl Running {
             syncing: WriteNumber(0),
             applied,
             chain: committed.chain(applied).unwrap_or_default(),
-            machine,
+            state,
+            host,
             reads: Vec::new(),
             writes: 0,
             batches: 0,
@@ -194,7 +196,7 @@ impl Running {
             assert_eq!(snapshot.meta, *meta, "the one that the core has installed");
             self.applied = snapshot.meta.last.index;
             self.chain = checkers.committed.chain(self.applied).unwrap_or_default();
-            self.machine = thaw(self.me, &snapshot.data)?;
+            self.state = State::thaw(self.host.as_deref(), &snapshot.data)?;
             checkers.machine.installed += 1;
             checkers.machine.state(self.me, self.applied, &snapshot.data)?;
             self.newest = Some(snapshot);
@@ -298,10 +300,12 @@ impl Running {
         }
         checkers.fresh_reads.applied(index);
         if entry.kind == EntryKind::Command
-            && let Some(command) = Command::decode(&entry.data)
-            && let Some(reply) = self.machine.apply(&command)
+            && let Some((command, applied)) = self.state.apply(&entry.data)?
         {
-            effects.applied.push((command, reply));
+            if let Some((reply, state)) = &applied.guest {
+                checkers.machine.guest(self.me, index, reply, state)?;
+            }
+            effects.applied.push((command, applied.reply));
         }
         Ok(())
     }
@@ -347,7 +351,7 @@ impl Running {
         }
         let entry = self.wal.entry(self.applied).map_err(|error| failed(&error))?;
         let meta = self.raft.snapshot_meta(&entry);
-        let data = self.machine.freeze();
+        let data = self.state.freeze()?;
         checkers.machine.state(self.me, self.applied, &data)?;
         let snapshot = Snapshot::new(meta, data);
         let done = self.done(Finished::Snapshot);
@@ -400,11 +404,3 @@ impl Running {
 
 /// How many of the last entries are sent from memory.
 const RECENT: u64 = 64;
-
-fn thaw(me: MemberId, data: &Bytes) -> Result<Machine, Stop> {
-    let machine = Machine::thaw(data);
-    ensure(machine.is_some().into(), "a snapshot can be read", || {
-        format!("{me} has a snapshot that is none")
-    })?;
-    Ok(machine.expect("just looked at"))
-}

@@ -44,7 +44,8 @@ impl Member {
             receiving,
         };
         let raft = Raft::new(self.config(settings, seed), restored).expect("good settings");
-        let making = Making { me: self.me, raft, wal, attached, snapshots, newest };
+        let host = self.host.clone();
+        let making = Making { me: self.me, raft, wal, attached, snapshots, newest, host };
         let entries = settings.snapshot_entries;
         self.running = Some(Box::new(Running::new(making, entries, &checkers.committed)?));
         (self.doubtful, self.unrepaired, self.witnessed_after) = (false, 0, 0);
