@@ -40,6 +40,9 @@ pub struct Config {
     pub idempotency_retention: Duration,
     /// After how many applied entries a snapshot is taken. Default: 50,000.
     pub snapshot_entries: u64,
+    /// After how many bytes of applied entries a snapshot is taken, though they are fewer. Each
+    /// entry counts 64 bytes besides its data. Default: 64 MiB.
+    pub snapshot_log_bytes: u64,
     /// The most bytes of a snapshot in one message to a follower. Default: 256 KiB.
     pub snapshot_chunk_bytes: u64,
     /// The most bytes a second that a leader sends of snapshots, to each member. Default: `None`,
@@ -132,6 +135,7 @@ impl Config {
             request_timeout: Duration::from_secs(5),
             idempotency_retention: Duration::from_secs(600),
             snapshot_entries: 50_000,
+            snapshot_log_bytes: 64 << 20,
             snapshot_chunk_bytes: 256 << 10,
             snapshot_bytes_per_second: None,
             relay_bytes_per_second: 16 << 20,
@@ -199,6 +203,9 @@ impl Config {
         }
         if self.snapshot_entries == 0 {
             return Err("snapshot_entries must be at least 1".into());
+        }
+        if self.snapshot_log_bytes == 0 {
+            return Err("snapshot_log_bytes must be at least 1".into());
         }
         let chunk = Self::SNAPSHOT_CHUNK_BYTES;
         if !chunk.contains(&self.snapshot_chunk_bytes) {

@@ -4,33 +4,37 @@
 //! what to do, and does it: writes the log, sends messages, starts a sync off its path, applies
 //! what is committed, answers callers. Only this task calls `Raft::handle` and `Raft::ready`.
 
+mod applying;
 mod disk;
 mod formation;
 mod health;
 mod outbound;
 mod overview;
+mod parting;
 mod repair;
 mod requests;
 mod roster;
 mod seen;
 mod snapshots;
 
+pub(crate) use applying::Applying;
 pub(crate) use formation::Formation;
 pub(crate) use health::Health;
 pub(crate) use overview::Overview;
-pub(crate) use requests::{Failed, Proposal, Request, Serve, Waiting};
+pub(crate) use parting::Parting;
+pub(crate) use requests::{Confirm, Failed, Proposal, Request, Serve, Waiting};
 pub(crate) use roster::Roster;
 pub(crate) use snapshots::SnapshotTraffic;
 
 use crate::StateMachine;
+use crate::applier::Report;
 use crate::config::Config;
 use crate::edges::Edges;
-use crate::replica::{Replica, Unreadable};
 use crate::status::Status;
 use crate::stop::Stop;
 
 use disk::{DiskEvent, Held};
-use holm_raft_core::{Boot, Event, Index, MemberId, Raft, WriteNumber};
+use holm_raft_core::{Boot, Event, MemberId, Raft, WriteNumber};
 use holm_transport::{Inbound, Transport};
 use holm_wal::Wal;
 use std::collections::VecDeque;
@@ -50,8 +54,7 @@ pub(crate) struct Driver<S: StateMachine> {
     pub(crate) raft: Raft,
     pub(crate) wal: Wal,
     pub(crate) snapshots: SnapshotTraffic,
-    pub(crate) replica: Replica<S>,
-    pub(crate) applied: Index,
+    pub(crate) applying: Applying<S>,
     pub(crate) transport: Transport,
     pub(crate) inbound: mpsc::Receiver<Inbound>,
     pub(crate) requests: mpsc::Receiver<Request<S>>,
@@ -71,6 +74,8 @@ pub(crate) struct Driver<S: StateMachine> {
     /// Wakes callers that wait for a leader.
     pub(crate) led: Arc<Notify>,
     pub(crate) ticks: u64,
+    /// It was asked to stop.
+    pub(crate) parting: Option<Parting>,
 }
 
 /// Something that a turn begins with.
@@ -79,6 +84,8 @@ enum Input<S: StateMachine> {
     Request(Request<S>),
     Inbound(Inbound),
     Disk(DiskEvent),
+    /// The state's task says something, or has ended, which it does only by a panic.
+    Report(Option<Report<S>>),
     /// Nobody holds the node any more.
     Abandoned,
 }
@@ -98,6 +105,7 @@ impl<S: StateMachine> Driver<S> {
         }
         self.publish(Some(&stop));
         // Callers learn of the stop by their dropped channels.
+        self.applying.stop().await;
         self.transport.shutdown().await;
         stop
     }
@@ -111,6 +119,7 @@ impl<S: StateMachine> Driver<S> {
                 biased;
                 _ = ticker.tick() => Input::Tick,
                 Some(event) = self.disk_events.1.recv() => Input::Disk(event),
+                report = self.applying.reports.recv() => Input::Report(report),
                 Some(inbound) = self.inbound.recv() => Input::Inbound(inbound),
                 request = self.requests.recv() => request.map_or(Input::Abandoned, Input::Request),
             };
@@ -125,6 +134,9 @@ impl<S: StateMachine> Driver<S> {
         let mut room = TURN_INPUTS_MAX;
         while let Ok(event) = self.disk_events.1.try_recv() {
             self.take(Input::Disk(event))?;
+        }
+        while let Ok(report) = self.applying.reports.try_recv() {
+            self.take(Input::Report(Some(report)))?;
         }
         while room > 0
             && let Ok(inbound) = self.inbound.try_recv()
@@ -146,6 +158,10 @@ impl<S: StateMachine> Driver<S> {
             Input::Tick => self.tick(),
             Input::Request(request) => self.request(request),
             Input::Disk(event) => self.disk_event(event),
+            Input::Report(Some(report)) => self.report(report),
+            Input::Report(None) => {
+                Err(Stop::Fault("the state machine panicked; see its message".into()))
+            }
             Input::Abandoned => Err(Stop::Shutdown),
             Input::Inbound(Inbound::Message(message)) => {
                 self.raft.handle(Event::Message(message));
@@ -194,7 +210,7 @@ impl<S: StateMachine> Driver<S> {
                 self.send(outbound)?;
             }
             if let Some(range) = ready.committed {
-                self.apply(range)?;
+                self.committed(*range.end())?;
             }
             for (number, fate) in ready.proposals {
                 self.told(number, fate);
@@ -211,7 +227,7 @@ impl<S: StateMachine> Driver<S> {
         self.take_snapshot()?;
         self.follow_configuration();
         self.publish_change();
-        Ok(())
+        self.may_part()
     }
 
     /// Publishes at once what others wait for: who leads.
@@ -245,7 +261,7 @@ impl<S: StateMachine> Driver<S> {
             term: core.term.0,
             leader: core.leader.map(|leader| leader.node.0),
             commit: core.committed.0,
-            applied: self.applied.0,
+            applied: self.applying.applied.0,
             last,
             members: self.members(&core),
             links: self.links(),
@@ -263,10 +279,6 @@ impl<S: StateMachine> Driver<S> {
             *known = status;
             changed
         });
-    }
-
-    pub(crate) fn unreadable(error: &Unreadable) -> Stop {
-        Stop::Fault(error.to_string())
     }
 }
 

@@ -44,6 +44,7 @@ compile_error!(
     "holm supports Linux alone for now: its log relies on Linux's fallocate and madvise"
 );
 
+mod applier;
 mod config;
 mod digest;
 mod driver;
@@ -72,7 +73,7 @@ pub use holm_raft_core::Index;
 pub use holm_transport::{Accept, Listener, Network, Stream, Tcp};
 pub use holm_transport::{KeyPair, KeyRing, PrivateKey, PublicKey, Secret};
 pub use machine::StateMachine;
-pub use node::{Applied, Node, ProposeOptions};
+pub use node::{Applied, Consistency, Node, ProposeOptions, ReadOptions, Seen};
 pub use open::OpenError;
 pub use security::{Security, WrongKey};
 pub use status::{DiskState, DiskStatus, LinksStatus, MemberStatus, Status};

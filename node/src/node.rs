@@ -2,7 +2,7 @@
 
 use crate::StateMachine;
 use crate::config::Config;
-use crate::driver::{Failed, Proposal, Request, Serve};
+use crate::driver::{Confirm, Failed, Proposal, Request, Serve};
 use crate::edges::{Clock, Edges};
 use crate::envelope::Key;
 use crate::error::Error;
@@ -45,6 +45,38 @@ pub struct Applied<R> {
     pub reply: R,
     /// Where.
     pub index: Index,
+}
+
+/// What a reader saw, and up to which index of the log the state was applied.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Seen<R> {
+    /// What the closure returned.
+    pub value: R,
+    /// How new the state is.
+    pub index: Index,
+}
+
+/// How new what is read has to be.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Consistency {
+    /// All that was answered anywhere before the call: by a round to a majority.
+    #[default]
+    Linearizable,
+    /// The same, by the leader's lease where this member leads.
+    Lease,
+    /// Whatever is applied here.
+    Local,
+    /// What is applied here, once it is at least as new as this.
+    From(Index),
+}
+
+/// How the state is read.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ReadOptions {
+    /// How new it has to be.
+    pub consistency: Consistency,
+    /// How long to wait. `None`: [`Config::request_timeout`].
+    pub timeout: Option<Duration>,
 }
 
 /// How a command is proposed.
@@ -159,28 +191,76 @@ impl<S: StateMachine> Node<S> {
         &self,
         read: impl FnOnce(&S) -> R + Send + 'static,
     ) -> Result<R, Error> {
-        self.read_within(self.settings.request_timeout, read).await
+        let options = ReadOptions::default();
+        self.read_with(options, read).await.map(|seen| seen.value)
     }
 
-    /// Reads the state linearizably, with a time-out of its own.
+    /// Reads the state linearizably by the leader's lease, without asking anybody, where this member
+    /// leads and has one (thesis §6.4.1); elsewhere as [`read`](Self::read). Linearizable as long as
+    /// no clock of the cluster gains or loses more than a tenth.
     ///
     /// # Errors
     /// As for [`read`](Self::read).
-    pub async fn read_within<R: Send + 'static>(
+    pub async fn read_lease<R: Send + 'static>(
         &self,
-        timeout: Duration,
         read: impl FnOnce(&S) -> R + Send + 'static,
     ) -> Result<R, Error> {
-        let wait = Wait::new(timeout);
+        let options = ReadOptions { consistency: Consistency::Lease, timeout: None };
+        self.read_with(options, read).await.map(|seen| seen.value)
+    }
+
+    /// Reads what is applied on this member, however old that is, and says up to where that is.
+    ///
+    /// # Errors
+    /// [`Error::Busy`] or [`Error::Stopped`].
+    pub async fn read_local<R: Send + 'static>(
+        &self,
+        read: impl FnOnce(&S) -> R + Send + 'static,
+    ) -> Result<Seen<R>, Error> {
+        let options = ReadOptions { consistency: Consistency::Local, timeout: None };
+        self.read_with(options, read).await
+    }
+
+    /// Reads what is applied on this member once it is at least as new as `index`, such as that of
+    /// an [`Applied`] that another member returned: read your own writes, anywhere, without a
+    /// round.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`] if this member has not come so far in time.
+    pub async fn read_from<R: Send + 'static>(
+        &self,
+        index: Index,
+        read: impl FnOnce(&S) -> R + Send + 'static,
+    ) -> Result<Seen<R>, Error> {
+        let options = ReadOptions { consistency: Consistency::From(index), timeout: None };
+        self.read_with(options, read).await
+    }
+
+    /// Reads the state in any of these ways, with a time-out of its own.
+    ///
+    /// # Errors
+    /// As for the others.
+    pub async fn read_with<R: Send + 'static>(
+        &self,
+        options: ReadOptions,
+        read: impl FnOnce(&S) -> R + Send + 'static,
+    ) -> Result<Seen<R>, Error> {
+        let wait = Wait::new(options.timeout.unwrap_or(self.settings.request_timeout));
         let read = Arc::new(std::sync::Mutex::new(Some(read)));
+        let confirm = match options.consistency {
+            Consistency::Linearizable => Confirm::ByRound,
+            Consistency::Lease => Confirm::ByLease,
+            Consistency::Local => return self.read_here(Index(0), &wait, &read).await,
+            Consistency::From(index) => return self.read_here(index, &wait, &read).await,
+        };
         loop {
             // A confirmation that gets lost is asked for again, well before the caller gives up.
             let attempt = wait.attempt();
             let (serve, answer) = serving(&read);
             let until = self.until(&attempt);
-            self.ask(Request::Read { until, serve })?;
+            self.ask(Request::Read { confirm, until, serve })?;
             let failed = match attempt.within(answer).await {
-                Some(Ok(Ok(value))) => return Ok(value),
+                Some(Ok(Ok(seen))) => return Ok(seen),
                 Some(Ok(Err(failed))) => failed,
                 Some(Err(_)) => return Err(self.stopped_error()),
                 None => Failed::Refused,
@@ -191,20 +271,19 @@ impl<S: StateMachine> Node<S> {
         }
     }
 
-    /// Reads what is applied on this member, however old that is.
-    ///
-    /// # Errors
-    /// [`Error::Busy`] or [`Error::Stopped`].
-    pub async fn read_local<R: Send + 'static>(
+    async fn read_here<R: Send + 'static>(
         &self,
-        read: impl FnOnce(&S) -> R + Send + 'static,
-    ) -> Result<R, Error> {
-        let read = Arc::new(std::sync::Mutex::new(Some(read)));
-        let (serve, answer) = serving(&read);
-        self.ask(Request::ReadLocal { serve })?;
-        match answer.await {
-            Ok(Ok(value)) => Ok(value),
-            _ => Err(self.stopped_error()),
+        from: Index,
+        wait: &Wait,
+        read: &OneRead<impl FnOnce(&S) -> R + Send + 'static>,
+    ) -> Result<Seen<R>, Error> {
+        let (serve, answer) = serving(read);
+        self.ask(Request::ReadLocal { from, until: self.until(wait), serve })?;
+        match wait.within(answer).await {
+            Some(Ok(Ok(seen))) => Ok(seen),
+            Some(Ok(Err(failed))) => Err(wait.error(failed)),
+            Some(Err(_)) => Err(self.stopped_error()),
+            None => Err(wait.error(Failed::Refused)),
         }
     }
 
@@ -227,8 +306,10 @@ impl<S: StateMachine> Node<S> {
         }
     }
 
-    /// Stops the member: connections are closed, callers get [`Error::Stopped`]. What was
-    /// acknowledged is durable already. Returns once nothing of it runs any more.
+    /// Stops the member: a leader hands over first, and those who wait for a proposal are answered,
+    /// for two election time-outs at most; then connections are closed, and callers get
+    /// [`Error::Stopped`]. What was acknowledged is durable already. Returns once nothing of it runs
+    /// any more.
     pub async fn shutdown(&self) -> Stop {
         // A full inbox or one that is gone already: either way it is waited for.
         let _ = self.requests.send(Request::Shutdown).await;
@@ -313,19 +394,22 @@ impl Wait {
     }
 }
 
-type Answer<R> = oneshot::Receiver<Result<R, Failed>>;
+type Answer<R> = oneshot::Receiver<Result<Seen<R>, Failed>>;
+
+/// A reader's closure, until it has run.
+type OneRead<F> = Arc<std::sync::Mutex<Option<F>>>;
 
 /// A request to see the state, and where the answer arrives. The closure runs at most once, in
 /// whichever attempt is served first.
 fn serving<S: StateMachine, R: Send + 'static>(
-    read: &Arc<std::sync::Mutex<Option<impl FnOnce(&S) -> R + Send + 'static>>>,
+    read: &OneRead<impl FnOnce(&S) -> R + Send + 'static>,
 ) -> (Serve<S>, Answer<R>) {
     let (tell, answer) = oneshot::channel();
     let read = Arc::clone(read);
-    let serve = move |state: Result<&S, Failed>| {
-        let value = state.and_then(|state| {
+    let serve = move |state: Result<(&S, Index), Failed>| {
+        let value = state.and_then(|(state, index)| {
             let read = read.lock().ok().and_then(|mut read| read.take());
-            read.map(|read| read(state)).ok_or(Failed::Refused)
+            read.map(|read| Seen { value: read(state), index }).ok_or(Failed::Refused)
         });
         // A caller that no longer listens has given up waiting.
         let _ = tell.send(value);

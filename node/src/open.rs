@@ -6,7 +6,7 @@ use crate::StateMachine;
 use crate::config::{Config, Listen, Start, Storage, VerifyLog};
 use crate::digest::digest;
 use crate::driver::{
-    Driver, Formation, Health, Overview, Request, Roster, SnapshotTraffic, Waiting,
+    Applying, Driver, Formation, Health, Overview, Request, Roster, SnapshotTraffic, Waiting,
 };
 use crate::edges::Edges;
 use crate::member_info::MemberInfo;
@@ -114,6 +114,7 @@ pub(crate) async fn open<S: StateMachine>(
     let (status, watched) = watch::channel(Status::default());
     let led = Arc::new(Notify::new());
     let formation = Formation::new(config.start, raft.configuration());
+    let applying = Applying::start(replica, applied, Arc::clone(&edges.clock));
     let driver = Driver {
         config,
         edges,
@@ -122,8 +123,7 @@ pub(crate) async fn open<S: StateMachine>(
         raft,
         wal: found.wal,
         snapshots: SnapshotTraffic::new(found.snapshots, found.snapshot),
-        replica,
-        applied,
+        applying,
         transport,
         inbound,
         requests: inbox,
@@ -138,6 +138,7 @@ pub(crate) async fn open<S: StateMachine>(
         status,
         led: Arc::clone(&led),
         ticks: 0,
+        parting: None,
     };
     driver.publish(None);
     Ok(Opened { driver, requests, status: watched, led })

@@ -7,7 +7,9 @@ use crate::machine::StateMachine;
 use crate::retries::{Retries, Verdict};
 use bytes::Bytes;
 use holm_raft_core::{Index, LogTime};
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
+use std::io::Read;
 
 /// A state machine and what it remembers of retries.
 pub(crate) struct Replica<S> {
@@ -37,15 +39,62 @@ pub(crate) enum Unreadable {
     Encode { why: String },
 }
 
-/// A snapshot's bytes, encoded with postcard.
+/// The state and its retry table as they were at some index. Its bytes:
+///
+/// ```text
+///  0         1              9
+/// ┌─────────┬──────────────┬──────────────────────────────────────────────┐
+/// │ version │ length       │ retry table and state, with postcard,        │
+/// │ u8 = 2  │ u64, plain   │ compressed with zstd                         │
+/// └─────────┴──────────────┴──────────────────────────────────────────────┘
+/// ```
 #[derive(Serialize, Deserialize)]
-struct Frozen<T> {
-    version: u8,
+pub(crate) struct Frozen<T> {
     retries: Retries,
     state: T,
 }
 
-const VERSION: u8 = 1;
+const VERSION: u8 = 2;
+/// Where zstd is quick, and most of what it saves is saved.
+const LEVEL: i32 = 1;
+
+impl<T: Serialize> Frozen<T> {
+    /// Its bytes, equal for equal states under the same build. Takes as long as the state is large.
+    pub(crate) fn encode(&self) -> Result<Bytes, Unreadable> {
+        let unreadable = |why: String| Unreadable::Encode { why };
+        let plain = postcard::to_stdvec(self).map_err(|error| unreadable(error.to_string()))?;
+        let mut bytes = vec![VERSION];
+        bytes.extend((plain.len() as u64).to_le_bytes());
+        zstd::stream::copy_encode(&plain[..], &mut bytes, LEVEL)
+            .map_err(|error| unreadable(error.to_string()))?;
+        Ok(bytes.into())
+    }
+}
+
+impl<T: DeserializeOwned> Frozen<T> {
+    fn decode(bytes: &[u8]) -> Result<Self, Unreadable> {
+        let unreadable = |why: String| Unreadable::Snapshot { why };
+        match bytes.first() {
+            Some(&VERSION) => {}
+            found => {
+                let found = found.copied().unwrap_or(0);
+                return Err(unreadable(format!("version {found}, this build reads {VERSION}")));
+            }
+        }
+        let header = bytes[1..].split_first_chunk();
+        let (length, packed) = header.ok_or_else(|| unreadable("it is cut short".to_owned()))?;
+        let length = u64::from_le_bytes(*length);
+        // One byte more than there may be shows that there are more.
+        let mut plain = Vec::new();
+        zstd::stream::read::Decoder::new(packed)
+            .and_then(|decoder| decoder.take(length.saturating_add(1)).read_to_end(&mut plain))
+            .map_err(|error| unreadable(error.to_string()))?;
+        if plain.len() as u64 != length {
+            return Err(unreadable(format!("it has {} bytes of {length}", plain.len())));
+        }
+        postcard::from_bytes(&plain).map_err(|error| unreadable(error.to_string()))
+    }
+}
 
 impl<S: StateMachine> Replica<S> {
     pub(crate) fn new(state: S) -> Self {
@@ -82,22 +131,13 @@ impl<S: StateMachine> Replica<S> {
     }
 
     /// The state and the retry table, frozen as they are now.
-    pub(crate) fn freeze(&self) -> Result<Bytes, Unreadable> {
-        let retries = self.retries.clone();
-        let frozen = Frozen { version: VERSION, retries, state: self.state.snapshot() };
-        postcard::to_stdvec(&frozen)
-            .map(Bytes::from)
-            .map_err(|error| Unreadable::Encode { why: error.to_string() })
+    pub(crate) fn freeze(&self) -> Frozen<S::Snapshot> {
+        Frozen { retries: self.retries.clone(), state: self.state.snapshot() }
     }
 
     /// Becomes what was frozen.
     pub(crate) fn restore(&mut self, bytes: &[u8]) -> Result<(), Unreadable> {
-        let frozen: Frozen<S::Snapshot> = postcard::from_bytes(bytes)
-            .map_err(|error| Unreadable::Snapshot { why: error.to_string() })?;
-        if frozen.version != VERSION {
-            let why = format!("version {}, this build reads {VERSION}", frozen.version);
-            return Err(Unreadable::Snapshot { why });
-        }
+        let frozen = Frozen::<S::Snapshot>::decode(bytes)?;
         self.state = S::restore(frozen.state);
         self.retries = frozen.retries;
         Ok(())
@@ -153,7 +193,7 @@ mod tests {
         let first = replica.apply(&add(5, "k"), Index(3), LogTime(1)).unwrap();
         assert_eq!(reply(first), (5, 3));
         let mut other = Replica::new(Sum(0));
-        other.restore(&replica.freeze().unwrap()).unwrap();
+        other.restore(&replica.freeze().encode().unwrap()).unwrap();
         let again = other.apply(&add(5, "k"), Index(9), LogTime(2)).unwrap();
         assert_eq!(reply(again), (5, 3));
         assert_eq!(other.state.0, 5);
@@ -165,9 +205,18 @@ mod tests {
     #[test]
     fn a_snapshot_of_garbage_changes_nothing_and_says_so() {
         let mut replica = Replica::new(Sum(7));
-        for garbage in [&[][..], &[9, 9, 9], &[255; 40]] {
+        for garbage in [&[][..], &[9, 9, 9], &[255; 40], &[2; 9], &[2; 40]] {
             assert!(replica.restore(garbage).is_err());
         }
+        let whole = replica.freeze().encode().unwrap();
+        for at in 0..whole.len() {
+            assert!(replica.restore(&whole[..at]).is_err(), "{at} bytes of {}", whole.len());
+        }
+        let mut longer = whole.to_vec();
+        longer[1] -= 1;
+        let error = replica.restore(&longer).unwrap_err().to_string();
+        assert!(error.contains("it has 2 bytes of 1"), "{error}");
         assert_eq!(replica.state.0, 7);
+        assert!(replica.restore(&whole).is_ok());
     }
 }

@@ -106,6 +106,32 @@ async fn the_members_left_elect_another_leader_and_lose_nothing() {
 }
 
 #[tokio::test]
+async fn a_leader_that_is_stopped_hands_over_first_and_answers_what_it_took() {
+    let nodes = open(|_| ()).await;
+    let leader = until_a_leader(&nodes[0]).await;
+    nodes[0].propose(1).await.unwrap();
+    let leader = at(&nodes, leader).clone();
+    let propose = |_| {
+        let leader = leader.clone();
+        tokio::task::spawn(async move { leader.propose(1).await })
+    };
+    let proposals: Vec<_> = (0..50).map(propose).collect();
+    tokio::task::yield_now().await;
+    assert_eq!(leader.shutdown().await, Stop::Shutdown);
+    let last = leader.status().borrow().clone();
+    assert_ne!(last.leader, Some(last.node), "it still led when it stopped");
+    for proposal in proposals {
+        match proposal.await.unwrap() {
+            // Taken before the stop, or refused after it.
+            Ok(_) | Err(Error::Stopped { .. }) => {}
+            Err(other) => panic!("{other}"),
+        }
+    }
+    let other = nodes.iter().find(|node| node.status().borrow().node != last.node).unwrap();
+    assert!(other.propose(0).await.is_ok());
+}
+
+#[tokio::test]
 async fn without_a_quorum_nothing_is_promised() {
     let nodes = open(|config| config.request_timeout = Duration::from_millis(300)).await;
     let leader = until_a_leader(&nodes[0]).await;

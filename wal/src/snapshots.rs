@@ -33,6 +33,7 @@ struct Shared {
     damaged: Vec<String>,
     transfer: Transfer,
     received: Option<Snapshot>,
+    saved: Option<Snapshot>,
 }
 
 impl Snapshots {
@@ -65,7 +66,8 @@ impl Snapshots {
         let receiving = Receiving::find(&*disk, &names, newest)?;
         let partial = receiving.as_ref().map(|receiving| receiving.partial().clone());
         let transfer = receiving.map_or(Transfer::None, Transfer::UnderWay);
-        let shared = Shared { newest, damaged: damaged.clone(), transfer, received: None };
+        let shared =
+            Shared { newest, damaged: damaged.clone(), transfer, received: None, saved: None };
         let shared = Arc::new(Mutex::new(shared));
         Ok((Self { disk, damaged, shared }, snapshot, partial))
     }
@@ -85,6 +87,26 @@ impl Snapshots {
         let (disk, shared) = (Arc::clone(&self.disk), Arc::clone(&self.shared));
         let snapshot = snapshot.clone();
         Box::new(move || save(&*disk, &shared, &snapshot))
+    }
+
+    /// The same for a snapshot that is made in the job, which may take as long as it likes; when it
+    /// has succeeded, [`saved`](Self::saved) has it. If `make` fails, so does the job.
+    #[must_use = "nothing is saved until the job has run"]
+    pub fn save_job_of(&self, make: impl FnOnce() -> io::Result<Snapshot> + Send + 'static) -> Job {
+        let (disk, shared) = (Arc::clone(&self.disk), Arc::clone(&self.shared));
+        Box::new(move || {
+            let snapshot = make()?;
+            save(&*disk, &shared, &snapshot)?;
+            lock(&shared).saved = Some(snapshot);
+            Ok(())
+        })
+    }
+
+    /// The snapshot that the last [`save_job_of`](Self::save_job_of) has saved. It is handed out
+    /// once.
+    #[must_use]
+    pub fn saved(&self) -> Option<Snapshot> {
+        lock(&self.shared).saved.take()
     }
 
     /// What to run to store pieces of a snapshot. Each follows the one before it; one that begins

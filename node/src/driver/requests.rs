@@ -1,28 +1,29 @@
 //! What callers wait for: `Request`s come in, `Waiting` keeps them by number, and they are answered
 //! when their command is applied, their read is confirmed, or neither can happen any more.
 
-use super::{Driver, log_failed};
+use super::Driver;
 use crate::StateMachine;
+use crate::applier::Reply;
 use crate::envelope::{Envelope, Key};
 use crate::node::Applied;
-use crate::replica::Outcome;
 use crate::stop::Stop;
 use bytes::Bytes;
-use holm_raft_core::{Entry, EntryKind, Event, Fate, Index, RequestNumber, Term};
-use std::collections::BTreeMap;
-use std::ops::RangeInclusive;
-use tokio::sync::oneshot;
+use holm_raft_core::{Entry, EntryId, Event, Fate, Index, RequestNumber, Term};
+use std::collections::{BTreeMap, BTreeSet};
 
 /// What a caller asks of the driver.
 pub(crate) enum Request<S: StateMachine> {
     Propose(Proposal<S>),
-    /// Served once a round confirmed this cluster's leader.
+    /// Served once the cluster's leader is confirmed.
     Read {
+        confirm: Confirm,
         until: u64,
         serve: Serve<S>,
     },
-    /// Served at once, from whatever is applied here.
+    /// Served here once all up to `from` is applied, whatever a leader says.
     ReadLocal {
+        from: Index,
+        until: u64,
         serve: Serve<S>,
     },
     Shutdown,
@@ -34,11 +35,20 @@ pub(crate) struct Proposal<S: StateMachine> {
     pub(crate) key: Option<Key>,
     /// When the caller gives up, by the node's clock.
     pub(crate) until: u64,
-    pub(crate) reply: oneshot::Sender<Result<Applied<S::Reply>, Failed>>,
+    pub(crate) reply: Reply<S>,
 }
 
-/// Shows the state to a reader, or says why it can't.
-pub(crate) type Serve<S> = Box<dyn FnOnce(Result<&S, Failed>) + Send>;
+/// Shows the state, as it was at an index, to a reader, or says why it can't.
+pub(crate) type Serve<S> = Box<dyn FnOnce(Result<(&S, Index), Failed>) + Send>;
+
+/// How a read knows that what it sees is not old.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Confirm {
+    /// The leader asks a majority.
+    ByRound,
+    /// The leader's lease says so, if this member leads; else as by a round.
+    ByLease,
+}
 
 /// Why a request was not answered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -67,8 +77,11 @@ pub(crate) struct Waiting<S: StateMachine> {
 
 struct Waiter<S: StateMachine> {
     until: u64,
+    /// In which term it was proposed, here or to that term's leader: it is appended in that term, or
+    /// never.
+    term: Term,
     keyed: Keyed,
-    reply: oneshot::Sender<Result<Applied<S::Reply>, Failed>>,
+    reply: Reply<S>,
 }
 
 /// Whether a proposal may be made again while its outcome is unknown.
@@ -106,6 +119,11 @@ impl<S: StateMachine> Waiting<S> {
         self.proposals.len() + self.reads.len() + self.confirmed.len()
     }
 
+    /// Who waits for a proposal, which is about to be applied.
+    pub(super) fn take(&mut self, number: RequestNumber) -> Option<Reply<S>> {
+        self.proposals.remove(&number).map(|waiter| waiter.reply)
+    }
+
     fn answer(&mut self, number: RequestNumber, answer: Result<Applied<S::Reply>, Failed>) {
         if let Some(waiter) = self.proposals.remove(&number) {
             // A caller that no longer listens has given up waiting.
@@ -114,17 +132,45 @@ impl<S: StateMachine> Waiting<S> {
     }
 
     /// A snapshot took the place of all entries up to `to`: what they did can't be told any more.
-    pub(super) fn skipped(&mut self, to: Index) {
-        let later = self.placed.split_off(&to.next());
-        for (_, number) in std::mem::replace(&mut self.placed, later).into_values() {
+    pub(super) fn skipped(&mut self, to: EntryId) {
+        let later = self.placed.split_off(&to.index.next());
+        let placed = std::mem::replace(&mut self.placed, later);
+        let behind: BTreeSet<RequestNumber> =
+            self.placed.values().map(|(_, number)| *number).collect();
+        let before = |(number, waiter): (&RequestNumber, &Waiter<S>)| {
+            let skipped = waiter.term <= to.term && !behind.contains(number);
+            skipped.then_some(*number)
+        };
+        let mut lost: Vec<RequestNumber> = self.proposals.iter().filter_map(before).collect();
+        lost.extend(placed.into_values().map(|(_, number)| number));
+        for number in lost {
             self.answer(number, Err(Failed::Unknown));
         }
+    }
+
+    /// An entry of this term is committed, and all before it is known: what was proposed in an
+    /// earlier term and was not among that never takes effect (paper §5.4: terms never fall within a
+    /// log).
+    pub(super) fn outlived(&mut self, term: Term) {
+        let before = |(number, waiter): (&RequestNumber, &Waiter<S>)| {
+            (waiter.term < term).then_some(*number)
+        };
+        let never: Vec<RequestNumber> = self.proposals.iter().filter_map(before).collect();
+        for number in never {
+            self.answer(number, Err(Failed::Refused));
+        }
+    }
+
+    /// Whether a proposal is not answered yet.
+    pub(super) fn has_proposals(&self) -> bool {
+        !self.proposals.is_empty()
     }
 }
 
 impl<S: StateMachine> Driver<S> {
     pub(super) fn request(&mut self, request: Request<S>) -> Result<(), Stop> {
-        let full = self.waiting.count() >= self.config.waiting_requests_max;
+        let callers = self.waiting.count() + self.applying.callers();
+        let full = callers >= self.config.waiting_requests_max;
         match request {
             Request::Propose(proposal) if full => {
                 let _ = proposal.reply.send(Err(Failed::Busy));
@@ -133,15 +179,27 @@ impl<S: StateMachine> Driver<S> {
             Request::Propose(proposal) if self.health.is_full() => {
                 let _ = proposal.reply.send(Err(Failed::DiskFull));
             }
+            // It would take effect, if at all, when nobody is here any more to say so.
+            Request::Propose(proposal) if self.parting.is_some() => {
+                let _ = proposal.reply.send(Err(Failed::Refused));
+            }
             Request::Propose(proposal) => self.propose(proposal),
             Request::Read { serve, .. } if full => serve(Err(Failed::Busy)),
-            Request::Read { until, serve } => {
+            Request::Read { confirm, until, serve } => {
                 let number = self.waiting.number();
                 self.waiting.reads.insert(number, Reader { until, serve });
-                self.raft.handle(Event::Read { number });
+                self.raft.handle(match confirm {
+                    Confirm::ByRound => Event::Read { number },
+                    Confirm::ByLease => Event::ReadByLease { number, now: self.edges.clock.now() },
+                });
             }
-            Request::ReadLocal { serve } => serve(Ok(&self.replica.state)),
-            Request::Shutdown => return Err(Stop::Shutdown),
+            Request::ReadLocal { serve, .. } if full => serve(Err(Failed::Busy)),
+            Request::ReadLocal { from, until, serve } if from > self.applying.handed => {
+                let number = self.waiting.number();
+                self.waiting.confirmed.insert((from, number), Reader { until, serve });
+            }
+            Request::ReadLocal { serve, .. } => self.applying.read(serve),
+            Request::Shutdown => self.part(),
         }
         Ok(())
     }
@@ -151,7 +209,8 @@ impl<S: StateMachine> Driver<S> {
         let number = self.waiting.number();
         self.waiting.proposals_seen += 1;
         let keyed = if key.is_some() { Keyed::Yes } else { Keyed::No };
-        self.waiting.proposals.insert(number, Waiter { until, keyed, reply });
+        let term = self.raft.glance().term;
+        self.waiting.proposals.insert(number, Waiter { until, term, keyed, reply });
         let data = Envelope { boot: self.boot, number, key, command }.encode();
         self.raft.handle(Event::Propose { number, data });
     }
@@ -160,7 +219,7 @@ impl<S: StateMachine> Driver<S> {
     pub(super) fn told(&mut self, number: RequestNumber, fate: Fate) {
         let keyed = self.waiting.proposals.get(&number).map(|waiter| waiter.keyed);
         match fate {
-            Fate::Appended(id) if id.index > self.applied => {
+            Fate::Appended(id) if id.index > self.applying.handed => {
                 self.waiting.placed.insert(id.index, (id.term, number));
             }
             Fate::Refused => self.waiting.answer(number, Err(Failed::Refused)),
@@ -172,53 +231,13 @@ impl<S: StateMachine> Driver<S> {
         }
     }
 
-    /// Applies committed entries in order, and answers whoever waits for them here.
-    pub(super) fn apply(&mut self, range: RangeInclusive<Index>) -> Result<(), Stop> {
-        const BYTES_AT_A_TIME: u64 = 1 << 20;
-        let last = *range.end();
-        while self.applied < last {
-            let entries = self
-                .wal
-                .entries(self.applied.next()..=last, BYTES_AT_A_TIME)
-                .map_err(|error| log_failed(&error))?;
-            for entry in entries {
-                assert_eq!(entry.id.index, self.applied.next(), "applied in order, each once");
-                self.apply_entry(&entry)?;
-                self.applied = entry.id.index;
-            }
-        }
-        self.serve_reads();
-        Ok(())
-    }
-
-    fn apply_entry(&mut self, entry: &Entry) -> Result<(), Stop> {
-        let index = entry.id.index;
-        if entry.kind == EntryKind::Command {
-            let unreadable = || {
-                let why = "it can't be decoded; run the build that wrote it";
-                Stop::Fault(format!("the command at index {index} is of another format: {why}"))
-            };
-            let envelope = Envelope::decode(entry.data.clone()).ok_or_else(unreadable)?;
-            let outcome = self
-                .replica
-                .apply(&envelope, index, entry.time)
-                .map_err(|error| Self::unreadable(&error))?;
-            if envelope.boot == self.boot {
-                let answer = match outcome {
-                    Outcome::Applied { reply, index } => Ok(Applied { reply, index }),
-                    Outcome::KeyReused => Err(Failed::KeyReused),
-                    Outcome::KeysFull => Err(Failed::KeysFull),
-                };
-                self.waiting.answer(envelope.number, answer);
-            }
-        }
-        // Another leader's entry stands where a proposal was placed: that one never commits.
-        if let Some((term, number)) = self.waiting.placed.remove(&index)
+    /// Another leader's entry may stand where a proposal was placed: that one never commits.
+    pub(super) fn displaced(&mut self, entry: &Entry) {
+        if let Some((term, number)) = self.waiting.placed.remove(&entry.id.index)
             && term != entry.id.term
         {
             self.waiting.answer(number, Err(Failed::Refused));
         }
-        Ok(())
     }
 
     /// A read is linearizable from `index` on, or was refused.
@@ -226,19 +245,19 @@ impl<S: StateMachine> Driver<S> {
         let Some(reader) = self.waiting.reads.remove(&number) else { return };
         match index {
             None => (reader.serve)(Err(Failed::Refused)),
-            Some(index) if index <= self.applied => (reader.serve)(Ok(&self.replica.state)),
+            Some(index) if index <= self.applying.handed => self.applying.read(reader.serve),
             Some(index) => {
                 self.waiting.confirmed.insert((index, number), reader);
             }
         }
     }
 
-    /// Serves the reads whose index is applied by now.
+    /// Serves the reads whose index is handed over by now: they come after it.
     pub(super) fn serve_reads(&mut self) {
         while let Some(first) = self.waiting.confirmed.first_entry()
-            && first.key().0 <= self.applied
+            && first.key().0 <= self.applying.handed
         {
-            (first.remove().serve)(Ok(&self.replica.state));
+            self.applying.read(first.remove().serve);
         }
     }
 
@@ -254,5 +273,48 @@ impl<S: StateMachine> Driver<S> {
         for number in forgotten {
             self.raft.handle(Event::Forget { number });
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::Store;
+    use tokio::sync::oneshot;
+
+    type Answer = oneshot::Receiver<Result<Applied<crate::store::Reply>, Failed>>;
+
+    fn waits(waiting: &mut Waiting<Store>, term: u64) -> (RequestNumber, Answer) {
+        let (reply, answer) = oneshot::channel();
+        let number = waiting.number();
+        let waiter = Waiter { until: u64::MAX, term: Term(term), keyed: Keyed::No, reply };
+        waiting.proposals.insert(number, waiter);
+        (number, answer)
+    }
+
+    #[test]
+    fn what_a_later_term_left_behind_was_refused_and_nothing_else() {
+        let mut waiting = Waiting::default();
+        let (_, mut old) = waits(&mut waiting, 2);
+        let (_, mut new) = waits(&mut waiting, 3);
+        waiting.outlived(Term(3));
+        assert_eq!(old.try_recv().unwrap().unwrap_err(), Failed::Refused);
+        assert!(new.try_recv().is_err(), "it may still be appended in this term");
+    }
+
+    #[test]
+    fn what_a_snapshot_may_hold_is_unknown_and_nothing_else() {
+        let mut waiting = Waiting::default();
+        let (within, mut placed_within) = waits(&mut waiting, 2);
+        let (behind, mut placed_behind) = waits(&mut waiting, 2);
+        let (_, mut anywhere) = waits(&mut waiting, 2);
+        let (_, mut later) = waits(&mut waiting, 3);
+        waiting.placed.insert(Index(5), (Term(2), within));
+        waiting.placed.insert(Index(6), (Term(2), behind));
+        waiting.skipped(EntryId { term: Term(2), index: Index(5) });
+        assert_eq!(placed_within.try_recv().unwrap().unwrap_err(), Failed::Unknown);
+        assert_eq!(anywhere.try_recv().unwrap().unwrap_err(), Failed::Unknown);
+        assert!(placed_behind.try_recv().is_err());
+        assert!(later.try_recv().is_err());
     }
 }

@@ -6,8 +6,11 @@
 use super::disk::{DiskEvent, run_job};
 use super::{Driver, log_failed};
 use crate::StateMachine;
+use crate::replica::Frozen;
 use crate::stop::Stop;
-use holm_raft_core::{Body, Chunk, Event, LogStart, MemberId, Message, NodeId, SnapshotId};
+use holm_raft_core::{
+    Body, Chunk, EntryId, Event, LogStart, MemberId, Message, NodeId, SnapshotId,
+};
 use holm_raft_core::{SnapshotMeta, Term};
 use holm_wal::{Snapshot, Snapshots};
 use std::collections::BTreeMap;
@@ -21,8 +24,8 @@ pub(crate) struct SnapshotTraffic {
     pub(super) files: Snapshots,
     /// The newest durable one.
     pub(super) newest: Option<Snapshot>,
-    /// One of the own state, on its way to the disk.
-    saving: Option<Snapshot>,
+    /// Of the own state: being frozen, or on its way to the disk.
+    taking: Take,
     /// No other is taken before this tick, for the disk was full.
     not_before: u64,
     /// Pieces of a leader's that wait for the disk; the core bounds them.
@@ -31,6 +34,14 @@ pub(crate) struct SnapshotTraffic {
     /// What each follower is being sent, kept until it has it, whatever is newest meanwhile. One a
     /// follower at most.
     leaving: BTreeMap<NodeId, Snapshot>,
+}
+
+/// Whether a snapshot of the own state is being taken: one at a time.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Take {
+    Idle,
+    /// Of the state up to this entry.
+    Busy(EntryId),
 }
 
 /// Whether pieces are being stored right now: one job at a time.
@@ -43,8 +54,8 @@ enum Store {
 impl SnapshotTraffic {
     pub(crate) fn new(files: Snapshots, newest: Option<Snapshot>) -> Self {
         let (arriving, leaving) = (Vec::new(), BTreeMap::new());
-        let (saving, store) = (None, Store::Idle);
-        Self { files, newest, saving, not_before: 0, arriving, store, leaving }
+        let (taking, store) = (Take::Idle, Store::Idle);
+        Self { files, newest, taking, not_before: 0, arriving, store, leaving }
     }
 
     /// The index of the newest durable one; 0 if there is none.
@@ -70,35 +81,45 @@ impl SnapshotTraffic {
 impl<S: StateMachine> Driver<S> {
     /// Takes a snapshot when enough was applied since the last one.
     pub(super) fn take_snapshot(&mut self) -> Result<(), Stop> {
-        let since = self.applied.0 - self.snapshots.index();
-        let due = since >= self.config.snapshot_entries && self.ticks >= self.snapshots.not_before;
-        if self.snapshots.saving.is_some() || !due {
+        let handed = self.applying.handed;
+        let since = handed.0.saturating_sub(self.snapshots.index());
+        let enough = since >= self.config.snapshot_entries
+            || self.applying.bytes_since_snapshot >= self.config.snapshot_log_bytes;
+        let due = since > 0 && enough && self.ticks >= self.snapshots.not_before;
+        if self.snapshots.taking != Take::Idle || !due {
             return Ok(());
         }
-        let entry = self.wal.entry(self.applied).map_err(|error| log_failed(&error))?;
-        let meta = self.raft.snapshot_meta(&entry);
-        let data = self.replica.freeze().map_err(|error| Self::unreadable(&error))?;
-        let snapshot = Snapshot::new(meta, data);
-        let tell = self.reports(DiskEvent::SnapshotSaved);
-        self.edges.disk.run(self.snapshots.files.save_job(&snapshot), tell);
-        self.snapshots.saving = Some(snapshot);
+        let entry = self.wal.entry(handed).map_err(|error| log_failed(&error))?;
+        self.snapshots.taking = Take::Busy(entry.id);
+        self.applying.freeze(self.raft.snapshot_meta(&entry));
         Ok(())
+    }
+
+    /// The state is frozen: it is encoded and written beside the driver.
+    pub(super) fn save_snapshot(&mut self, meta: SnapshotMeta, state: Frozen<S::Snapshot>) {
+        let make = move || {
+            let unreadable = |error| io::Error::new(ErrorKind::InvalidData, error);
+            state.encode().map(|data| Snapshot::new(meta, data)).map_err(unreadable)
+        };
+        let tell = self.reports(DiskEvent::SnapshotSaved);
+        self.edges.disk.run(self.snapshots.files.save_job_of(make), tell);
     }
 
     /// The log may begin behind the snapshot before this one: should this one rot, that one and
     /// the log still make a whole.
     pub(super) fn snapshot_saved(&mut self, result: io::Result<()>) -> Result<(), Stop> {
-        let saved = self.snapshots.saving.take().expect("only one is under way");
+        let taken = std::mem::replace(&mut self.snapshots.taking, Take::Idle);
+        let Take::Busy(last) = taken else { unreachable!("only one is under way") };
         if let Err(error) = &result
             && matches!(error.kind(), ErrorKind::StorageFull | ErrorKind::QuotaExceeded)
         {
             // Those before it are as they were, and so is the log.
-            let last = saved.meta.last;
             tracing::warn!(node = self.config.node, %last, %error, "no room for a snapshot");
             self.snapshots.not_before = self.ticks + RETRY_TICKS;
             return Ok(());
         }
         result.map_err(|error| snapshot_failed(&error))?;
+        let saved = self.snapshots.files.saved().expect("the job has saved it");
         if self.snapshots.index() >= saved.meta.last.index.0 {
             return Ok(());
         }
@@ -147,9 +168,8 @@ impl<S: StateMachine> Driver<S> {
         let snapshot = self.snapshots.files.received().expect("the job has completed it");
         let (last, bytes) = (snapshot.meta.last, snapshot.data.len());
         tracing::info!(node = self.config.node, %last, bytes, "installing the leader's snapshot");
-        self.replica.restore(&snapshot.data).map_err(|error| Self::unreadable(&error))?;
-        self.applied = last.index;
-        self.waiting.skipped(last.index);
+        self.applying.restore(snapshot.clone());
+        self.waiting.skipped(last);
         self.snapshots.newest = Some(snapshot);
         self.serve_reads();
         Ok(())
@@ -181,5 +201,8 @@ impl<S: StateMachine> Driver<S> {
 }
 
 fn snapshot_failed(error: &io::Error) -> Stop {
+    if error.kind() == ErrorKind::InvalidData {
+        return Stop::Fault(error.to_string());
+    }
     Stop::Disk(format!("saving a snapshot failed ({error}); check the disk, then restart"))
 }

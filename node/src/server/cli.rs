@@ -196,6 +196,7 @@ enum KvAction {
 #[derive(Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 enum Consistency {
     Linearizable,
+    Lease,
     Local,
 }
 

@@ -34,6 +34,8 @@ pub const IDEMPOTENCY_KEY_BYTES_MAX: usize = 128;
 pub const TIMEOUT_MS_MAX: u64 = 60_000;
 /// What `Retry-After` says, in seconds.
 pub const RETRY_AFTER_S: u64 = 1;
+/// The header that says up to which index of the log the state was applied that a read saw.
+pub const INDEX_HEADER: &str = "holm-index";
 /// The header that carries a key's revision.
 pub const REVISION_HEADER: &str = "holm-revision";
 /// The header that makes a retry of a write exactly-once.

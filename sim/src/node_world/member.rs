@@ -83,9 +83,9 @@ impl Member {
         loop {
             if let Some(node) = self.running()
                 && node.read(|_| ()).await.is_ok()
-                && let Ok(value) = node.read_local(move |store| store.counter(name)).await
+                && let Ok(seen) = node.read_local(move |store| store.counter(name)).await
             {
-                return value;
+                return seen.value;
             }
             sleep(Duration::from_millis(50)).await;
         }

@@ -96,6 +96,7 @@ fn write(method: Method, key: &str, expect: Option<u64>, body: Bytes) -> Ask {
 fn query(consistency: Consistency) -> &'static str {
     match consistency {
         Consistency::Linearizable => "",
+        Consistency::Lease => "?consistency=lease",
         Consistency::Local => "?consistency=local",
     }
 }

@@ -1,11 +1,12 @@
 //! What goes back: [`Problem`], the one shape of every error, with the statuses that the node's
 //! errors become; and JSON answers.
 
-use super::{RETRY_AFTER_S, REVISION_HEADER};
+use super::{INDEX_HEADER, RETRY_AFTER_S, REVISION_HEADER};
 use crate::error::Error;
 use axum::http::header::{CONTENT_TYPE, RETRY_AFTER};
 use axum::http::{HeaderName, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
+use holm_raft_core::Index;
 use serde::Serialize;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -156,6 +157,10 @@ pub(super) fn json_answer(status: StatusCode, body: &impl serde::Serialize) -> R
             (StatusCode::INTERNAL_SERVER_ERROR, detail.to_string()).into_response()
         }
     }
+}
+
+pub(super) fn index_header(index: Index) -> (HeaderName, HeaderValue) {
+    (HeaderName::from_static(INDEX_HEADER), HeaderValue::from(index.0))
 }
 
 pub(super) fn revision_header(revision: u64) -> (HeaderName, HeaderValue) {

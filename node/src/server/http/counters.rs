@@ -1,6 +1,6 @@
 //! `/v1/counters/{name}`.
 
-use super::answer::{Problem, json_answer};
+use super::answer::{Problem, index_header, json_answer};
 use super::input::{self, BodyInput, PathInput, Query};
 use super::{App, NAME_BYTES_MAX};
 use crate::node::ProposeOptions;
@@ -55,11 +55,12 @@ pub(super) async fn read(
     RawQuery(query): RawQuery,
 ) -> Result<Response, Problem> {
     let name = input::name(path, NAME_BYTES_MAX)?;
-    let query = Query::parse(query.as_deref(), &["consistency", "timeout_ms"])?;
-    let (consistency, timeout) = (query.consistency()?, query.timeout()?);
-    let value = app.engine.read(consistency, timeout, move |store| store.counter(&name)).await;
-    let value = value.map_err(|error| Problem::of_read(&error))?;
-    Ok(json_answer(StatusCode::OK, &json!({ "value": value })))
+    let options = Query::parse(query.as_deref(), &Query::OF_READS)?.read_options()?;
+    let seen = app.engine.read(options, move |store| store.counter(&name)).await;
+    let seen = seen.map_err(|error| Problem::of_read(&error))?;
+    let mut response = json_answer(StatusCode::OK, &json!({ "value": seen.value }));
+    response.headers_mut().extend([index_header(seen.index)]);
+    Ok(response)
 }
 
 /// An answer of another command's kind: a broken invariant of the store, but no reason to end the

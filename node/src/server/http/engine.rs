@@ -1,11 +1,9 @@
 //! What answers behind the routes: the node, and for the routes' own tests a store without one.
 
-use super::input::Consistency;
 use crate::error::Error;
-use crate::node::{Applied, Node, ProposeOptions};
+use crate::node::{Applied, Node, ProposeOptions, ReadOptions, Seen};
 use crate::status::Status;
 use crate::store::{Command, Reply, Store};
-use std::time::Duration;
 
 /// A node, or a test's stand-in for one.
 #[derive(Clone)]
@@ -30,18 +28,13 @@ impl Engine {
 
     pub(super) async fn read<R: Send + 'static>(
         &self,
-        consistency: Consistency,
-        timeout: Option<Duration>,
+        options: ReadOptions,
         read: impl FnOnce(&Store) -> R + Send + 'static,
-    ) -> Result<R, Error> {
-        match (self, consistency, timeout) {
-            (Self::Node(node), Consistency::Local, _) => node.read_local(read).await,
-            (Self::Node(node), Consistency::Linearizable, Some(timeout)) => {
-                node.read_within(timeout, read).await
-            }
-            (Self::Node(node), Consistency::Linearizable, None) => node.read(read).await,
+    ) -> Result<Seen<R>, Error> {
+        match self {
+            Self::Node(node) => node.read_with(options, read).await,
             #[cfg(test)]
-            (Self::Alone(alone), _, _) => alone.read(read),
+            Self::Alone(alone) => alone.read(read),
         }
     }
 

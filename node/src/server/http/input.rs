@@ -3,10 +3,12 @@
 
 use super::answer::Problem;
 use super::{IDEMPOTENCY_HEADER, IDEMPOTENCY_KEY_BYTES_MAX, TIMEOUT_MS_MAX, VALUE_BYTES_MAX};
+use crate::node::{Consistency, ReadOptions};
 use axum::body::Bytes;
 use axum::extract::Path;
 use axum::extract::rejection::{BytesRejection, PathRejection};
 use axum::http::{HeaderMap, StatusCode};
+use holm_raft_core::Index;
 use percent_encoding::percent_decode_str;
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -15,15 +17,6 @@ use std::time::Duration;
 pub(super) type PathInput = Result<Path<String>, PathRejection>;
 /// A request's body, or why axum could not read it.
 pub(super) type BodyInput = Result<Bytes, BytesRejection>;
-
-/// Whose state a read is answered from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Consistency {
-    /// One that holds every write that was answered before the read was asked.
-    Linearizable,
-    /// This member's own, however old.
-    Local,
-}
 
 /// The query, with only the parameters that the route knows, each at most once.
 pub(super) struct Query(BTreeMap<String, String>);
@@ -58,16 +51,28 @@ impl Query {
         }
     }
 
-    /// `consistency`; linearizable if it is not given.
-    pub(super) fn consistency(&self) -> Result<Consistency, Problem> {
-        match self.0.get("consistency").map(String::as_str) {
-            None | Some("linearizable") => Ok(Consistency::Linearizable),
-            Some("local") => Ok(Consistency::Local),
-            Some(text) => Err(Problem::bad_request(
-                format!("consistency is `{text}`"),
-                "give local or linearizable",
-            )),
-        }
+    /// What a read's query may hold.
+    pub(super) const OF_READS: [&str; 3] = ["consistency", "at_least", "timeout_ms"];
+
+    /// `consistency`, linearizable if it is not given, or `at_least`; and `timeout_ms`.
+    pub(super) fn read_options(&self) -> Result<ReadOptions, Problem> {
+        let asked = self.0.get("consistency").map(String::as_str);
+        let consistency = match (asked, self.0.get("at_least")) {
+            (None | Some("local"), Some(text)) => Consistency::From(index(text)?),
+            (Some(text), Some(_)) => {
+                let detail = format!("at_least is given together with consistency={text}");
+                let mend = "give at_least alone: it is this member's own state from there on";
+                return Err(Problem::bad_request(detail, mend));
+            }
+            (None | Some("linearizable"), None) => Consistency::Linearizable,
+            (Some("lease"), None) => Consistency::Lease,
+            (Some("local"), None) => Consistency::Local,
+            (Some(text), None) => {
+                let mend = "give linearizable, lease or local";
+                return Err(Problem::bad_request(format!("consistency is `{text}`"), mend));
+            }
+        };
+        Ok(ReadOptions { consistency, timeout: self.timeout()? })
     }
 
     /// `add`, an `i64`; 1 if it is not given.
@@ -87,6 +92,13 @@ impl Query {
             Problem::bad_request(format!("expect is `{text}`"), mend)
         })
     }
+}
+
+fn index(text: &str) -> Result<Index, Problem> {
+    text.parse().map(Index).map_err(|_| {
+        let mend = "give an index as a write's answer, or Holm-Index, told it";
+        Problem::bad_request(format!("at_least is `{text}`"), mend)
+    })
 }
 
 fn decoded(text: &str) -> Result<String, Problem> {

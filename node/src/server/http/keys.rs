@@ -1,6 +1,6 @@
 //! `/v1/kv/{key}`.
 
-use super::answer::{Problem, json_answer, revision_header};
+use super::answer::{Problem, index_header, json_answer, revision_header};
 use super::counters::unexpected;
 use super::input::{self, BodyInput, PathInput, Query};
 use super::{App, KEY_BYTES_MAX};
@@ -18,14 +18,14 @@ pub(super) async fn read(
     RawQuery(query): RawQuery,
 ) -> Result<Response, Problem> {
     let key = input::name(path, KEY_BYTES_MAX)?;
-    let query = Query::parse(query.as_deref(), &["consistency", "timeout_ms"])?;
-    let (consistency, timeout) = (query.consistency()?, query.timeout()?);
+    let options = Query::parse(query.as_deref(), &Query::OF_READS)?.read_options()?;
     let wanted = key.clone();
-    let found = app.engine.read(consistency, timeout, move |store| store.key(&wanted).cloned());
-    let found = found.await.map_err(|error| Problem::of_read(&error))?;
-    let found = found.ok_or_else(|| Problem::no_such_key(&key))?;
+    let seen = app.engine.read(options, move |store| store.key(&wanted).cloned());
+    let seen = seen.await.map_err(|error| Problem::of_read(&error))?;
+    let found = seen.value.ok_or_else(|| Problem::no_such_key(&key))?;
     let octets = (CONTENT_TYPE, HeaderValue::from_static("application/octet-stream"));
-    Ok(([octets, revision_header(found.revision)], found.value).into_response())
+    let headers = [octets, revision_header(found.revision), index_header(seen.index)];
+    Ok((headers, found.value).into_response())
 }
 
 pub(super) async fn put(

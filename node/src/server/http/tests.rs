@@ -6,7 +6,7 @@ mod refused;
 use super::*;
 use crate::error::Error;
 use crate::machine::StateMachine;
-use crate::node::Applied;
+use crate::node::{Applied, Seen};
 use crate::status::{MemberStatus, Status};
 use crate::store::{Command, Reply};
 use axum::body::{Body, to_bytes};
@@ -40,11 +40,12 @@ impl Alone {
         Ok(Applied { reply: store.apply(command), index: Index(*index) })
     }
 
-    pub(super) fn read<R>(&self, read: impl FnOnce(&Store) -> R) -> Result<R, Error> {
-        match self.fails.clone() {
-            Some(error) => Err(error),
-            None => Ok(read(&self.store.lock().unwrap_or_else(PoisonError::into_inner).0)),
+    pub(super) fn read<R>(&self, read: impl FnOnce(&Store) -> R) -> Result<Seen<R>, Error> {
+        if let Some(error) = self.fails.clone() {
+            return Err(error);
         }
+        let guard = self.store.lock().unwrap_or_else(PoisonError::into_inner);
+        Ok(Seen { value: read(&guard.0), index: Index(guard.1) })
     }
 
     pub(super) fn status(&self) -> Status {
@@ -116,8 +117,11 @@ async fn a_counter_is_added_to_and_read() {
     assert_eq!((got.status, got.json()), (200, json!({ "value": 1, "index": 1 })));
     let got = ask(&router, "POST", "/v1/counters/visits?add=-8&timeout_ms=60000", "").await;
     assert_eq!((got.status, got.json()), (200, json!({ "value": -7, "index": 2 })));
-    let got = ask(&router, "GET", "/v1/counters/visits?consistency=local", "").await;
-    assert_eq!((got.status, got.json()), (200, json!({ "value": -7 })));
+    for how in ["consistency=local", "consistency=lease", "at_least=2"] {
+        let got = ask(&router, "GET", &format!("/v1/counters/visits?{how}"), "").await;
+        assert_eq!((got.status, got.json()), (200, json!({ "value": -7 })), "{how}");
+        assert_eq!(got.header(INDEX_HEADER), Some("2"));
+    }
 }
 
 #[tokio::test]

@@ -38,6 +38,8 @@ async fn bad_input_is_refused_before_the_node_hears_of_it() {
         ("POST", long_name.as_str(), 400),
         ("GET", long_name.as_str(), 400),
         ("GET", "/v1/counters/n?consistency=eventual", 400),
+        ("GET", "/v1/counters/n?at_least=soon", 400),
+        ("GET", "/v1/counters/n?at_least=3&consistency=linearizable", 400),
         ("GET", "/v1/counters/n?add=1", 400),
         ("GET", "/v1/kv/%c3%28", 400),
         ("GET", long_key.as_str(), 400),
