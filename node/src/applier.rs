@@ -2,7 +2,7 @@
 //! for it here, shows the state to readers, and freezes and restores it, all in the order in which
 //! it was handed over. However long a command takes, the driver goes on meanwhile.
 //!
-//! A quick state machine is applied on the runtime; once a command has taken `SLOW_MS`, what follows
+//! A quick state machine is applied on the runtime; once a batch has taken `SLOW_MS`, what follows
 //! is applied on a thread where it may block, until it is quick again.
 
 use crate::StateMachine;

@@ -1,6 +1,6 @@
 //! The driver's side of applying: `Applying` hands committed entries to the task that owns the
-//! state (`applier.rs`), a bounded number of bytes ahead of it, together with whoever waits for them
-//! here, and hears how far it is.
+//! state (`applier.rs`), a bounded number of bytes ahead of it, together with whoever waits for
+//! them here, and hears how far it is.
 
 use super::{Driver, Serve, log_failed};
 use crate::StateMachine;

@@ -77,8 +77,8 @@ pub(crate) struct Waiting<S: StateMachine> {
 
 struct Waiter<S: StateMachine> {
     until: u64,
-    /// In which term it was proposed, here or to that term's leader: it is appended in that term, or
-    /// never.
+    /// In which term it was proposed, here or to that term's leader: it is appended in that term,
+    /// or never.
     term: Term,
     keyed: Keyed,
     reply: Reply<S>,
@@ -149,8 +149,8 @@ impl<S: StateMachine> Waiting<S> {
     }
 
     /// An entry of this term is committed, and all before it is known: what was proposed in an
-    /// earlier term and was not among that never takes effect (paper §5.4: terms never fall within a
-    /// log).
+    /// earlier term and was not among that never takes effect, since terms never fall within a log
+    /// (paper §5.3).
     pub(super) fn outlived(&mut self, term: Term) {
         let before = |(number, waiter): (&RequestNumber, &Waiter<S>)| {
             (waiter.term < term).then_some(*number)
