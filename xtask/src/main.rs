@@ -44,6 +44,9 @@ enum Task {
     Outside,
     /// Measure the core next to other consensus crates, in one run.
     Peers,
+    /// Count the ticks from a partial partition to the next commit, with relaying and without, next
+    /// to another core.
+    Partitions,
     /// Count flushes, writes and bytes of durable appends at the block device (exit code 3 where
     /// it can't be counted).
     WalDevice {
@@ -81,6 +84,9 @@ fn main() -> ExitCode {
             run(cargo(&["test", "--release", "--workspace", "--manifest-path", PEERS]))
         }
         Task::Peers => run(cargo(&["run", "--release", "--manifest-path", PEERS])),
+        Task::Partitions => {
+            run(cargo(&["run", "--release", "--manifest-path", PEERS, "--bin", "partitions"]))
+        }
         Task::WalDevice { directory } => return ended(wal::device(directory.as_deref())),
         Task::Miri => return ended(wal::miri()),
         Task::Flakey => return ended(flakey::flakey()),
