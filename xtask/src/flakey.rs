@@ -3,7 +3,7 @@
 //! there when the device is mounted again.
 
 use crate::wal::not_run;
-use crate::{cargo, root};
+use crate::{cargo, output, root};
 use std::io::{BufRead, BufReader, Lines};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdout, Command, ExitCode, Stdio};
@@ -114,14 +114,4 @@ fn text(path: &Path) -> String {
 
 fn call(program: &str, arguments: &[&str]) -> Result<(), String> {
     output(program, arguments).map(|_| ())
-}
-
-fn output(program: &str, arguments: &[&str]) -> Result<String, String> {
-    let done = Command::new(program).args(arguments).output();
-    let done = done.map_err(|error| format!("{program} did not start: {error}"))?;
-    if !done.status.success() {
-        let why = String::from_utf8_lossy(&done.stderr);
-        return Err(format!("{program} {}: {why}", arguments.join(" ")));
-    }
-    Ok(String::from_utf8_lossy(&done.stdout).trim().to_owned())
 }

@@ -1,6 +1,7 @@
 //! `cargo xtask …`: what is too long or too special for `cargo test`.
 
 mod flakey;
+mod lab;
 mod wal;
 
 use clap::{Parser, Subcommand};
@@ -57,6 +58,9 @@ enum Task {
     Miri,
     /// Cut the power of a device under the log (needs root and dm-flakey; else exit code 3).
     Flakey,
+    /// Real processes on islands that are network namespaces, cut from each other (needs root and
+    /// iproute2; else exit code 3).
+    Lab(lab::LabArgs),
     /// Measure the log next to other logs, in one run (several minutes, and 4 GiB of disk).
     LogPeers {
         /// Less of everything: half a minute, for a first look.
@@ -90,6 +94,7 @@ fn main() -> ExitCode {
         Task::WalDevice { directory } => return ended(wal::device(directory.as_deref())),
         Task::Miri => return ended(wal::miri()),
         Task::Flakey => return ended(flakey::flakey()),
+        Task::Lab(args) => return ended(lab::lab(&args)),
         Task::LogPeers { quick, directory } => {
             log_peers(quick.then_some("--quick"), directory.as_deref())
         }
@@ -197,6 +202,17 @@ fn run_but(mut command: Command, codes: &[i32]) -> Result<(), String> {
     let status = command.status().map_err(|error| format!("{command:?} did not start: {error}"))?;
     let borne = status.code().is_some_and(|code| codes.contains(&code));
     if status.success() || borne { Ok(()) } else { Err(format!("{command:?} failed: {status}")) }
+}
+
+/// Runs it to its end; what it printed.
+fn output(program: &str, arguments: &[&str]) -> Result<String, String> {
+    let done = Command::new(program).args(arguments).output();
+    let done = done.map_err(|error| format!("{program} did not start: {error}"))?;
+    if !done.status.success() {
+        let why = String::from_utf8_lossy(&done.stderr);
+        return Err(format!("{program} {}: {why}", arguments.join(" ")));
+    }
+    Ok(String::from_utf8_lossy(&done.stdout).trim().to_owned())
 }
 
 #[cfg(test)]
