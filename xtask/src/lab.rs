@@ -8,6 +8,7 @@ mod guard;
 mod map;
 mod members;
 mod network;
+mod partitions;
 
 use crate::wal::not_run;
 use crate::{cargo, output, root, run};
@@ -31,6 +32,9 @@ pub(crate) struct LabArgs {
     /// Build it, say how to look at it, and leave it until Ctrl-C; check nothing
     #[arg(long)]
     hold: bool,
+    /// Instead: the four partial partitions, with members that relay and with members that don't
+    #[arg(long, conflicts_with_all = ["topology", "hold"])]
+    partitions: bool,
     /// How late everything arrives that leaves an island, in milliseconds (needs netem)
     #[arg(long, value_name = "MS", default_value_t = 0)]
     delay_ms: u32,
@@ -51,53 +55,87 @@ pub(crate) fn lab(args: &LabArgs) -> Result<ExitCode, String> {
     let program = std::env::current_exe().map_err(|error| format!("xtask: {error}"))?;
     let program = program.with_file_name("holm");
 
-    let spaces = format!("holm-lab-{}-", std::process::id());
-    let folder = std::env::temp_dir().join(spaces.trim_end_matches('-'));
-    let mut guard = Guard::over(&spaces, &folder)?;
-    let mut network = Network::new(&spaces);
-    if let Err(why) = network.open() {
-        return Ok(not_run("lab", &format!("this kernel makes no network namespace here ({why})")));
-    }
     let quality = Quality { delay_ms: args.delay_ms, loss_percent: args.loss_percent };
-    let asked = quality != Quality::default();
-    if asked && !network.has_netem() {
-        return Ok(not_run("lab", "this kernel has no netem: nothing can be made late or lossy"));
+    let spaces = format!("holm-lab-{}-", std::process::id());
+    if let Some(why) = lacks(&spaces, quality)? {
+        return Ok(not_run("lab", &why));
     }
-    let own = root().join(OWN);
-    let map = init(&program, args.topology.as_deref().unwrap_or(&own), &folder)?;
-    network.build(&map, quality)?;
-    println!(
-        "lab  {} members on {} islands, in the namespaces {spaces}…",
-        map.members.len(),
-        map.islands.len()
-    );
-    println!(
-        "     who may not dial is kept from it by {}",
-        match network.fence() {
-            Fence::Nft => "nftables",
-            Fence::Routing => "rules of routing: nft is not installed",
+    if args.partitions {
+        partitions::run(|name, topology| {
+            let spaces = format!("{spaces}{name}-");
+            let folder = std::env::temp_dir();
+            let file = folder.join(format!("{spaces}topology.toml"));
+            std::fs::write(&file, topology).map_err(|e| format!("{}: {e}", file.display()))?;
+            let lab = Lab::up(&program, &file, &spaces, quality);
+            std::fs::remove_file(&file).map_err(|e| format!("{}: {e}", file.display()))?;
+            lab
+        })?;
+    } else {
+        let topology = args.topology.clone().unwrap_or_else(|| root().join(OWN));
+        let mut lab = Lab::up(&program, &topology, &spaces, quality)?;
+        lab.tell(&spaces, quality);
+        if args.hold {
+            return hold(&lab.map, &lab.network, &program);
         }
-    );
-    println!(
-        "     ways between islands: {}",
-        match asked {
-            true => format!("{} ms late, {}% lost", args.delay_ms, args.loss_percent),
-            false => "as fast and good as the machine's".into(),
-        }
-    );
-    let members = Members::start(&program, &folder, (&map, &network), &mut guard)?;
-    if args.hold {
-        return hold(&map, &network, &program);
+        let done = Checks::of(&lab.map, &mut lab.network, &lab.members).run();
+        done.map_err(|error| format!("{error}\n{}", lab.members.logs()))?;
     }
-    let done = Checks::of(&map, &mut network, &members).run();
-    done.map_err(|error| format!("{error}\n{}", members.logs()))?;
-    drop(guard);
     let left = output("ip", &["netns", "list"])?;
     if left.lines().any(|space| space.starts_with(&spaces)) {
         return Err(format!("something is left of {spaces}…: {left}"));
     }
     println!("ok   taken down");
     Ok(ExitCode::SUCCESS)
+}
+
+/// What the kernel lacks for a lab of this quality.
+fn lacks(spaces: &str, quality: Quality) -> Result<Option<String>, String> {
+    let spaces = format!("{spaces}probe-");
+    let _guard = Guard::over(&spaces, &std::env::temp_dir().join(&spaces))?;
+    let network = Network::new(&spaces);
+    if let Err(why) = network.open() {
+        return Ok(Some(format!("this kernel makes no network namespace here ({why})")));
+    }
+    let netem = quality == Quality::default() || network.has_netem();
+    Ok((!netem).then(|| "this kernel has no netem: nothing can be made late or lossy".into()))
+}
+
+/// Members that run, and what is around them. The guard goes last, and takes all else with it.
+struct Lab {
+    members: Members,
+    network: Network,
+    map: Map,
+    _guard: Guard,
+}
+
+impl Lab {
+    /// The members of a topology file, in namespaces whose names begin so.
+    fn up(program: &Path, topology: &Path, spaces: &str, quality: Quality) -> Result<Self, String> {
+        let folder = std::env::temp_dir().join(spaces.trim_end_matches('-'));
+        let mut guard = Guard::over(spaces, &folder)?;
+        let network = Network::new(spaces);
+        let map = init(program, topology, &folder)?;
+        network.open()?;
+        network.build(&map, quality)?;
+        let members = Members::start(program, &folder, (&map, &network), &mut guard)?;
+        Ok(Self { members, network, map, _guard: guard })
+    }
+
+    fn tell(&self, spaces: &str, quality: Quality) {
+        let (members, islands) = (self.map.members.len(), self.map.islands.len());
+        println!("lab  {members} members on {islands} islands, in the namespaces {spaces}…");
+        let fence = match self.network.fence() {
+            Fence::Nft => "nftables",
+            Fence::Routing => "rules of routing: nft is not installed",
+        };
+        println!("     who may not dial is kept from it by {fence}");
+        if quality == Quality::default() {
+            println!("     ways between islands are as fast and good as the machine's");
+        } else {
+            let Quality { delay_ms, loss_percent } = quality;
+            println!("     what leaves an island is {delay_ms} ms late, {loss_percent}% are lost");
+        }
+    }
 }
 
 /// The map of a topology, with keys and a configuration for each member in the folder.

@@ -74,32 +74,14 @@ impl<'a> Checks<'a> {
         Ok(())
     }
 
-    /// Waits until each of these reaches each as the map says, and all follow one leader.
+    /// Waits until they are settled, and tells it.
     fn reached(&self, what: &str, cut: &Cut, members: &[u64]) -> Result<(), String> {
         let start = Instant::now();
-        let ways = self.map.ways(cut);
-        let mut last = BTreeMap::new();
-        let found = within(|| {
-            last = members.iter().filter_map(|id| Some((*id, self.members.seen(*id)?))).collect();
-            let as_said = |(from, seen): (&u64, &Seen)| {
-                let way = |to: &u64| seen.reached.get(to).map_or("", String::as_str);
-                ways.iter().filter(|((id, _), _)| id == from).all(|((_, to), it)| it.is(way(to)))
-            };
-            let leaders: BTreeSet<_> = last.values().map(|seen| (seen.leader, seen.term)).collect();
-            let [(Some(leader), term)] = leaders.into_iter().collect::<Vec<_>>()[..] else {
-                return None;
-            };
-            let all = last.len() == members.len() && last.iter().all(as_said);
-            all.then_some((leader, term))
-        });
-        let Some((leader, term)) = found else {
-            let expected = ways.iter().map(|((from, to), way)| format!("{from}-{to} {way:?}"));
-            let expected = expected.collect::<Vec<_>>().join(", ");
-            return Err(format!("{what}: expected {expected}; found {}", told(&last)));
-        };
+        let settled = settled(self.map, self.members, cut, members);
+        let Settled { leader, term, seen } = settled.map_err(|error| format!("{what}: {error}"))?;
         let took = start.elapsed().as_secs_f64();
         println!("ok   {what}: member {leader} leads, term {term} ({took:.1} s)");
-        println!("     {}", told(&last));
+        println!("     {}", told(&seen));
         Ok(())
     }
 
@@ -175,7 +157,47 @@ impl<'a> Checks<'a> {
     }
 }
 
-fn both_ways(pairs: impl IntoIterator<Item = (usize, usize)>) -> Cut {
+/// Members that reach each other as the map says, and follow one leader.
+pub(super) struct Settled {
+    pub(super) leader: u64,
+    term: u64,
+    seen: BTreeMap<u64, Seen>,
+}
+
+/// Waits until each of these reaches each as the map says, and all follow one leader.
+pub(super) fn settled(
+    map: &Map,
+    members: &Members,
+    cut: &Cut,
+    who: &[u64],
+) -> Result<Settled, String> {
+    let ways = map.ways(cut);
+    let look = || -> BTreeMap<u64, Seen> {
+        who.iter().filter_map(|id| Some((*id, members.seen(*id)?))).collect()
+    };
+    let mut seen = BTreeMap::new();
+    let found = within(|| {
+        seen = look();
+        let as_said = |(from, seen): (&u64, &Seen)| {
+            let way = |to: &u64| seen.reached.get(to).map_or("", String::as_str);
+            ways.iter().filter(|((id, _), _)| id == from).all(|((_, to), it)| it.is(way(to)))
+        };
+        let leaders: BTreeSet<_> = seen.values().map(|seen| (seen.leader, seen.term)).collect();
+        let [(Some(leader), term)] = leaders.into_iter().collect::<Vec<_>>()[..] else {
+            return None;
+        };
+        let all = seen.len() == who.len() && seen.iter().all(as_said);
+        all.then_some((leader, term))
+    });
+    if let Some((leader, term)) = found {
+        return Ok(Settled { leader, term, seen });
+    }
+    let expected = ways.iter().map(|((from, to), way)| format!("{from} to {to} {way:?}"));
+    let expected = expected.collect::<Vec<_>>().join(", ");
+    Err(format!("expected {expected}; found {}", told(&seen)))
+}
+
+pub(super) fn both_ways(pairs: impl IntoIterator<Item = (usize, usize)>) -> Cut {
     pairs.into_iter().flat_map(|(one, other)| [(one, other), (other, one)]).collect()
 }
 

@@ -69,6 +69,11 @@ impl Members {
         self.ask(id, &["counter", "add", "hits", "--timeout", "30s"]).map(|_| ())
     }
 
+    /// Whether one is added to the lab's counter at this member, within this time.
+    pub(super) fn tries_to_increment(&self, id: u64, timeout: &str) -> bool {
+        self.ask(id, &["counter", "add", "hits", "--timeout", timeout]).is_ok()
+    }
+
     /// The lab's counter as it is now, asked at this member.
     pub(super) fn counter(&self, id: u64, timeout: &str) -> Result<u64, String> {
         let said = self.ask(id, &["counter", "get", "hits", "--timeout", timeout])?;

@@ -13,12 +13,14 @@
 //! and port at which a member of another island listens. Both refuse at once. What is cut is
 //! dropped without a word, as when a cable is pulled.
 
-use super::map::{Cut, Map};
+use super::map::{Cut, Map, Member};
 use crate::output;
+use std::io::Write;
 use std::net::Ipv4Addr;
+use std::process::{Command, Stdio};
 
 /// The rules of routing in the sea, in the order in which they count, before that of the kernel
-/// which knows the routes (32766).
+/// which knows the routes (32766). Those that cut have this number or the next, in turn.
 const CUT_RULES: u32 = 100;
 const CLOSED_RULES: u32 = 200;
 /// What nft calls the rules.
@@ -41,14 +43,25 @@ pub(super) struct Quality {
 pub(super) struct Network {
     spaces: String,
     fence: Fence,
-    cut_rules: usize,
+    cut_rules: CutRules,
+}
+
+/// Those in force in the sea.
+#[derive(Clone, Copy)]
+struct CutRules {
+    preference: u32,
+    count: usize,
 }
 
 impl Network {
     /// Nothing is made yet. The names of all namespaces begin so.
     pub(super) fn new(spaces: &str) -> Self {
         let fence = if output("nft", &["--version"]).is_ok() { Fence::Nft } else { Fence::Routing };
-        Self { spaces: spaces.into(), fence, cut_rules: 0 }
+        Self {
+            spaces: spaces.into(),
+            fence,
+            cut_rules: CutRules { preference: CUT_RULES, count: 0 },
+        }
     }
 
     pub(super) fn fence(&self) -> Fence {
@@ -119,20 +132,25 @@ impl Network {
         Ok(())
     }
 
-    /// Lets nothing through between these islands, and everything else that may.
+    /// Lets nothing through between these islands, and everything else that may. What was whole and
+    /// is cut goes before what was cut becomes whole.
     pub(super) fn cut(&mut self, map: &Map, cut: &Cut) -> Result<(), String> {
-        let sea = self.sea();
-        for _ in 0..std::mem::take(&mut self.cut_rules) {
-            ip(&sea, &format!("rule delete pref {CUT_RULES}"))?;
-        }
-        for (from, to) in cut {
-            for member in map.on(*to) {
-                let what = format!("iif {} to {} blackhole", shore(*from), member.lives_at());
-                ip(&sea, &format!("rule add pref {CUT_RULES} {what}"))?;
-                self.cut_rules += 1;
-            }
-        }
-        Ok(())
+        let (old, new) = (self.cut_rules, 2 * CUT_RULES + 1 - self.cut_rules.preference);
+        let islands = cut.iter().flat_map(|(from, to)| map.on(*to).map(move |to| (from, to)));
+        let blackhole = |(from, to): (&usize, &Member)| {
+            format!("rule add pref {new} iif {} to {} blackhole\n", shore(*from), to.lives_at())
+        };
+        let mut batch: Vec<String> = islands.map(blackhole).collect();
+        self.cut_rules = CutRules { preference: new, count: batch.len() };
+        batch.extend((0..old.count).map(|_| format!("rule delete pref {}\n", old.preference)));
+        let mut command = Command::new("ip");
+        command.args(["-n", &self.sea(), "-batch", "-"]).stdin(Stdio::piped());
+        let mut ip = command.spawn().map_err(|error| format!("ip: {error}"))?;
+        let mut input = ip.stdin.take().ok_or("ip has no input")?;
+        input.write_all(batch.concat().as_bytes()).map_err(|error| format!("ip: {error}"))?;
+        drop(input);
+        let status = ip.wait().map_err(|error| format!("ip: {error}"))?;
+        if status.success() { Ok(()) } else { Err(format!("{command:?} failed: {status}")) }
     }
 
     /// A command that cuts the first island off from the second, in one direction, for people.
