@@ -39,7 +39,8 @@ pub(crate) struct LabArgs {
     #[arg(long, value_name = "MS", default_value_t = 0)]
     delay_ms: u32,
     /// How much of what leaves an island is lost (needs netem)
-    #[arg(long, value_name = "PERCENT", default_value_t = 0)]
+    #[arg(long, value_name = "PERCENT", default_value_t = 0,
+        value_parser = clap::value_parser!(u8).range(0..=100))]
     loss_percent: u8,
 }
 
@@ -51,10 +52,7 @@ pub(crate) fn lab(args: &LabArgs) -> Result<ExitCode, String> {
     if let Err(why) = output("ip", &["-V"]).and_then(|_| output("tc", &["-V"])) {
         return Ok(not_run("lab", &format!("iproute2 is not installed ({why})")));
     }
-    run(cargo(&["build", "--quiet", "-p", "holm", "--bin", "holm"]))?;
-    let program = std::env::current_exe().map_err(|error| format!("xtask: {error}"))?;
-    let program = program.with_file_name("holm");
-
+    let program = built()?;
     let quality = Quality { delay_ms: args.delay_ms, loss_percent: args.loss_percent };
     let spaces = format!("holm-lab-{}-", std::process::id());
     if let Some(why) = lacks(&spaces, quality)? {
@@ -63,8 +61,7 @@ pub(crate) fn lab(args: &LabArgs) -> Result<ExitCode, String> {
     if args.partitions {
         partitions::run(|name, topology| {
             let spaces = format!("{spaces}{name}-");
-            let folder = std::env::temp_dir();
-            let file = folder.join(format!("{spaces}topology.toml"));
+            let file = folder(&spaces)?.with_extension("toml");
             std::fs::write(&file, topology).map_err(|e| format!("{}: {e}", file.display()))?;
             let lab = Lab::up(&program, &file, &spaces, quality);
             std::fs::remove_file(&file).map_err(|e| format!("{}: {e}", file.display()))?;
@@ -88,10 +85,28 @@ pub(crate) fn lab(args: &LabArgs) -> Result<ExitCode, String> {
     Ok(ExitCode::SUCCESS)
 }
 
+/// The `holm` beside this xtask, built.
+fn built() -> Result<PathBuf, String> {
+    let xtask = std::env::current_exe().map_err(|error| format!("xtask: {error}"))?;
+    let mut command = cargo(&["build", "--quiet", "-p", "holm", "--bin", "holm"]);
+    if xtask.parent().is_some_and(|folder| folder.ends_with("release")) {
+        command.arg("--release");
+    }
+    run(command)?;
+    Ok(xtask.with_file_name("holm"))
+}
+
+/// Where the members of these namespaces have their files; only the folder above is made.
+fn folder(spaces: &str) -> Result<PathBuf, String> {
+    let labs = root().join("target/lab");
+    std::fs::create_dir_all(&labs).map_err(|error| format!("{}: {error}", labs.display()))?;
+    Ok(labs.join(spaces.trim_end_matches('-')))
+}
+
 /// What the kernel lacks for a lab of this quality.
 fn lacks(spaces: &str, quality: Quality) -> Result<Option<String>, String> {
     let spaces = format!("{spaces}probe-");
-    let _guard = Guard::over(&spaces, &std::env::temp_dir().join(&spaces))?;
+    let _guard = Guard::over(&spaces, &folder(&spaces)?)?;
     let network = Network::new(&spaces);
     if let Err(why) = network.open() {
         return Ok(Some(format!("this kernel makes no network namespace here ({why})")));
@@ -111,7 +126,7 @@ struct Lab {
 impl Lab {
     /// The members of a topology file, in namespaces whose names begin so.
     fn up(program: &Path, topology: &Path, spaces: &str, quality: Quality) -> Result<Self, String> {
-        let folder = std::env::temp_dir().join(spaces.trim_end_matches('-'));
+        let folder = folder(spaces)?;
         let mut guard = Guard::over(spaces, &folder)?;
         let network = Network::new(spaces);
         let map = init(program, topology, &folder)?;
