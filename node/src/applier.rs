@@ -48,7 +48,16 @@ pub(crate) struct Command<S: StateMachine> {
     pub(crate) reply: Option<Reply<S>>,
 }
 
-pub(crate) type Reply<S> = oneshot::Sender<Result<Applied<<S as StateMachine>::Reply>, Failed>>;
+pub(crate) type Reply<S> = oneshot::Sender<Result<Answered<<S as StateMachine>::Reply>, Failed>>;
+
+/// What a proposal came to.
+#[derive(Debug)]
+pub(crate) enum Answered<R> {
+    /// A command was applied.
+    Applied(Applied<R>),
+    /// A session was opened.
+    Opened(Index),
+}
 
 /// What the driver is told.
 pub(crate) enum Report<S: StateMachine> {
@@ -118,8 +127,8 @@ impl<S: StateMachine> Applier<S> {
         let done = match work {
             Work::Apply(batch) => self.apply(batch),
             Work::Read(serve) => {
-                serve(Ok((&self.replica.state, self.applied)));
                 self.answered();
+                serve(Ok((&self.replica.state, self.applied)));
                 Ok(())
             }
             Work::Freeze(meta) => {
@@ -144,14 +153,9 @@ impl<S: StateMachine> Applier<S> {
             let outcome = self.replica.apply(&envelope, index, time)?;
             self.applied = index;
             if let Some(reply) = reply {
-                let answer = match outcome {
-                    Outcome::Applied { reply, index } => Ok(Applied { reply, index }),
-                    Outcome::KeyReused => Err(Failed::KeyReused),
-                    Outcome::KeysFull => Err(Failed::KeysFull),
-                };
-                // A caller that no longer listens has given up waiting.
-                let _ = reply.send(answer);
                 self.answered();
+                // A caller that no longer listens has given up waiting.
+                let _ = reply.send(answer(outcome));
             }
         }
         self.applied = batch.to;
@@ -173,5 +177,18 @@ impl<S: StateMachine> Applier<S> {
     fn report(&self, report: Report<S>) {
         // The receiver is gone only if the driver is.
         let _ = self.reports.send(report);
+    }
+}
+
+fn answer<R>(outcome: Outcome<R>) -> Result<Answered<R>, Failed> {
+    match outcome {
+        Outcome::Applied { reply, index } => Ok(Answered::Applied(Applied { reply, index })),
+        Outcome::Opened { session } => Ok(Answered::Opened(session)),
+        Outcome::KeyReused => Err(Failed::KeyReused),
+        Outcome::KeysFull => Err(Failed::KeysFull),
+        Outcome::SessionExpired => Err(Failed::SessionExpired),
+        Outcome::SessionsFull => Err(Failed::SessionsFull),
+        // Its client has given up on it before.
+        Outcome::Late => Err(Failed::Unknown),
     }
 }

@@ -31,6 +31,12 @@ pub enum Error {
         /// The bound (`idempotency_keys_max`).
         limit: usize,
     },
+    /// The session of a [`Client`](crate::Client) has expired. Nothing happened.
+    #[error("the client's session has expired; propose again, in a new session")]
+    SessionExpired,
+    /// There are too many sessions, or too many replies that nobody acknowledged. Nothing happened.
+    #[error("too many sessions, or replies that were not acknowledged; wait until some expire")]
+    SessionsFull,
     /// The command or key is beyond a limit. Nothing happened.
     #[error("{what} of {bytes} bytes is over the limit of {limit}; send less")]
     TooLarge {

@@ -45,6 +45,7 @@ compile_error!(
 );
 
 mod applier;
+mod client;
 mod config;
 mod digest;
 mod driver;
@@ -55,17 +56,20 @@ mod machine;
 mod member_info;
 mod node;
 mod open;
+mod reading;
 mod repair_note;
 mod replica;
 mod retries;
 mod security;
 #[cfg(feature = "server")]
 pub mod server;
+mod sessions;
 mod status;
 mod stop;
 pub mod store;
 pub mod topology;
 
+pub use client::Client;
 pub use config::{Config, Listen, Start, Storage, VerifyLog};
 pub use edges::{Clock, Edges, Entropy};
 pub use error::Error;
@@ -73,8 +77,9 @@ pub use holm_raft_core::Index;
 pub use holm_transport::{Accept, Listener, Network, Stream, Tcp};
 pub use holm_transport::{KeyPair, KeyRing, PrivateKey, PublicKey, Secret};
 pub use machine::StateMachine;
-pub use node::{Applied, Consistency, Node, ProposeOptions, ReadOptions, Seen};
+pub use node::{Applied, Node, ProposeOptions};
 pub use open::OpenError;
+pub use reading::{Consistency, ReadOptions, Seen};
 pub use security::{Security, WrongKey};
 pub use status::{DiskState, DiskStatus, LinksStatus, MemberStatus, Status};
 pub use stop::Stop;

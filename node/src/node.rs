@@ -1,12 +1,15 @@
 //! The handle to a running node: `Node`.
 
 use crate::StateMachine;
+use crate::applier::Answered;
+use crate::client::Client;
 use crate::config::Config;
-use crate::driver::{Confirm, Failed, Proposal, Request, Serve};
+use crate::driver::{Confirm, Failed, Proposal, Request};
 use crate::edges::{Clock, Edges};
-use crate::envelope::Key;
+use crate::envelope::{Key, Once};
 use crate::error::Error;
 use crate::open::{self, OpenError, Opened};
+use crate::reading::{Answer, Consistency, ReadOptions, Reading, Seen, either};
 use crate::replica;
 use crate::status::Status;
 use crate::stop::Stop;
@@ -45,38 +48,6 @@ pub struct Applied<R> {
     pub reply: R,
     /// Where.
     pub index: Index,
-}
-
-/// What a reader saw, and up to which index of the log the state was applied.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Seen<R> {
-    /// What the closure returned.
-    pub value: R,
-    /// How new the state is.
-    pub index: Index,
-}
-
-/// How new what is read has to be.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Consistency {
-    /// All that was answered anywhere before the call: by a round to a majority.
-    #[default]
-    Linearizable,
-    /// The same, by the leader's lease where this member leads.
-    Lease,
-    /// Whatever is applied here.
-    Local,
-    /// What is applied here, once it is at least as new as this.
-    From(Index),
-}
-
-/// How the state is read.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct ReadOptions {
-    /// How new it has to be.
-    pub consistency: Consistency,
-    /// How long to wait. `None`: [`Config::request_timeout`].
-    pub timeout: Option<Duration>,
 }
 
 /// How a command is proposed.
@@ -154,33 +125,65 @@ impl<S: StateMachine> Node<S> {
         command: S::Command,
         options: ProposeOptions,
     ) -> Result<Applied<S::Reply>, Error> {
-        let command = postcard::to_stdvec(&command).map_err(|e| Error::Encode(e.to_string()))?;
-        check_size("a command", command.len(), self.settings.command_bytes_max)?;
-        let command = Bytes::from(command);
+        let command = self.encode(&command)?;
         let key = options.key.map(|bytes| self.key(bytes, &command)).transpose()?;
+        let once = key.map_or(Once::Anyway, Once::Keyed);
         let wait = Wait::new(options.timeout.unwrap_or(self.settings.request_timeout));
+        Ok(self.propose_once(command, once, &wait).await?.applied())
+    }
+
+    /// A client of this member, whose retries are safe by construction.
+    #[must_use]
+    pub fn client(&self) -> Client<S> {
+        Client::new(self.clone())
+    }
+
+    /// Proposes until it is answered.
+    pub(crate) async fn propose_once(
+        &self,
+        command: Bytes,
+        once: Once,
+        wait: &Wait,
+    ) -> Result<Answered<S::Reply>, Error> {
+        // Whether an attempt may have taken effect that was not heard of.
+        let mut uncertain = false;
         loop {
             let (reply, answer) = oneshot::channel();
-            let (command, key) = (command.clone(), key.clone());
-            let again = key.is_some();
-            let until = self.until(&wait);
-            self.ask(Request::Propose(Proposal { command, key, until, reply }))?;
+            let (command, once) = (command.clone(), once.clone());
+            let again = once.is_repeatable();
+            let until = self.until(wait);
+            self.ask(Request::Propose(Proposal { command, once, until, reply }))?;
             let failed = match wait.within(answer).await {
-                Some(Ok(Ok(applied))) => return Ok(applied),
+                Some(Ok(Ok(answered))) => return Ok(answered),
                 Some(Ok(Err(failed))) => failed,
                 Some(Err(_)) => return Err(self.stopped_error()),
                 None => return Err(Error::Unknown { waited: wait.long }),
             };
             match failed {
                 Failed::Refused => {}
-                // The key makes asking again safe.
-                Failed::Unknown if again => {}
+                // It takes effect once, which makes asking again safe.
+                Failed::Unknown if again => uncertain = true,
+                _ if uncertain => return Err(wait.error(Failed::Unknown)),
                 other => return Err(wait.error(other)),
             }
-            if !self.pause(&wait).await {
-                return Err(wait.error(failed));
+            if !self.pause(wait).await {
+                return Err(wait.error(if uncertain { Failed::Unknown } else { failed }));
             }
         }
+    }
+
+    pub(crate) fn encode(&self, command: &S::Command) -> Result<Bytes, Error> {
+        let command = postcard::to_stdvec(command).map_err(|e| Error::Encode(e.to_string()))?;
+        check_size("a command", command.len(), self.settings.command_bytes_max)?;
+        Ok(command.into())
+    }
+
+    pub(crate) const fn request_timeout(&self) -> Duration {
+        self.settings.request_timeout
+    }
+
+    pub(crate) const fn retention(&self) -> u64 {
+        self.settings.retention
     }
 
     /// Reads the state linearizably, on any member: what was committed before the call is seen.
@@ -246,23 +249,23 @@ impl<S: StateMachine> Node<S> {
         read: impl FnOnce(&S) -> R + Send + 'static,
     ) -> Result<Seen<R>, Error> {
         let wait = Wait::new(options.timeout.unwrap_or(self.settings.request_timeout));
-        let read = Arc::new(std::sync::Mutex::new(Some(read)));
+        let (mut answer, read) = Reading::new(read);
         let confirm = match options.consistency {
             Consistency::Linearizable => Confirm::ByRound,
             Consistency::Lease => Confirm::ByLease,
-            Consistency::Local => return self.read_here(Index(0), &wait, &read).await,
-            Consistency::From(index) => return self.read_here(index, &wait, &read).await,
+            Consistency::Local => return self.read_here(Index(0), &wait, (answer, read)).await,
+            Consistency::From(index) => return self.read_here(index, &wait, (answer, read)).await,
         };
         loop {
             // A confirmation that gets lost is asked for again, well before the caller gives up.
             let attempt = wait.attempt();
-            let (serve, answer) = serving(&read);
+            let (serve, refused) = read.serve();
             let until = self.until(&attempt);
             self.ask(Request::Read { confirm, until, serve })?;
-            let failed = match attempt.within(answer).await {
-                Some(Ok(Ok(seen))) => return Ok(seen),
-                Some(Ok(Err(failed))) => failed,
-                Some(Err(_)) => return Err(self.stopped_error()),
+            let failed = match attempt.within(either(&mut answer, refused)).await {
+                Some(Ok(seen)) => return Ok(seen),
+                Some(Err(Some(failed))) => failed,
+                Some(Err(None)) => return Err(self.stopped_error()),
                 None => Failed::Refused,
             };
             if failed != Failed::Refused || !self.pause(&wait).await {
@@ -275,14 +278,14 @@ impl<S: StateMachine> Node<S> {
         &self,
         from: Index,
         wait: &Wait,
-        read: &OneRead<impl FnOnce(&S) -> R + Send + 'static>,
+        (mut answer, read): (Answer<R>, Reading<S, R>),
     ) -> Result<Seen<R>, Error> {
-        let (serve, answer) = serving(read);
+        let (serve, refused) = read.serve();
         self.ask(Request::ReadLocal { from, until: self.until(wait), serve })?;
-        match wait.within(answer).await {
-            Some(Ok(Ok(seen))) => Ok(seen),
-            Some(Ok(Err(failed))) => Err(wait.error(failed)),
-            Some(Err(_)) => Err(self.stopped_error()),
+        match wait.within(either(&mut answer, refused)).await {
+            Some(Ok(seen)) => Ok(seen),
+            Some(Err(Some(failed))) => Err(wait.error(failed)),
+            Some(Err(None)) => Err(self.stopped_error()),
             None => Err(wait.error(Failed::Refused)),
         }
     }
@@ -355,13 +358,13 @@ const PAUSE: Duration = Duration::from_millis(20);
 const READ_ATTEMPT: Duration = Duration::from_millis(500);
 
 /// How long a caller waits.
-struct Wait {
+pub(crate) struct Wait {
     until: Instant,
     long: Duration,
 }
 
 impl Wait {
-    fn new(long: Duration) -> Self {
+    pub(crate) fn new(long: Duration) -> Self {
         Self { until: Instant::now() + long, long }
     }
 
@@ -373,12 +376,22 @@ impl Wait {
         self.until.saturating_duration_since(Instant::now())
     }
 
-    async fn within<T>(&self, future: impl Future<Output = T>) -> Option<T> {
+    pub(crate) async fn within<T>(&self, future: impl Future<Output = T>) -> Option<T> {
         tokio::select! {
             biased;
             value = future => Some(value),
             () = sleep_until(self.until) => None,
         }
+    }
+
+    /// Nothing was proposed yet, and time is up.
+    pub(crate) const fn unavailable(&self) -> Error {
+        Error::Unavailable { waited: self.long }
+    }
+
+    /// What a failure means for a command that was to come after it.
+    pub(crate) fn not_begun(&self, error: Error) -> Error {
+        if matches!(error, Error::Unknown { .. }) { self.unavailable() } else { error }
     }
 
     fn error(&self, failed: Failed) -> Error {
@@ -388,33 +401,30 @@ impl Wait {
             Failed::Unknown => Error::Unknown { waited },
             Failed::KeyReused => Error::KeyReused,
             Failed::KeysFull => Error::KeysFull { limit: crate::retries::IDEMPOTENCY_KEYS_MAX },
+            Failed::SessionExpired => Error::SessionExpired,
+            Failed::SessionsFull => Error::SessionsFull,
             Failed::Busy => Error::Busy { limit: "waiting_requests_max" },
             Failed::DiskFull => Error::DiskFull,
         }
     }
 }
 
-type Answer<R> = oneshot::Receiver<Result<Seen<R>, Failed>>;
+impl<R> Answered<R> {
+    /// What a command was answered.
+    pub(crate) fn applied(self) -> Applied<R> {
+        match self {
+            Self::Applied(applied) => applied,
+            Self::Opened(_) => unreachable!("a command opens no session"),
+        }
+    }
 
-/// A reader's closure, until it has run.
-type OneRead<F> = Arc<std::sync::Mutex<Option<F>>>;
-
-/// A request to see the state, and where the answer arrives. The closure runs at most once, in
-/// whichever attempt is served first.
-fn serving<S: StateMachine, R: Send + 'static>(
-    read: &OneRead<impl FnOnce(&S) -> R + Send + 'static>,
-) -> (Serve<S>, Answer<R>) {
-    let (tell, answer) = oneshot::channel();
-    let read = Arc::clone(read);
-    let serve = move |state: Result<(&S, Index), Failed>| {
-        let value = state.and_then(|(state, index)| {
-            let read = read.lock().ok().and_then(|mut read| read.take());
-            read.map(|read| Seen { value: read(state), index }).ok_or(Failed::Refused)
-        });
-        // A caller that no longer listens has given up waiting.
-        let _ = tell.send(value);
-    };
-    (Box::new(serve), answer)
+    /// The session that was opened.
+    pub(crate) fn opened(self) -> Index {
+        match self {
+            Self::Opened(session) => session,
+            Self::Applied(_) => unreachable!("opening a session is no command"),
+        }
+    }
 }
 
 fn check_size(what: &'static str, bytes: usize, limit: usize) -> Result<(), Error> {

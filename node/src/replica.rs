@@ -1,20 +1,23 @@
-//! The replicated state: `Replica` is the embedder's state machine with the retry table beside it,
-//! applied, frozen and restored together. A state without its table would apply a retry twice.
+//! The replicated state: `Replica` is the embedder's state machine with the tables of retries and
+//! sessions beside it, applied, frozen and restored together. A state without its tables would apply
+//! a retry twice.
 
 use crate::digest::digest;
-use crate::envelope::{Envelope, Key};
+use crate::envelope::{Envelope, Key, Once};
 use crate::machine::StateMachine;
-use crate::retries::{Retries, Verdict};
+use crate::retries::{self, Retries};
+use crate::sessions::{self, Sessions};
 use bytes::Bytes;
 use holm_raft_core::{Index, LogTime};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use std::io::Read;
 
-/// A state machine and what it remembers of retries.
+/// A state machine and what is remembered of retries.
 pub(crate) struct Replica<S> {
     pub(crate) state: S,
     retries: Retries,
+    sessions: Sessions,
 }
 
 /// What a command led to.
@@ -25,6 +28,14 @@ pub(crate) enum Outcome<R> {
     KeyReused,
     /// Too many keys are remembered: it was not applied.
     KeysFull,
+    /// A session was opened.
+    Opened { session: Index },
+    /// Its session is not known: it was not applied.
+    SessionExpired,
+    /// Its client has been answered already, or waits no longer: it was not applied.
+    Late,
+    /// There are too many sessions, or too many unacknowledged replies: it was not applied.
+    SessionsFull,
 }
 
 /// Bytes that this build can't read, though they were committed: it must not go on, or it would
@@ -39,18 +50,19 @@ pub(crate) enum Unreadable {
     Encode { why: String },
 }
 
-/// The state and its retry table as they were at some index. Its bytes:
+/// The state and its tables as they were at some index. Its bytes:
 ///
 /// ```text
 ///  0         1              9
 /// ┌─────────┬──────────────┬──────────────────────────────────────────────┐
-/// │ version │ length       │ retry table and state, with postcard,        │
+/// │ version │ length       │ retries, sessions, state; with postcard,     │
 /// │ u8 = 2  │ u64, plain   │ compressed with zstd                         │
 /// └─────────┴──────────────┴──────────────────────────────────────────────┘
 /// ```
 #[derive(Serialize, Deserialize)]
 pub(crate) struct Frozen<T> {
     retries: Retries,
+    sessions: Sessions,
     state: T,
 }
 
@@ -98,48 +110,65 @@ impl<T: DeserializeOwned> Frozen<T> {
 
 impl<S: StateMachine> Replica<S> {
     pub(crate) fn new(state: S) -> Self {
-        Self { state, retries: Retries::default() }
+        Self { state, retries: Retries::default(), sessions: Sessions::default() }
     }
 
-    /// Applies a committed command.
+    /// Applies a committed command, unless it was applied before.
     pub(crate) fn apply(
         &mut self,
         envelope: &Envelope,
         index: Index,
         now: LogTime,
     ) -> Result<Outcome<S::Reply>, Unreadable> {
+        let known = match &envelope.once {
+            Once::Anyway => None,
+            Once::OpensSession { retention } => {
+                let opened = self.sessions.open(index, now, *retention);
+                let opened = opened.then_some(Outcome::Opened { session: index });
+                return Ok(opened.unwrap_or(Outcome::SessionsFull));
+            }
+            Once::Keyed(key) => match self.retries.ask(key, now) {
+                retries::Verdict::New => None,
+                retries::Verdict::Reused => return Ok(Outcome::KeyReused),
+                retries::Verdict::Full => return Ok(Outcome::KeysFull),
+                retries::Verdict::Again(known) => Some((&known.reply, known.index)),
+            },
+            Once::InSession(place) => match self.sessions.ask(place, now) {
+                sessions::Verdict::New => None,
+                sessions::Verdict::Expired => return Ok(Outcome::SessionExpired),
+                sessions::Verdict::Late => return Ok(Outcome::Late),
+                sessions::Verdict::Full => return Ok(Outcome::SessionsFull),
+                sessions::Verdict::Again(known) => Some((&known.reply, known.index)),
+            },
+        };
         let unreadable =
             |error: postcard::Error| Unreadable::Command { index, why: error.to_string() };
-        if let Some(key) = &envelope.key {
-            match self.retries.ask(key, now) {
-                Verdict::New => {}
-                Verdict::Reused => return Ok(Outcome::KeyReused),
-                Verdict::Full => return Ok(Outcome::KeysFull),
-                Verdict::Again(known) => {
-                    let reply = postcard::from_bytes(&known.reply).map_err(unreadable)?;
-                    return Ok(Outcome::Applied { reply, index: Index(known.index) });
-                }
-            }
+        if let Some((reply, first)) = known {
+            let reply = postcard::from_bytes(reply).map_err(unreadable)?;
+            return Ok(Outcome::Applied { reply, index: Index(first) });
         }
         let command = postcard::from_bytes(&envelope.command).map_err(unreadable)?;
         let reply = self.state.apply(command);
-        if let Some(key) = &envelope.key {
-            let bytes = postcard::to_stdvec(&reply).map_err(unreadable)?;
-            self.retries.remember(key, now, bytes, index);
+        let bytes = || postcard::to_stdvec(&reply).map_err(unreadable);
+        match &envelope.once {
+            Once::Keyed(key) => self.retries.remember(key, now, bytes()?, index),
+            Once::InSession(place) => self.sessions.remember(place, bytes()?, index),
+            Once::Anyway | Once::OpensSession { .. } => {}
         }
         Ok(Outcome::Applied { reply, index })
     }
 
-    /// The state and the retry table, frozen as they are now.
+    /// The state and its tables, frozen as they are now.
     pub(crate) fn freeze(&self) -> Frozen<S::Snapshot> {
-        Frozen { retries: self.retries.clone(), state: self.state.snapshot() }
+        let (retries, sessions) = (self.retries.clone(), self.sessions.clone());
+        Frozen { retries, sessions, state: self.state.snapshot() }
     }
 
     /// Becomes what was frozen.
     pub(crate) fn restore(&mut self, bytes: &[u8]) -> Result<(), Unreadable> {
         let frozen = Frozen::<S::Snapshot>::decode(bytes)?;
         self.state = S::restore(frozen.state);
-        self.retries = frozen.retries;
+        (self.retries, self.sessions) = (frozen.retries, frozen.sessions);
         Ok(())
     }
 }
@@ -178,8 +207,8 @@ mod tests {
 
     fn add(number: i64, name: &'static str) -> Envelope {
         let command = Bytes::from(postcard::to_stdvec(&number).unwrap());
-        let key = Some(key(Bytes::from(name), &command, 1000));
-        Envelope { boot: Boot(1), number: RequestNumber(1), key, command }
+        let once = Once::Keyed(key(Bytes::from(name), &command, 1000));
+        Envelope { boot: Boot(1), number: RequestNumber(1), once, command }
     }
 
     fn reply(outcome: Outcome<i64>) -> (i64, u64) {
@@ -215,7 +244,7 @@ mod tests {
         let mut longer = whole.to_vec();
         longer[1] -= 1;
         let error = replica.restore(&longer).unwrap_err().to_string();
-        assert!(error.contains("it has 2 bytes of 1"), "{error}");
+        assert!(error.contains("it has 3 bytes of 2"), "{error}");
         assert_eq!(replica.state.0, 7);
         assert!(replica.restore(&whole).is_ok());
     }

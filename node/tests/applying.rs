@@ -13,10 +13,13 @@ struct Sum(u64);
 enum Command {
     Add(u64),
     AddSlowly(u64),
+    AddVerySlowly(u64),
     Panic,
 }
 
 const SLOW: Duration = Duration::from_millis(100);
+/// Longer than one attempt at a read lasts.
+const VERY_SLOW: Duration = Duration::from_millis(1_200);
 
 impl StateMachine for Sum {
     type Command = Command;
@@ -28,6 +31,10 @@ impl StateMachine for Sum {
             Command::Add(add) => self.0 += add,
             Command::AddSlowly(add) => {
                 std::thread::sleep(SLOW);
+                self.0 += add;
+            }
+            Command::AddVerySlowly(add) => {
+                std::thread::sleep(VERY_SLOW);
                 self.0 += add;
             }
             Command::Panic => panic!("a command that can't be applied"),
@@ -62,7 +69,10 @@ async fn propose_all(nodes: &[Node<Sum>], commands: usize, command: Command) {
     };
     let proposals: Vec<_> = (0..commands).map(propose).collect();
     for proposal in proposals {
-        proposal.await.unwrap().unwrap();
+        if let Err(error) = proposal.await.unwrap() {
+            let all: Vec<_> = nodes.iter().map(|node| node.status().borrow().clone()).collect();
+            panic!("{error}; the members are {all:#?}");
+        }
     }
 }
 
@@ -85,6 +95,17 @@ async fn a_slow_apply_delays_neither_heartbeats_nor_appends_on_several_threads()
 #[tokio::test]
 async fn a_slow_apply_delays_neither_heartbeats_nor_appends_on_one_thread() {
     a_slow_apply_delays_neither_heartbeats_nor_appends().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_read_that_is_confirmed_while_the_state_is_busy_is_answered_when_it_no_longer_is() {
+    let nodes = open(|_| ()).await;
+    let before = nodes[0].propose(Command::Add(1)).await.unwrap().index.0;
+    let slow = nodes[0].clone();
+    let slow = tokio::task::spawn(async move { slow.propose(Command::AddVerySlowly(1)).await });
+    nodes[2].status().wait_for(|status| status.commit > before).await.unwrap();
+    assert_eq!(nodes[2].read(|sum| sum.0).await.unwrap(), 2);
+    slow.await.unwrap().unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

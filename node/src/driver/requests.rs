@@ -3,9 +3,8 @@
 
 use super::Driver;
 use crate::StateMachine;
-use crate::applier::Reply;
-use crate::envelope::{Envelope, Key};
-use crate::node::Applied;
+use crate::applier::{Answered, Reply};
+use crate::envelope::{Envelope, Once};
 use crate::stop::Stop;
 use bytes::Bytes;
 use holm_raft_core::{Entry, EntryId, Event, Fate, Index, RequestNumber, Term};
@@ -32,7 +31,7 @@ pub(crate) enum Request<S: StateMachine> {
 pub(crate) struct Proposal<S: StateMachine> {
     /// Encoded with postcard.
     pub(crate) command: Bytes,
-    pub(crate) key: Option<Key>,
+    pub(crate) once: Once,
     /// When the caller gives up, by the node's clock.
     pub(crate) until: u64,
     pub(crate) reply: Reply<S>,
@@ -59,6 +58,8 @@ pub(crate) enum Failed {
     Unknown,
     KeyReused,
     KeysFull,
+    SessionExpired,
+    SessionsFull,
     Busy,
     DiskFull,
 }
@@ -80,15 +81,15 @@ struct Waiter<S: StateMachine> {
     /// In which term it was proposed, here or to that term's leader: it is appended in that term,
     /// or never.
     term: Term,
-    keyed: Keyed,
+    repeats: Repeats,
     reply: Reply<S>,
 }
 
 /// Whether a proposal may be made again while its outcome is unknown.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Keyed {
-    Yes,
-    No,
+enum Repeats {
+    Freely,
+    Never,
 }
 
 struct Reader<S> {
@@ -124,7 +125,7 @@ impl<S: StateMachine> Waiting<S> {
         self.proposals.remove(&number).map(|waiter| waiter.reply)
     }
 
-    fn answer(&mut self, number: RequestNumber, answer: Result<Applied<S::Reply>, Failed>) {
+    fn answer(&mut self, number: RequestNumber, answer: Result<Answered<S::Reply>, Failed>) {
         if let Some(waiter) = self.proposals.remove(&number) {
             // A caller that no longer listens has given up waiting.
             let _ = waiter.reply.send(answer);
@@ -205,26 +206,27 @@ impl<S: StateMachine> Driver<S> {
     }
 
     fn propose(&mut self, proposal: Proposal<S>) {
-        let Proposal { command, key, until, reply } = proposal;
+        let Proposal { command, once, until, reply } = proposal;
         let number = self.waiting.number();
         self.waiting.proposals_seen += 1;
-        let keyed = if key.is_some() { Keyed::Yes } else { Keyed::No };
+        let repeats = if once.is_repeatable() { Repeats::Freely } else { Repeats::Never };
         let term = self.raft.glance().term;
-        self.waiting.proposals.insert(number, Waiter { until, term, keyed, reply });
-        let data = Envelope { boot: self.boot, number, key, command }.encode();
+        self.waiting.proposals.insert(number, Waiter { until, term, repeats, reply });
+        let data = Envelope { boot: self.boot, number, once, command }.encode();
         self.raft.handle(Event::Propose { number, data });
     }
 
     /// The core knows something of a proposal.
     pub(super) fn told(&mut self, number: RequestNumber, fate: Fate) {
-        let keyed = self.waiting.proposals.get(&number).map(|waiter| waiter.keyed);
+        let repeats = self.waiting.proposals.get(&number).map(|waiter| waiter.repeats);
         match fate {
             Fate::Appended(id) if id.index > self.applying.handed => {
                 self.waiting.placed.insert(id.index, (id.term, number));
             }
             Fate::Refused => self.waiting.answer(number, Err(Failed::Refused)),
-            // With a key it is safe to ask again at once; without one, it may still be applied.
-            Fate::Unknown if keyed == Some(Keyed::Yes) => {
+            // What takes effect once may be asked for again at once; other things may still be
+            // applied.
+            Fate::Unknown if repeats == Some(Repeats::Freely) => {
                 self.waiting.answer(number, Err(Failed::Unknown));
             }
             Fate::Appended(_) | Fate::Unknown => {}
@@ -282,12 +284,13 @@ mod tests {
     use crate::store::Store;
     use tokio::sync::oneshot;
 
-    type Answer = oneshot::Receiver<Result<Applied<crate::store::Reply>, Failed>>;
+    type Answer = oneshot::Receiver<Result<Answered<crate::store::Reply>, Failed>>;
 
     fn waits(waiting: &mut Waiting<Store>, term: u64) -> (RequestNumber, Answer) {
         let (reply, answer) = oneshot::channel();
         let number = waiting.number();
-        let waiter = Waiter { until: u64::MAX, term: Term(term), keyed: Keyed::No, reply };
+        let (term, repeats) = (Term(term), Repeats::Never);
+        let waiter = Waiter { until: u64::MAX, term, repeats, reply };
         waiting.proposals.insert(number, waiter);
         (number, answer)
     }

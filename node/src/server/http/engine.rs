@@ -1,7 +1,8 @@
 //! What answers behind the routes: the node, and for the routes' own tests a store without one.
 
 use crate::error::Error;
-use crate::node::{Applied, Node, ProposeOptions, ReadOptions, Seen};
+use crate::node::{Applied, Node, ProposeOptions};
+use crate::reading::{ReadOptions, Seen};
 use crate::status::Status;
 use crate::store::{Command, Reply, Store};
 

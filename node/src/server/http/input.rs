@@ -3,7 +3,7 @@
 
 use super::answer::Problem;
 use super::{IDEMPOTENCY_HEADER, IDEMPOTENCY_KEY_BYTES_MAX, TIMEOUT_MS_MAX, VALUE_BYTES_MAX};
-use crate::node::{Consistency, ReadOptions};
+use crate::reading::{Consistency, ReadOptions};
 use axum::body::Bytes;
 use axum::extract::Path;
 use axum::extract::rejection::{BytesRejection, PathRejection};

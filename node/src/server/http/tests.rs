@@ -6,7 +6,8 @@ mod refused;
 use super::*;
 use crate::error::Error;
 use crate::machine::StateMachine;
-use crate::node::{Applied, Seen};
+use crate::node::Applied;
+use crate::reading::Seen;
 use crate::status::{MemberStatus, Status};
 use crate::store::{Command, Reply};
 use axum::body::{Body, to_bytes};
@@ -179,6 +180,8 @@ async fn each_error_of_the_node_has_its_status() {
         (Error::Busy { limit: "inbox_requests_max" }, 503, 503, "unavailable"),
         (Error::DiskFull, 503, 503, "unavailable"),
         (Error::KeysFull { limit: 3 }, 503, 503, "unavailable"),
+        (Error::SessionsFull, 503, 503, "unavailable"),
+        (Error::SessionExpired, 503, 503, "unavailable"),
         (Error::Unknown { waited }, 504, 503, "unknown outcome"),
         (stopped(), 504, 503, "unknown outcome"),
         (Error::KeyReused, 422, 422, "key reused"),
