@@ -17,10 +17,14 @@ use std::fmt;
 use std::sync::Arc;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::sync::oneshot;
+use tokio::task::yield_now;
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 
 /// A write buffer that long frames have stretched beyond so many batches is given back.
 const BUFFER_BATCHES_MAX: usize = 4;
+/// After so many bytes that it has handed on, the reading half lets other tasks run: else those
+/// that they are for would wait, and what waits for them grow, as long as there is more to read.
+const TURN_BYTES: usize = 256 << 10;
 /// The reason in a close frame: another connection between the two stands.
 pub(crate) const CLOSE_DUPLICATE: u8 = 1;
 
@@ -109,15 +113,18 @@ impl Ends<'_> {
         let silence = self.shared.timing.keepalive_timeout;
         let limits = &self.shared.limits;
         let mut assembly = Assembly::new(limits.message_bytes_max.max(limits.note_bytes_max));
+        let mut turn = Turn { frames: 0, frames_max: limits.inbound_frames_max / 2, bytes: 0 };
         loop {
             match incoming.next() {
                 Ok(Some(frame)) => {
-                    self.line.received(1, LENGTH_BYTES + Head::BYTES + frame.body.len());
+                    let bytes = LENGTH_BYTES + Head::BYTES + frame.body.len();
+                    self.line.received(1, bytes);
                     match hear(self.shared, self.line, self.member, &mut assembly, frame) {
                         Heard::More => (),
                         Heard::Duplicate => return End::Duplicate,
                         Heard::Last(why) => return End::Failed(why.into()),
                     }
+                    turn.took(bytes).await;
                     continue;
                 }
                 Ok(None) => (),
@@ -214,6 +221,25 @@ impl Ends<'_> {
     }
 }
 
+/// What the reading half has handed on since other tasks could last run.
+struct Turn {
+    frames: usize,
+    /// So many that those who receive them, if they run then, lose none for want of room.
+    frames_max: usize,
+    bytes: usize,
+}
+
+impl Turn {
+    /// One more frame has been handed on. Lets others run if it was the turn's last.
+    async fn took(&mut self, bytes: usize) {
+        (self.frames, self.bytes) = (self.frames + 1, self.bytes + bytes);
+        if self.frames >= self.frames_max || self.bytes >= TURN_BYTES {
+            (self.frames, self.bytes) = (0, 0);
+            yield_now().await;
+        }
+    }
+}
+
 /// Writes all of it, and flushes: a simulated socket sends nothing before.
 pub(crate) async fn write_out(
     writer: &mut (impl AsyncWrite + Unpin),
@@ -221,4 +247,37 @@ pub(crate) async fn write_out(
 ) -> std::io::Result<()> {
     writer.write_all_buf(&mut out.unwritten()).await?;
     writer.flush().await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    /// How often another task of the same thread has run after each of these frames.
+    async fn ran_after(frames: &[usize]) -> Vec<usize> {
+        let ran = Arc::new(AtomicUsize::new(0));
+        let counted = Arc::clone(&ran);
+        let other = tokio::task::spawn(async move {
+            loop {
+                counted.fetch_add(1, Ordering::Relaxed);
+                yield_now().await;
+            }
+        });
+        let (mut turn, mut after) = (Turn { frames: 0, frames_max: 3, bytes: 0 }, Vec::new());
+        for bytes in frames {
+            turn.took(*bytes).await;
+            after.push(ran.load(Ordering::Relaxed));
+        }
+        other.abort();
+        after
+    }
+
+    #[tokio::test]
+    async fn others_run_after_so_many_frames_and_after_so_many_bytes() {
+        assert_eq!(ran_after(&[1; 7]).await, [0, 0, 1, 1, 1, 2, 2]);
+        let half = TURN_BYTES / 2;
+        assert_eq!(ran_after(&[half; 5]).await, [0, 1, 1, 2, 2]);
+        assert_eq!(ran_after(&[half - 1, half, 1, 1]).await, [0, 0, 1, 1]);
+    }
 }

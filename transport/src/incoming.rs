@@ -4,19 +4,37 @@
 use crate::frame::{CHECKSUM_BYTES, Frame, FrameError, Head, LENGTH_BYTES, TAG_BYTES};
 use crate::secure::seal::Open;
 use bytes::{Buf, BytesMut};
+use std::collections::VecDeque;
 
-/// The size of a new read buffer, in bytes, unless a longer frame is on its way. A body keeps the
-/// whole buffer alive from which it was cut, so a small one may hold up to this much more.
+/// The size of a new read buffer, in bytes. A body keeps the whole buffer alive from which it was
+/// cut, so a small one may hold up to this much more.
 const READ_BYTES: usize = 64 << 10;
+/// The same while long frames arrive: so that few of them straddle two buffers, and each read
+/// takes what several writes have brought.
+const LONG_READ_BYTES: usize = 256 << 10;
+/// A frame of so many bytes is long.
+const LONG_BYTES: usize = 16 << 10;
 /// With less room than this left, in bytes, a new read buffer is begun.
 const ROOM_BYTES_MIN: usize = 4 << 10;
+/// The most buffers of `LONG_READ_BYTES` that are kept to be read into again.
+const SPARE_BUFFERS_MAX: usize = 4;
 
 /// Cuts frames out of a byte stream.
 pub(crate) struct Incoming {
     buffer: BytesMut,
+    /// The size it was made with.
+    buffer_bytes: usize,
+    spare: Spare,
+    /// The length of the latest frame that has arrived.
+    length: usize,
     frame_bytes_max: usize,
     shield: Shield,
 }
+
+/// Read buffers of long frames that are full. Each is read into again once nobody holds a body
+/// that was cut from it: fresh memory costs more than the reading itself.
+#[derive(Default)]
+struct Spare(VecDeque<BytesMut>);
 
 /// What vouches for frames.
 enum Shield {
@@ -29,7 +47,14 @@ enum Shield {
 impl Incoming {
     /// Of checked frames with at most `frame_bytes_max` bytes each, head included.
     pub(crate) fn new(frame_bytes_max: usize) -> Self {
-        Self { buffer: BytesMut::new(), frame_bytes_max, shield: Shield::Checked }
+        Self {
+            buffer: BytesMut::new(),
+            buffer_bytes: 0,
+            spare: Spare::default(),
+            length: 0,
+            frame_bytes_max,
+            shield: Shield::Checked,
+        }
     }
 
     /// From the next frame on, accepts up to so many bytes.
@@ -68,16 +93,48 @@ impl Incoming {
             self.make_room(missing.min(self.buffer.len()));
             return Ok(None);
         }
+        self.length = length;
         let bytes = self.buffer.split_to(length);
         self.shield.take(bytes).map(Some)
     }
 
     /// Makes room for at least so many bytes more. A buffer is read into until little of it is
-    /// left, so that the bodies of many small frames share one.
+    /// left, so that the bodies of many small frames share one, and again once nobody holds any.
     fn make_room(&mut self, bytes: usize) {
-        let room = self.buffer.capacity() - self.buffer.len();
-        if room < bytes.max(ROOM_BYTES_MIN) {
-            self.buffer.reserve(bytes.max(READ_BYTES));
+        let bytes = bytes.max(ROOM_BYTES_MIN);
+        if self.buffer.try_reclaim(bytes) {
+            return;
+        }
+        let usual = if self.length < LONG_BYTES { READ_BYTES } else { LONG_READ_BYTES };
+        let size = usual.max(self.buffer.len() + bytes);
+        let mut fresh = self.spare.take(size).unwrap_or_else(|| BytesMut::with_capacity(size));
+        fresh.extend_from_slice(&self.buffer);
+        let full = std::mem::replace(&mut self.buffer, fresh);
+        if std::mem::replace(&mut self.buffer_bytes, size) == LONG_READ_BYTES {
+            self.spare.keep(full);
+        }
+    }
+}
+
+impl Spare {
+    /// An empty buffer with exactly this size, if one is free. When smaller ones are wanted again,
+    /// nothing is kept any longer.
+    fn take(&mut self, size: usize) -> Option<BytesMut> {
+        if size != LONG_READ_BYTES {
+            self.0.clear();
+            return None;
+        }
+        // The latest first: it is the likeliest to be in the processor's cache.
+        let free = self.0.iter_mut().rposition(|buffer| buffer.try_reclaim(size));
+        free.and_then(|place| self.0.remove(place))
+    }
+
+    /// Keeps a full one. Of too many, the one that has been held longest is let go.
+    fn keep(&mut self, mut full: BytesMut) {
+        full.clear();
+        self.0.push_back(full);
+        if self.0.len() > SPARE_BUFFERS_MAX {
+            self.0.pop_front();
         }
     }
 }

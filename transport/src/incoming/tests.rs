@@ -7,6 +7,7 @@ use crate::secure::seal::Seal;
 use bytes::{BufMut, Bytes};
 use holm_raft_core::NodeId;
 use proptest::prelude::*;
+use std::collections::BTreeSet;
 
 const KEY: [u8; 32] = [7; 32];
 
@@ -184,6 +185,92 @@ fn small_frames_that_are_kept_share_their_read_buffers() {
         buffers += usize::from(incoming.buffer().capacity() > before);
     }
     assert!(buffers <= 1000 * 100 / (READ_BYTES - ROOM_BYTES_MIN) + 1, "{buffers} buffers");
+}
+
+/// A stream of long notes, checked, each with its number in all its bytes.
+fn long_notes(numbers: impl Iterator<Item = u8>) -> Vec<u8> {
+    let (mut out, _) = How::Checked.ends();
+    for number in numbers {
+        let head = Head::new(Kind::Note, NodeId(1), NodeId(2));
+        put(&mut out, &Frame { head, body: BytesMut::from(&[number; 60_000][..]) });
+    }
+    written(&out)
+}
+
+/// Reads all of a stream, as much at a time as there is room for; hands each frame to `take`, and
+/// returns where the buffers stood that were begun.
+fn read(
+    incoming: &mut Incoming,
+    mut stream: &[u8],
+    mut take: impl FnMut(Frame),
+) -> BTreeSet<usize> {
+    let mut ends = BTreeSet::new();
+    loop {
+        while let Some(frame) = incoming.next().expect("whole frames") {
+            take(frame);
+        }
+        if stream.is_empty() {
+            return ends;
+        }
+        let buffer = incoming.buffer();
+        let room = buffer.capacity() - buffer.len();
+        ends.insert(buffer.as_ptr().addr() + buffer.capacity());
+        let (piece, rest) = stream.split_at(room.min(stream.len()));
+        buffer.put_slice(piece);
+        stream = rest;
+    }
+}
+
+#[test]
+fn long_frames_that_nobody_holds_are_read_into_the_same_few_buffers() {
+    let mut incoming = Incoming::new(1 << 20);
+    let buffers = read(&mut incoming, &long_notes(0..200), drop);
+    // Two of them before the first frame has shown that it is long.
+    assert!(buffers.len() <= 2 + 2, "{buffers:?}");
+    let mut held = VecDeque::new();
+    let buffers = read(&mut incoming, &long_notes(0..200), |frame| {
+        held.push_back(frame);
+        if held.len() > 8 {
+            held.pop_front();
+        }
+    });
+    assert!(buffers.len() <= 1 + SPARE_BUFFERS_MAX, "{buffers:?}");
+}
+
+#[test]
+fn no_more_than_so_many_buffers_are_kept_and_none_among_small_frames() {
+    let (mut incoming, mut held) = (Incoming::new(1 << 20), Vec::new());
+    read(&mut incoming, &long_notes(0..100), |frame| held.push(frame));
+    assert_eq!(incoming.spare.0.len(), SPARE_BUFFERS_MAX);
+    drop(held);
+    let (mut out, _) = How::Checked.ends();
+    let head = Head::new(Kind::Note, NodeId(1), NodeId(2));
+    for _ in 0..(2 * LONG_READ_BYTES / 100) {
+        put(&mut out, &Frame { head, body: BytesMut::from(&[7; 64][..]) });
+    }
+    let mut held = Vec::new();
+    read(&mut incoming, &written(&out), |frame| held.push(frame));
+    assert_eq!(incoming.spare.0.len(), 0);
+    assert_eq!(incoming.buffer_bytes, READ_BYTES);
+}
+
+proptest! {
+    #[test]
+    fn what_is_held_of_long_frames_is_never_read_over(
+        holds in proptest::collection::vec(0_usize..40, 1..60),
+    ) {
+        let mut incoming = Incoming::new(1 << 20);
+        let (mut held, mut number) = (Vec::new(), 0_u8);
+        read(&mut incoming, &long_notes((0..).take(holds.len())), |frame| {
+            held.push((usize::from(number) + holds[usize::from(number)], number, frame));
+            held.retain(|(until, _, _)| *until > usize::from(number));
+            number += 1;
+            for (_, number, Frame { body, .. }) in &held {
+                assert!(body.len() == 60_000 && body.iter().all(|byte| byte == number));
+            }
+        });
+        prop_assert_eq!(usize::from(number), holds.len());
+    }
 }
 
 #[test]
