@@ -14,7 +14,7 @@ mod plain;
 mod speed;
 
 use members::Links;
-use speed::Subject;
+use speed::{Rate, Subject};
 use std::io;
 use std::process::ExitCode;
 use tokio::runtime::Runtime;
@@ -46,11 +46,12 @@ fn speeds(runtime: &Runtime) -> f64 {
     for bytes in SIZES {
         let [limit, insecure, sealed] = speed::measure(runtime, bytes);
         for (name, rate) in [("tokio", limit), ("insecure", insecure), ("sealed", sealed)] {
-            let megabytes = rate * f64::from(u32::try_from(bytes).expect("small")) / 1e6;
+            let Rate { frames, of_limit } = rate;
+            let megabytes = frames * f64::from(u32::try_from(bytes).expect("small")) / 1e6;
             let what = format!("{bytes:>6} B, {name}");
-            println!("{what:<22}{rate:>12.0}{megabytes:>10.0}{:>10.2}", rate / limit);
+            println!("{what:<22}{frames:>12.0}{megabytes:>10.0}{of_limit:>10.2}");
         }
-        reached = insecure / limit;
+        reached = insecure.of_limit;
     }
     reached
 }
@@ -70,7 +71,7 @@ fn profile(runtime: &Runtime, name: &str, bytes: &str) -> io::Result<ExitCode> {
     let (Some(subject), Ok(bytes)) = (subject, bytes.parse()) else {
         return Err(io::Error::other("give it tokio, insecure or sealed, and a number of bytes"));
     };
-    let rate = speed::one(runtime, subject, bytes, 20 * speed::ROUND_BYTES);
+    let rate = speed::one(runtime, subject, bytes, 4 * speed::ROUND_BYTES);
     println!("{name}, {bytes} B: {rate:.0} frames/s");
     Ok(ExitCode::SUCCESS)
 }
