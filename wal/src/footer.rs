@@ -142,11 +142,17 @@ impl Footer {
         })
     }
 
-    /// Reads the footer of the segment with this header, if there is one that is whole.
-    pub(crate) fn read(disk: &dyn Disk, header: &Header) -> Option<Self> {
+    /// Reads the footer of the segment with this header, if there is one that is whole. `buffer`
+    /// is reused from footer to footer.
+    pub(crate) fn read(disk: &dyn Disk, header: &Header, buffer: &mut Vec<u8>) -> Option<Self> {
         let file = disk.open(&footer_name(header.sequence)).ok()?;
-        let bytes = file.copy(0, usize::try_from(file.len()).ok()?).ok()?;
-        Self::decode(&bytes, header)
+        let len = usize::try_from(file.len()).ok()?;
+        if buffer.len() < len {
+            buffer.resize(len, 0);
+        }
+        let bytes = &mut buffer[..len];
+        file.copy_to(0, bytes).ok()?;
+        Self::decode(bytes, header)
     }
 }
 

@@ -22,40 +22,62 @@ const BLOCK: usize = 1024;
 /// A queue of locations.
 #[derive(Debug, Default)]
 pub(crate) struct Positions {
-    /// Each but the last is full.
-    blocks: VecDeque<Vec<Location>>,
+    /// Blocks that are full, and lie before the last one.
+    full: VecDeque<Vec<Location>>,
     /// How many of the first block's are dropped.
     dropped: usize,
-    /// How many are held. Always what the blocks hold without those that are dropped: kept beside
-    /// them because each append asks.
-    len: usize,
+    /// The last block. Empty only where nothing is held, and apart from the others because each
+    /// append adds to it.
+    last: Vec<Location>,
 }
 
 impl Positions {
     pub(crate) fn len(&self) -> usize {
-        self.len
+        self.full.len() * BLOCK + self.last.len() - self.dropped
     }
 
+    #[inline]
     pub(crate) fn is_empty(&self) -> bool {
-        self.len() == 0
+        self.last.is_empty()
     }
 
     pub(crate) fn get(&self, at: usize) -> Option<Location> {
         let at = at.checked_add(self.dropped)?;
-        self.blocks.get(at / BLOCK)?.get(at % BLOCK).copied()
+        self.full.get(at / BLOCK).unwrap_or(&self.last).get(self.in_block(at)?).copied()
     }
 
+    /// Which one of its block's it is; nothing beyond the last block.
+    fn in_block(&self, at: usize) -> Option<usize> {
+        (at / BLOCK <= self.full.len()).then_some(at % BLOCK)
+    }
+
+    #[inline]
     pub(crate) fn push(&mut self, location: Location) {
-        self.len += 1;
-        if let Some(block) = self.blocks.back_mut()
-            && block.len() < BLOCK
-        {
-            block.push(location);
-            return;
+        if self.last.len().is_multiple_of(BLOCK) {
+            self.begin_block();
         }
-        let mut block = Vec::with_capacity(BLOCK);
-        block.push(location);
-        self.blocks.push_back(block);
+        self.last.push(location);
+    }
+
+    /// Pushes all of these, a block at a time.
+    pub(crate) fn extend(&mut self, mut locations: &[Location]) {
+        while !locations.is_empty() {
+            if self.last.len().is_multiple_of(BLOCK) {
+                self.begin_block();
+            }
+            let room = BLOCK - self.last.len();
+            let (fitting, rest) = locations.split_at(room.min(locations.len()));
+            self.last.extend_from_slice(fitting);
+            locations = rest;
+        }
+    }
+
+    #[cold]
+    fn begin_block(&mut self) {
+        let block = std::mem::replace(&mut self.last, Vec::with_capacity(BLOCK));
+        if !block.is_empty() {
+            self.full.push_back(block);
+        }
     }
 
     /// Keeps the first so many.
@@ -63,17 +85,15 @@ impl Positions {
         if len >= self.len() {
             return;
         }
-        let end = self.dropped + len;
-        self.len = len;
-        self.blocks.truncate(end.div_ceil(BLOCK));
-        if let Some(block) = self.blocks.back_mut()
-            && !end.is_multiple_of(BLOCK)
-        {
-            block.truncate(end % BLOCK);
-        }
         if len == 0 {
             self.clear();
+            return;
         }
+        let end = self.dropped + len;
+        while end <= self.full.len() * BLOCK {
+            self.last = self.full.pop_back().expect("there is one");
+        }
+        self.last.truncate(end - self.full.len() * BLOCK);
     }
 
     /// Drops the first so many.
@@ -83,16 +103,16 @@ impl Positions {
             return;
         }
         self.dropped += count;
-        self.len -= count;
         while self.dropped >= BLOCK {
-            self.blocks.pop_front();
+            self.full.pop_front();
             self.dropped -= BLOCK;
         }
     }
 
     pub(crate) fn clear(&mut self) {
-        self.blocks.clear();
-        (self.dropped, self.len) = (0, 0);
+        self.full.clear();
+        self.last.clear();
+        self.dropped = 0;
     }
 }
 
@@ -108,7 +128,7 @@ mod tests {
     proptest! {
         #[test]
         fn blocks_are_what_a_queue_would_be(
-            steps in proptest::collection::vec((0_u8..4, 0_usize..3000), 1..40),
+            steps in proptest::collection::vec((0_u8..5, 0_usize..3000), 1..40),
         ) {
             let (mut positions, mut queue) = (Positions::default(), VecDeque::new());
             let mut next = 0;
@@ -116,13 +136,19 @@ mod tests {
                 match what {
                     0 => positions.truncate(count),
                     1 => positions.drop_front(count),
+                    2 => {
+                        let more: Vec<_> = (next..).take(count).map(location).collect();
+                        positions.extend(&more);
+                    }
                     _ => {}
                 }
                 match what {
                     0 => queue.truncate(count),
                     1 => drop(queue.drain(..count.min(queue.len()))),
                     _ => for _ in 0..count {
-                        positions.push(location(next));
+                        if what != 2 {
+                            positions.push(location(next));
+                        }
                         queue.push_back(location(next));
                         next += 1;
                     },
@@ -134,7 +160,7 @@ mod tests {
                     prop_assert_eq!(positions.get(at), queue.get(at).copied());
                 }
                 let blocks = len / BLOCK + 2;
-                prop_assert!(positions.blocks.len() <= blocks, "dropped blocks are given back");
+                prop_assert!(positions.full.len() < blocks, "dropped blocks are given back");
             }
         }
     }

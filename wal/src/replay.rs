@@ -37,8 +37,9 @@ pub(crate) struct Replay {
     /// Segments behind the cut, oldest first.
     pub(crate) doomed: Vec<String>,
     reading: Reading,
-    /// Reused from file to file.
+    /// Reused from file to file, and from footer to footer.
     buffer: Vec<u8>,
+    footer_buffer: Vec<u8>,
 }
 
 /// What is behind the last whole record, in its segment.
@@ -111,7 +112,7 @@ impl Replay {
             let is_begun = first.is_some_and(|found| matches!(found.record, Record::State(_)));
             if let Some(header) = self.follows(header.as_ref().filter(|_| is_begun), sequence)? {
                 let footer = match self.reading {
-                    Reading::Footers => Footer::read(disk, &header),
+                    Reading::Footers => Footer::read(disk, &header, &mut self.footer_buffer),
                     Reading::All => None,
                 };
                 let fits = |footer: &Footer| footer.used <= len && footer.used >= BEGIN_BYTES;
@@ -213,12 +214,17 @@ impl Replay {
         let file = Arc::clone(&last.file);
         let mut scanner = Scanner::new(&*file, last.len, std::mem::take(&mut self.buffer));
         let reading = || Error::io("reading", &name);
-        let behind = behind(&mut scanner, last.used, last.salt, last.base).map_err(reading())?;
         let end_of_zeroes = match last.behind {
             Behind::Zeroes => last.len,
             Behind::Old => last.used + RECORD_BYTES,
         };
         let marked = scanner.is_zero(last.used..end_of_zeroes).map_err(reading())?;
+        let behind = if marked && end_of_zeroes >= last.len {
+            // Zeroes to the end of the file: no record is among them, and they are read once.
+            None
+        } else {
+            behind(&mut scanner, last.used, last.salt, last.base).map_err(reading())?
+        };
         self.witnessed = self.witnessed.max(behind.unwrap_or(0));
         self.tail = Tail { has_more: behind.is_some() || !marked };
         self.buffer = scanner.into_buffer();

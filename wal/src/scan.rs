@@ -8,6 +8,9 @@ use std::io;
 
 /// How much is read at once, in bytes: with room to spare in a second-level cache.
 const WINDOW_BYTES: usize = 256 << 10;
+/// How much is read at once of a file's beginning, in bytes: where a footer tells the rest, that is
+/// all that is read.
+const BEGINNING_BYTES: usize = 4 << 10;
 /// In what pieces zeroes are passed over, in bytes.
 const ZEROES: [u8; 4096] = [0; 4096];
 
@@ -38,7 +41,8 @@ impl<'a> Scanner<'a> {
         let count = count.min(self.len.saturating_sub(offset));
         let held = offset >= self.start && offset + count <= self.start + self.filled;
         if !held {
-            let fill = count.max(WINDOW_BYTES).min(self.len.saturating_sub(offset));
+            let window = if offset == 0 { BEGINNING_BYTES } else { WINDOW_BYTES };
+            let fill = count.max(window).min(self.len.saturating_sub(offset));
             if self.buffer.len() < fill {
                 self.buffer.resize(fill, 0);
             }

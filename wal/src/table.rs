@@ -26,6 +26,9 @@ pub(crate) struct Table {
     terms: VecDeque<EntryId>,
     /// The held configuration entries, ascending.
     configurations: VecDeque<Index>,
+    /// What [`last`](Self::last) says. Always what the other fields say: kept beside them because
+    /// each append asks.
+    last: EntryId,
 }
 
 impl Table {
@@ -37,14 +40,17 @@ impl Table {
         if state.last == NEVER {
             return Err("the log would have no index left");
         }
-        Ok(Self {
+        let mut table = Self {
             hard_state: state.hard_state,
             start: state.start,
             floor: state.last,
             locations: Positions::default(),
             terms: VecDeque::new(),
             configurations: VecDeque::new(),
-        })
+            last: state.start.id,
+        };
+        table.last = table.held_last();
+        Ok(table)
     }
 
     /// Does what the record says; `at` is where an entry's record lies.
@@ -100,6 +106,7 @@ impl Table {
             self.floor = start.id.index;
         }
         self.start = start;
+        self.last = self.held_last();
         Ok(())
     }
 
@@ -117,6 +124,7 @@ impl Table {
         self.terms.truncate(self.terms.partition_point(|run| run.index < index));
         self.configurations.truncate(self.configurations.partition_point(|at| *at < index));
         self.floor = self.floor.min(index.prev());
+        self.last = self.held_last();
     }
 
     /// What [`apply`](Self::apply) does for an entry: the next one, which lies there.
@@ -130,21 +138,23 @@ impl Table {
         kind: EntryKind,
         at: Location,
     ) -> Result<(), &'static str> {
-        let last = self.last();
-        if id.index.0.checked_sub(1) != Some(last.index.0) || id.index == NEVER {
-            return Err("an entry does not follow on the one before it");
-        }
-        if id.term < last.term {
-            return Err("an entry's term is below the one before it");
-        }
-        if self.terms.back().is_none_or(|run| run.term < id.term) {
+        follows(id, self.last)?;
+        self.push_checked(id, kind, at);
+        Ok(())
+    }
+
+    /// The same for an entry that is known to follow.
+    #[inline]
+    pub(crate) fn push_checked(&mut self, id: EntryId, kind: EntryKind, at: Location) {
+        debug_assert_eq!(follows(id, self.last), Ok(()));
+        if id.term != self.last.term || self.locations.is_empty() {
             self.terms.push_back(id);
         }
         if kind == EntryKind::Configuration {
             self.configurations.push_back(id.index);
         }
         self.locations.push(at);
-        Ok(())
+        self.last = id;
     }
 
     /// Does all that a segment's records say, by its footer.
@@ -166,23 +176,34 @@ impl Table {
             // Begun anew: what was there before is not a part of the log any more.
             self.compact(state.start, Keeps::Nothing)?;
         }
-        let (mut terms, mut configurations) = (footer.terms.iter(), footer.configurations.iter());
-        let (mut run, mut configuration) = (terms.next(), configurations.next());
-        let mut term = Term(0);
-        for (index, place) in (first.0..).map(Index).zip(&footer.places) {
-            if let Some(next) = run.filter(|run| run.index == index) {
-                (term, run) = (next.term, terms.next());
-            }
-            let kind = if configuration == Some(&index) {
-                configuration = configurations.next();
-                EntryKind::Configuration
-            } else {
-                EntryKind::Command
-            };
-            self.push(EntryId::new(term, index), kind, *place)?;
+        self.extend(footer)?;
+        if self.state() == *state { Ok(()) } else { Err("a footer contradicts itself") }
+    }
+
+    /// Adds the entries that a footer tells of, all at once.
+    fn extend(&mut self, footer: &Footer) -> Result<(), &'static str> {
+        let (first, count) = (footer.first.0, footer.places.len() as u64);
+        let end = first.checked_add(count).ok_or("the log would have no index left")?;
+        let within = |index: &Index| (first..end).contains(&index.0);
+        let last = self.last();
+        let follows = footer.places.is_empty() || last.index.0 + 1 == first;
+        let begun = footer.terms.first().map(|run| run.index.0) == (first < end).then_some(first);
+        let terms = footer.terms.iter().all(|run| within(&run.index) && run.term >= last.term)
+            && footer.terms.is_sorted_by(|a, b| a.index < b.index && a.term <= b.term);
+        let configurations = footer.configurations.iter().all(within)
+            && footer.configurations.is_sorted_by(|a, b| a < b);
+        if !(follows && begun && terms && configurations) {
+            return Err("a footer contradicts itself");
         }
-        let complete = run.is_none() && configuration.is_none() && self.state() == *state;
-        if complete { Ok(()) } else { Err("a footer contradicts itself") }
+        for run in &footer.terms {
+            if self.terms.back().is_none_or(|before| before.term < run.term) {
+                self.terms.push_back(*run);
+            }
+        }
+        self.configurations.extend(&footer.configurations);
+        self.locations.extend(&footer.places);
+        self.last = self.held_last();
+        Ok(())
     }
 
     /// The entries at the log's end that lie in this segment: the first one's index, the next index
@@ -223,6 +244,10 @@ impl Table {
 
     /// The last entry; the start where there is none. Behind a gap its term may be unknown: 0.
     pub(crate) fn last(&self) -> EntryId {
+        self.last
+    }
+
+    fn held_last(&self) -> EntryId {
         match self.terms.back() {
             Some(run) => EntryId::new(run.term, Index(self.floor.0 + self.locations.len() as u64)),
             None if self.has_gap() => EntryId::new(Term(0), self.floor),
@@ -251,9 +276,25 @@ impl Table {
     fn check(&self) -> bool {
         let first = self.floor.next();
         self.floor >= self.start.id.index
+            && self.last == self.held_last()
             && self.terms.is_empty() == self.locations.is_empty()
             && self.terms.front().is_none_or(|run| run.index == first)
             && self.configurations.front().is_none_or(|index| *index >= first)
             && self.configurations.back().is_none_or(|index| *index <= self.last().index)
     }
+}
+
+/// Whether an entry of this id may stand right behind that one.
+///
+/// # Errors
+/// Why not.
+#[inline]
+pub(crate) fn follows(id: EntryId, last: EntryId) -> Result<(), &'static str> {
+    if id.index.0.checked_sub(1) != Some(last.index.0) || id.index == NEVER {
+        return Err("an entry does not follow on the one before it");
+    }
+    if id.term < last.term {
+        return Err("an entry's term is below the one before it");
+    }
+    Ok(())
 }
