@@ -21,6 +21,8 @@ pub(crate) const MAGIC: [u8; 8] = *b"HOLMWAL\0";
 pub(crate) const VERSION: u32 = 2;
 /// Bytes of a segment's header.
 pub(crate) const HEADER_BYTES: usize = 64;
+/// Bytes of the checksum that a record begins with.
+const CRC_BYTES: usize = 4;
 /// Bytes of a record before its body.
 pub(crate) const RECORD_BYTES: usize = 16;
 /// Bytes of an entry's record before its data.
@@ -228,10 +230,10 @@ impl<'a> Record<'a> {
     pub(crate) fn encode(&self, seed: u32, unsynced: u64, out: &mut Vec<u8>) {
         let at = self.put_head(seed, unsynced, out);
         let mut hasher = Hasher::new_with_initial(seed);
-        hasher.update(&out[at + 4..]);
+        hasher.update(&out[at + CRC_BYTES..]);
         hasher.update(self.data());
         hasher.update(self.padding());
-        out[at..at + 4].copy_from_slice(&hasher.finalize().to_le_bytes());
+        out[at..at + CRC_BYTES].copy_from_slice(&hasher.finalize().to_le_bytes());
     }
 
     /// Appends all of the record, so that small ones are summed and copied in one go.
@@ -240,7 +242,7 @@ impl<'a> Record<'a> {
         out.extend_from_slice(self.data());
         out.extend_from_slice(self.padding());
         let crc = checksum(&out[at..], seed);
-        out[at..at + 4].copy_from_slice(&crc.to_le_bytes());
+        out[at..at + CRC_BYTES].copy_from_slice(&crc.to_le_bytes());
     }
 
     /// Appends head and fixed fields, without the checksum, and returns where they begin.
@@ -248,9 +250,9 @@ impl<'a> Record<'a> {
         let at = out.len();
         let (kind, detail) = self.codes();
         let length = self.head_bytes() - RECORD_BYTES + self.data().len();
-        let mut head = [0; RECORD_BYTES];
-        put_head(&mut head, length, [kind, detail], seed, unsynced);
-        out.extend_from_slice(&head);
+        for word in head_words(length, [kind, detail], seed, unsynced) {
+            out.extend_from_slice(&word.to_le_bytes());
+        }
         self.encode_fields(out);
         at
     }
@@ -373,32 +375,34 @@ pub(crate) fn entry_span(entry: &Entry) -> usize {
 }
 
 /// [`Record::encode_whole`] for an entry, into exactly the bytes that it takes: what is written
-/// most, laid out without a look at what the vector has room for.
+/// most, laid out without a look at what a vector has room for.
+#[inline]
 pub(crate) fn encode_entry(entry: &Entry, seed: u32, unsynced: u64, out: &mut [u8]) {
+    let data = entry.data.as_ref();
     // The padding, before the data that may cover a part of it.
     *out.last_chunk_mut().expect("a head's size, or more") = [0_u8; ALIGN];
     let (head, rest) = out.split_first_chunk_mut().expect("a head's size, or more");
     let head: &mut [u8; ENTRY_BYTES] = head;
-    let length = ENTRY_BYTES - RECORD_BYTES + entry.data.len();
-    put_head(head, length, [ENTRY, entry.kind.code()], seed, unsynced);
-    head[16..24].copy_from_slice(&entry.id.term.0.to_le_bytes());
-    head[24..32].copy_from_slice(&entry.id.index.0.to_le_bytes());
-    head[32..40].copy_from_slice(&entry.time.0.to_le_bytes());
-    rest[..entry.data.len()].copy_from_slice(&entry.data);
+    let (length, codes) = (ENTRY_BYTES - RECORD_BYTES + data.len(), [ENTRY, entry.kind.code()]);
+    let words = head_words(length, codes, seed, unsynced);
+    let fields = [entry.id.term.0, entry.id.index.0, entry.time.0];
+    for (bytes, word) in head.as_chunks_mut().0.iter_mut().zip(words.into_iter().chain(fields)) {
+        *bytes = word.to_le_bytes();
+    }
+    rest[..data.len()].copy_from_slice(data);
     let crc = checksum(out, seed);
-    out[..4].copy_from_slice(&crc.to_le_bytes());
+    out[..CRC_BYTES].copy_from_slice(&crc.to_le_bytes());
 }
 
-/// Fills in a record's head, without its checksum.
-fn put_head(head: &mut [u8], length: usize, codes: [u8; 2], seed: u32, unsynced: u64) {
+/// A record's head, with a checksum of zero, as two numbers.
+#[inline]
+fn head_words(length: usize, codes: [u8; 2], seed: u32, unsynced: u64) -> [u64; 2] {
     // A mark that does not fit says less than is true, which is safe.
     let unsynced = u32::try_from(unsynced.div_ceil(ALIGN as u64)).unwrap_or(u32::MAX);
     let length = u32::try_from(length).expect("segments are below 4 GiB");
-    let head = &mut head[..RECORD_BYTES];
-    head[4..8].copy_from_slice(&length.to_le_bytes());
-    head[8..10].copy_from_slice(&codes);
-    head[10..12].copy_from_slice(&mixed(length, codes, unsynced, seed).to_le_bytes());
-    head[12..16].copy_from_slice(&unsynced.to_le_bytes());
+    let check = mixed(length, codes, unsynced, seed);
+    let codes = u64::from(u16::from_le_bytes(codes));
+    [u64::from(length) << 32, codes | u64::from(check) << 16 | u64::from(unsynced) << 32]
 }
 
 /// What the checksum of the record at this offset starts from.
@@ -423,9 +427,10 @@ fn mixed(length: u32, [kind, detail]: [u8; 2], unsynced: u32, seed: u32) -> u16 
 }
 
 /// The checksum of a record's bytes, its own four aside, its padding included.
+#[inline]
 pub(crate) fn checksum(record: &[u8], seed: u32) -> u32 {
     let mut hasher = Hasher::new_with_initial(seed);
-    hasher.update(&record[4..]);
+    hasher.update(&record[CRC_BYTES..]);
     hasher.finalize()
 }
 

@@ -5,7 +5,7 @@ use crate::disk::{Disk, File};
 use crate::error::Error;
 use crate::format::{
     ALIGN, BEGIN_BYTES, Behind, ENTRY_BYTES, HEADER_BYTES, Header, RECORD_BYTES, Record, State,
-    entry_span, seed,
+    seed,
 };
 use crate::positions::Location;
 use holm_raft_core::{Entry, EntryId, Index, Term};
@@ -90,15 +90,15 @@ impl Segment {
         }
     }
 
-    /// Counts an entry as written, and says where it lies.
+    /// Counts an entry as written, which takes so many bytes, and says where it lies.
     #[inline]
-    pub(crate) fn note_entry(&mut self, entry: &Entry) -> Location {
+    pub(crate) fn note_entry(&mut self, entry: &Entry, span: usize) -> Location {
         let location = Location {
             segment: self.sequence,
             offset: u32::try_from(self.used).expect("segments are below 4 GiB"),
             length: u32::try_from(entry.data.len()).expect("segments are below 4 GiB"),
         };
-        self.used += entry_span(entry);
+        self.used += span;
         self.highest = self.highest.max(entry.id.index);
         location
     }

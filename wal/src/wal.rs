@@ -1,10 +1,11 @@
 //! The log: `Wal`, how one is made, and how it is read. Opening is in `recovery`, writing in
 //! `append`, making durable in `sync`.
 
+use crate::append::GATHERED_RECORD_BYTES_MAX;
 use crate::disk::Disk;
 use crate::error::Error;
 use crate::footer::Footers;
-use crate::format::{BEGIN_BYTES, Behind, ENTRY_BYTES, Header, Identity, State};
+use crate::format::{BEGIN_BYTES, Behind, ENTRY_BYTES, Header, Identity, RECORD_BYTES, State};
 use crate::segment::{Segment, make, segment_sequence};
 use crate::spares::Spares;
 use crate::sync::{Covered, Names, Waiting};
@@ -35,6 +36,8 @@ pub struct Wal {
     pub(crate) disk: Arc<dyn Disk>,
     pub(crate) options: Options,
     pub(crate) identity: Identity,
+    /// How many bytes of a segment entries leave free where no spare file is left.
+    pub(crate) reserved_bytes: usize,
     /// Never empty; the last one is written to.
     pub(crate) segments: VecDeque<Segment>,
     pub(crate) table: Table,
@@ -51,6 +54,8 @@ pub struct Wal {
     pub(crate) health: Health,
     /// Where a batch's bytes are put together.
     pub(crate) scratch: Vec<u8>,
+    /// The same for a single small entry, and the end mark behind it.
+    pub(crate) record: Box<[u8; GATHERED_RECORD_BYTES_MAX + RECORD_BYTES]>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -154,6 +159,7 @@ impl Wal {
             durable_start: table.start().id.index,
             spares: Spares::new(options.segment_bytes, left),
             disk,
+            reserved_bytes: options.reserved_bytes(),
             options,
             identity,
             segments,
@@ -166,6 +172,7 @@ impl Wal {
             waiting: Waiting::default(),
             health: Health::Sound,
             scratch: Vec::new(),
+            record: Box::new([0; GATHERED_RECORD_BYTES_MAX + RECORD_BYTES]),
         };
         wal.keep_up(left.to_vec());
         wal

@@ -11,7 +11,7 @@
 //! truncates the file meanwhile.
 #![allow(unsafe_code)]
 
-use crate::disk::{beyond_end, total, unexpected_end, within, written_over};
+use crate::disk::{beyond_end, unexpected_end, within, written_over};
 use bytes::Bytes;
 use memmap2::{Advice, MmapOptions, MmapRaw};
 use std::fs;
@@ -65,9 +65,9 @@ impl Map {
         let _ = self.raw.advise_range(Advice::PopulateWrite, at, len.min(room));
     }
 
-    /// Stores the slices one after the other from `offset` on.
-    pub(super) fn write(&self, offset: u64, slices: &[&[u8]]) -> io::Result<()> {
-        let range = within(self.raw.len(), offset, total(slices)).ok_or_else(beyond_end)?;
+    /// Stores the slices, which have `len` bytes together, one after the other from `offset` on.
+    pub(super) fn write(&self, offset: u64, len: usize, slices: &[&[u8]]) -> io::Result<()> {
+        let range = within(self.raw.len(), offset, len).ok_or_else(beyond_end)?;
         // A panic can't happen while the lock is held, and a mark can't be half-moved.
         let lent = self.lent.lock().unwrap_or_else(PoisonError::into_inner);
         if range.start < *lent {
@@ -75,6 +75,7 @@ impl Map {
         }
         let mut at = range.start;
         for slice in slices {
+            assert!(slice.len() <= range.end - at, "the slices have more bytes than was said");
             // SAFETY: `at + slice.len() <= range.end <= raw.len()`, so the destination lies in the
             // map, which lives as long as `self`. It starts at or above `lent`, so no reference
             // covers it, and none can come to be while the lock is held; no other writer is inside

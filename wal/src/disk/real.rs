@@ -260,7 +260,7 @@ impl File for RealFile {
             Way::StoreBehind(bytes) => self.map.bring_in(offset, bytes),
             Way::Store => {}
         }
-        self.map.write(offset, slices)
+        self.map.write(offset, len, slices)
     }
 
     fn read(&self, offset: u64, len: usize) -> io::Result<Bytes> {
