@@ -198,3 +198,26 @@ fn used_up_segments_are_used_again_unless_bytes_of_theirs_are_held() {
         assert_eq!(wal.entry(Index(71)).expect("held"), entry(71, 1000));
     }
 }
+
+/// Long enough a run without a sync for a thread of the disk to bring pages in ahead of it.
+#[test]
+fn pages_brought_in_by_a_thread_change_nothing_and_keep_no_file_open() {
+    const BYTES: u64 = 4 << 20;
+    let path = directory("ahead");
+    let piece = |offset: u64| [u8::try_from(offset / 512 % 251).expect("small"); 512];
+    for round in 0..8 {
+        let disk = disk(&path);
+        let name = format!("file-{round}");
+        let file = disk.create(&name, BYTES).expect("made");
+        for offset in (0..BYTES).step_by(512) {
+            file.write(offset, &[&piece(offset)]).expect("written");
+        }
+        // While the thread is at it, perhaps. The next round finds the lock free.
+        drop(file);
+        drop(disk);
+        let found = fs::read(path.join(name)).expect("read");
+        for (at, found) in found.chunks(512).enumerate() {
+            assert_eq!(found, piece(at as u64 * 512), "round {round}");
+        }
+    }
+}

@@ -2,7 +2,7 @@
 //! file's last sync. A sync makes the map's pages read-only, so that the first store into each
 //! meets a page fault again, and the sync after that has to take the page from the map once more.
 
-use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering::Relaxed};
 
 /// From how many bytes on a write goes through the kernel, in bytes: it spares the page faults that
 /// stores meet on pages which a sync has written back, one for each 4 KiB. The call itself costs
@@ -17,6 +17,11 @@ const STORED_BYTES_MIN: usize = 512 << 10;
 /// How much is brought in at once, in bytes: a third less work for the kernel than one fault for
 /// each page, and nearly all that larger pieces would save.
 const AHEAD_BYTES: usize = 64 << 10;
+/// How far ahead of the stores a thread of the disk brings pages in at most, in bytes: time for it
+/// to be woken before what is there is used up.
+const LEAD_BYTES_MAX: usize = 512 << 10;
+/// What part of what was stored since the last sync may be brought in and not be written to.
+const LEAD_PART: usize = 8;
 
 /// A way into the file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,6 +31,8 @@ pub(super) enum Way {
     Store,
     /// A store, when so many bytes from the write's first one on are brought in.
     StoreBehind(usize),
+    /// A store; and it is time that a thread of the disk brings more pages in.
+    StoreAndAsk,
 }
 
 /// Which ways a disk's files take.
@@ -45,8 +52,12 @@ pub(super) struct Pages {
     ways: Ways,
     calls: AtomicU32,
     stored: AtomicUsize,
-    /// Up to which offset pages are brought in.
+    /// Up to which offset pages are brought in, or somebody is at it.
     ahead: AtomicUsize,
+    /// Up to which offset was written last.
+    end: AtomicUsize,
+    /// Whether a thread was asked to bring pages in, and is not done.
+    asked: AtomicBool,
 }
 
 impl Pages {
@@ -70,11 +81,41 @@ impl Pages {
         let stored = self.stored.load(Relaxed);
         self.stored.store(stored.saturating_add(len), Relaxed);
         let end = usize::try_from(offset).unwrap_or(usize::MAX).saturating_add(len);
-        if stored < STORED_BYTES_MIN || end <= self.ahead.load(Relaxed) {
+        if stored < STORED_BYTES_MIN {
             return Way::Store;
         }
-        self.ahead.store(end.saturating_add(AHEAD_BYTES - len), Relaxed);
-        Way::StoreBehind(AHEAD_BYTES)
+        self.end.store(end, Relaxed);
+        let ahead = self.ahead.load(Relaxed);
+        if end > ahead {
+            self.ahead.store(end.saturating_add(AHEAD_BYTES - len), Relaxed);
+            return Way::StoreBehind(AHEAD_BYTES);
+        }
+        let lead = lead(stored);
+        let due = lead >= 2 * AHEAD_BYTES && ahead - end <= lead / 2;
+        if !due || self.asked.load(Relaxed) {
+            return Way::Store;
+        }
+        self.asked.store(true, Relaxed);
+        Way::StoreAndAsk
+    }
+
+    /// What whoever was asked to bring pages in does next: so many bytes from this offset on. If
+    /// that is nothing, he is done, and may be asked again.
+    pub(super) fn piece_ahead(&self) -> Option<(u64, usize)> {
+        let (stored, end) = (self.stored.load(Relaxed), self.end.load(Relaxed));
+        let from = self.ahead.load(Relaxed);
+        if stored < STORED_BYTES_MIN || from < end || from - end + AHEAD_BYTES > lead(stored) {
+            self.asked.store(false, Relaxed);
+            return None;
+        }
+        self.ahead.store(from + AHEAD_BYTES, Relaxed);
+        Some((from as u64, AHEAD_BYTES))
+    }
+
+    /// Takes note that nobody could be asked.
+    #[cold]
+    pub(super) fn not_asked(&self) {
+        self.asked.store(false, Relaxed);
     }
 
     /// Takes note that a sync begins.
@@ -83,6 +124,11 @@ impl Pages {
         self.stored.store(0, Relaxed);
         self.ahead.store(0, Relaxed);
     }
+}
+
+/// How far ahead of the stores pages are brought in once so many bytes are stored.
+fn lead(stored: usize) -> usize {
+    (stored / LEAD_PART).min(LEAD_BYTES_MAX)
 }
 
 #[cfg(test)]
@@ -121,5 +167,48 @@ mod tests {
         pages.synced();
         let stores = ways(&pages, to..to + before as u64);
         assert!(!stores.iter().any(|way| matches!(way, Way::StoreBehind(_))), "a new run");
+    }
+
+    /// A run in which whoever is asked brings pages in at once: how often somebody was asked, and
+    /// how far ahead of what was written pages were at most, in bytes.
+    fn run(pages: &Pages, bytes: u64) -> (usize, usize) {
+        let (mut asked, mut ahead_max) = (0, 0);
+        for offset in (0..bytes).step_by(SMALL) {
+            let way = pages.way(offset, SMALL);
+            if way == Way::StoreAndAsk {
+                asked += 1;
+                while pages.piece_ahead().is_some() {}
+            }
+            let (stored, end) = (pages.stored.load(Relaxed), usize::try_from(offset).unwrap());
+            let ahead = pages.ahead.load(Relaxed).saturating_sub(end + SMALL);
+            assert!(ahead <= (stored / 8).max(AHEAD_BYTES), "an eighth of {stored}: {ahead}");
+            ahead_max = ahead_max.max(ahead);
+        }
+        (asked, ahead_max)
+    }
+
+    #[test]
+    fn in_a_long_run_somebody_is_asked_for_pages_and_stays_within_an_eighth_of_it() {
+        let pages = Pages::default();
+        let (asked, ahead_max) = run(&pages, 16 << 20);
+        assert!(ahead_max > LEAD_BYTES_MAX / 2 && ahead_max <= LEAD_BYTES_MAX, "{ahead_max}");
+        // Half of the lead is used up in between.
+        assert!((1..(16 << 20) / AHEAD_BYTES / 2).contains(&asked), "{asked}");
+        pages.synced();
+        assert_eq!(pages.piece_ahead(), None, "a new run");
+        assert_eq!(run(&pages, STORED_BYTES_MIN as u64), (0, 0));
+    }
+
+    #[test]
+    fn who_is_late_is_not_waited_for_nor_asked_twice() {
+        let pages = Pages::default();
+        let stores = ways(&pages, 0..16 << 20);
+        let asked = stores.iter().filter(|way| **way == Way::StoreAndAsk);
+        assert_eq!(asked.count(), 1);
+        let brought = stores.iter().filter(|way| matches!(way, Way::StoreBehind(_)));
+        assert_eq!(brought.count(), ((16 << 20) - STORED_BYTES_MIN) / AHEAD_BYTES);
+        pages.not_asked();
+        let stores = ways(&pages, 16 << 20..17 << 20);
+        assert_eq!(stores.iter().filter(|way| **way == Way::StoreAndAsk).count(), 1);
     }
 }

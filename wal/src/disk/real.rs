@@ -27,25 +27,32 @@ pub struct RealDisk {
     /// The open files by inode: a file has one map, however often it is opened.
     open: Mutex<BTreeMap<(u64, u64), Weak<RealFile>>>,
     /// Present until the disk is dropped.
-    jobs: Option<SyncSender<(Job, Done)>>,
+    jobs: Option<Arc<Jobs>>,
     threads: Vec<JoinHandle<()>>,
 }
 
+/// What the disk's threads wait for.
+type Jobs = SyncSender<(Job, Done)>;
+
 struct RealFile {
+    /// Itself, for a job that brings pages in: it must not keep the file open.
+    this: Weak<Self>,
     file: fs::File,
     map: Arc<Map>,
     pages: Pages,
+    /// Not an owner: the disk's threads end when the disk is dropped.
+    jobs: Weak<Jobs>,
     /// Nobody else may open the directory while a file of it can still be written.
     _lock: Arc<fs::File>,
 }
 
 impl RealDisk {
-    /// The most jobs that may wait. A log has two at a time, a sync and the making of segments, and
-    /// so have its snapshots, a save and a store.
+    /// The most jobs that may wait. A log has three at a time, a sync, the making of segments and
+    /// pages to be brought in, and its snapshots have two, a save and a store.
     pub const JOBS_MAX: usize = 64;
-    /// Four, so that neither a long snapshot, nor one that is being received, nor a segment that is
-    /// being made stands in the way of the log's syncs.
-    const THREADS: usize = 4;
+    /// Five, so that neither a long snapshot, nor one that is being received, nor a segment that is
+    /// being made, nor pages that are being brought in stand in the way of the log's syncs.
+    const THREADS: usize = 5;
     const LOCK: &str = "lock";
 
     /// Opens the directory, making it if it is absent, and locks it.
@@ -83,8 +90,8 @@ impl RealDisk {
             })
             .collect::<Result<_, _>>()
             .map_err(Error::io("starting a thread for", &name))?;
-        let ways = Ways::default();
-        Ok(Self { path, ways, lock, open: Mutex::default(), jobs: Some(jobs), threads })
+        let (ways, jobs) = (Ways::default(), Some(Arc::new(jobs)));
+        Ok(Self { path, ways, lock, open: Mutex::default(), jobs, threads })
     }
 
     /// Lets the files that are made or opened from now on be written by stores into the map alone,
@@ -111,10 +118,12 @@ impl RealDisk {
         }
         let len = usize::try_from(metadata.len()).map_err(|_| io::ErrorKind::FileTooLarge)?;
         let map = Arc::new(Map::new(&file, len)?);
-        let file = Arc::new(RealFile {
+        let file = Arc::new_cyclic(|this| RealFile {
+            this: Weak::clone(this),
             file,
             map,
             pages: Pages::new(self.ways),
+            jobs: self.jobs.as_ref().map_or_else(Weak::new, Arc::downgrade),
             _lock: Arc::clone(&self.lock),
         });
         open.insert(key, Arc::downgrade(&file));
@@ -246,6 +255,27 @@ impl Disk for RealDisk {
     }
 }
 
+impl RealFile {
+    /// Has a thread of the disk bring in the pages that will be written next. If none is free, or
+    /// it comes too late, the stores do it.
+    #[cold]
+    fn ask_for_pages(&self) {
+        let this = Weak::clone(&self.this);
+        let job = move || {
+            if let Some(file) = this.upgrade() {
+                while let Some((offset, bytes)) = file.pages.piece_ahead() {
+                    file.map.bring_in(offset, bytes);
+                }
+            }
+            Ok(())
+        };
+        let asked = |jobs: Arc<Jobs>| jobs.try_send((Box::new(job), Box::new(drop))).is_ok();
+        if !self.jobs.upgrade().is_some_and(asked) {
+            self.pages.not_asked();
+        }
+    }
+}
+
 impl File for RealFile {
     fn len(&self) -> u64 {
         self.map.len() as u64
@@ -258,6 +288,7 @@ impl File for RealFile {
                 return self.map.write_by(offset, len, || write_all(&self.file, offset, slices));
             }
             Way::StoreBehind(bytes) => self.map.bring_in(offset, bytes),
+            Way::StoreAndAsk => self.ask_for_pages(),
             Way::Store => {}
         }
         self.map.write(offset, len, slices)

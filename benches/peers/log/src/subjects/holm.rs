@@ -39,7 +39,7 @@ fn open(path: &Path, open: Open) -> Result<Box<dyn Log>> {
 }
 
 /// How many threads a `RealDisk` has for its jobs.
-const DISK_THREADS: usize = 4;
+const DISK_THREADS: usize = 5;
 
 /// Waits for the jobs that the disk was given: once each of its threads has met the others in a job
 /// of this one, all that were given before are done.
