@@ -310,7 +310,7 @@ impl Wal {
 
 /// Up to how many bytes of records are put together before they are stored, in bytes: summed and
 /// copied in one piece each. More go out as they are, in slices.
-const GATHERED_BYTES_MAX: usize = 32 << 10;
+const GATHERED_BYTES_MAX: usize = 128 << 10;
 /// The same for one record, on average: larger ones are better not copied twice.
 pub(crate) const GATHERED_RECORD_BYTES_MAX: usize = 4 << 10;
 
