@@ -3,7 +3,7 @@
 
 use holm::{Clock, Config, DiskState, Edges, Entropy, Error, Node, OpenError, ProposeOptions};
 use holm::{Start, StateMachine, Status, VerifyLog};
-use holm_wal::SimDisk;
+use holm_wal::{SimDisk, Wal};
 use serde::{Deserialize, Serialize};
 use std::ops::Range;
 use std::sync::Arc;
@@ -212,4 +212,29 @@ async fn a_member_that_verifies_the_tail_alone_reads_no_full_segment_and_lacks_n
     let Err(damaged) = restarted(VerifyLog::All, &again.disk).await else { panic!("opened") };
     assert!(matches!(damaged, OpenError::Log(holm_wal::Error::Damaged { .. })), "{damaged}");
     assert!(restarted(VerifyLog::Tail, &again.disk).await.is_ok());
+}
+
+#[tokio::test]
+async fn a_member_alone_whose_log_has_rotted_below_its_snapshot_starts_and_lacks_nothing() {
+    let config = || async {
+        let config = Config::local_cluster(1).await.unwrap().pop().unwrap();
+        Config { snapshot_entries: 12, ..config }
+    };
+    let disk = SimDisk::new(1, SimDisk::at_once());
+    let node = open(config().await, &disk).await.unwrap();
+    let member = Member { node, disk };
+    propose(&member, 0..30).await;
+    // The log begins behind the snapshot before the newest: in the first segment, which ends with
+    // entry 17 or so.
+    until(&member, |status| status.snapshot >= 24).await;
+    member.node.shutdown().await;
+    let Member { disk, .. } = member;
+    // In the midst of an entry behind 12.
+    disk.flip("segment-00000001.wal", 56_000, 1);
+    assert!(Wal::damage(&*disk.attach()).unwrap().is_some());
+    let again = open(Config { start: Start::Join, ..config().await }, &disk).await.unwrap();
+    let again = Member { node: again, disk };
+    assert_eq!(numbers(&again).await, Vec::from_iter(0..30));
+    propose(&again, 30..40).await;
+    assert_eq!(numbers(&again).await, Vec::from_iter(0..40));
 }

@@ -46,6 +46,7 @@ mod footer;
 mod format;
 #[cfg(any(test, feature = "fuzzing"))]
 mod fuzzing;
+mod given_up;
 mod inspect;
 #[cfg_attr(not(feature = "mutations"), allow(unreachable_pub))]
 mod mutation;

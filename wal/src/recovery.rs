@@ -131,6 +131,14 @@ impl Replay {
             let first = self.segments.front().map(Segment::name).unwrap_or_default();
             return Err(Error::Missing { name: format!("a segment before {first}") });
         }
+        self.judge_cut()
+    }
+
+    /// The same, whatever is missing before the first segment.
+    ///
+    /// # Errors
+    /// As for [`judge`](Self::judge).
+    pub(crate) fn judge_cut(&self) -> Result<(), Error> {
         let Some(cut) = &self.cut else { return Ok(()) };
         if self.witnessed <= cut.position || mutation::on(Mutation::DamageCut) {
             return Ok(());
@@ -147,10 +155,18 @@ impl Replay {
 pub(crate) const UNKNOWN: EntryId = EntryId { term: Term(0), index: Index(0) };
 
 /// Makes the disk hold durably what was read, and nothing else.
-fn settle(replay: &mut Replay, disk: &dyn Disk, names: &[String]) -> Result<Option<Torn>, Error> {
+pub(crate) fn settle(
+    replay: &mut Replay,
+    disk: &dyn Disk,
+    names: &[String],
+) -> Result<Option<Torn>, Error> {
+    if !replay.notes.is_empty() {
+        // Durable before the first segment goes on its strength.
+        disk.sync_directory().map_err(Error::io("syncing", "the log's directory"))?;
+    }
     let unfinished = Wal::UNFINISHED.to_owned();
     let unfinished = names.contains(&unfinished).then_some(unfinished);
-    for name in replay.doomed.iter().rev().chain(&unfinished) {
+    for name in replay.doomed.iter().rev().chain(&replay.given_up).chain(&unfinished) {
         disk.remove(name).map_err(Error::io("removing", name))?;
     }
     let is_there = |sequence| replay.segments.iter().any(|segment| segment.sequence == sequence);
@@ -161,6 +177,10 @@ fn settle(replay: &mut Replay, disk: &dyn Disk, names: &[String]) -> Result<Opti
     }
     // Before the wipe: a segment must not outlive the one it follows.
     disk.sync_directory().map_err(Error::io("syncing", "the log's directory"))?;
+    for name in &replay.notes {
+        // What it speaks of is gone for good; should it come back, it speaks of nothing.
+        disk.remove(name).map_err(Error::io("removing", name))?;
+    }
     let last = replay.segments.len().saturating_sub(1);
     let torn = replay.cut.take().filter(|cut| cut.is_torn);
     for (at, segment) in replay.segments.iter().enumerate() {

@@ -337,7 +337,7 @@ fn heads(
 }
 
 /// How the segment with this number begins, if it does.
-fn beginning(
+pub(crate) fn beginning(
     disk: &dyn Disk,
     names: &[String],
     sequence: u32,

@@ -7,6 +7,7 @@ use crate::footer::Footer;
 use crate::format::{
     BEGIN_BYTES, Behind, HEADER_BYTES, Header, HeaderError, Identity, RECORD_BYTES, Record, salt,
 };
+use crate::given_up::given_up;
 use crate::recovery::UNKNOWN;
 use crate::scan::Scanner;
 use crate::segment::{Segment, segment_name, segment_sequence};
@@ -36,6 +37,9 @@ pub(crate) struct Replay {
     pub(crate) cut: Option<Cut>,
     /// Segments behind the cut, oldest first.
     pub(crate) doomed: Vec<String>,
+    /// Segments that were given up, and the files that say so.
+    pub(crate) given_up: Vec<String>,
+    pub(crate) notes: Vec<String>,
     reading: Reading,
     /// Reused from file to file, and from footer to footer.
     buffer: Vec<u8>,
@@ -72,11 +76,18 @@ impl Replay {
     pub(crate) fn of(disk: &dyn Disk, names: &[String], reading: Reading) -> Result<Self, Error> {
         let mut replay = Self { reading, ..Self::default() };
         let last = names.iter().rev().find_map(|name| segment_sequence(name));
+        let noted = names.iter().filter(|name| given_up(name).is_some());
+        replay.notes = noted.cloned().collect();
+        let given_up = names.iter().filter_map(|name| given_up(name)).max();
         for name in names.iter().filter(|name| name.starts_with("segment-")) {
             let Some(sequence) = segment_sequence(name) else {
                 let reason = "its name is not one that this log gives";
                 return Err(Error::Unexpected { name: name.clone(), reason });
             };
+            if given_up.is_some_and(|up_to| sequence <= up_to) {
+                replay.given_up.push(name.clone());
+                continue;
+            }
             if last == Some(sequence) {
                 replay.reading = Reading::All;
             }

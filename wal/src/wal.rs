@@ -145,7 +145,8 @@ impl Wal {
         }
     }
 
-    /// A log that is durable as it is. `left` are the names of spare files that are there.
+    /// A log that is durable as it is, whose spare files and used-up segments are seen to from now
+    /// on. `left` are the names of spare files that are there.
     pub(crate) fn of(
         disk: Arc<dyn Disk>,
         options: Options,
@@ -154,7 +155,21 @@ impl Wal {
         table: Table,
         left: &[String],
     ) -> Self {
-        let mut wal = Self {
+        let mut wal = Self::assembled(disk, options, identity, segments, table, left);
+        wal.keep_up(left.to_vec());
+        wal
+    }
+
+    /// The same, but nothing is seen to yet.
+    pub(crate) fn assembled(
+        disk: Arc<dyn Disk>,
+        options: Options,
+        identity: Identity,
+        segments: VecDeque<Segment>,
+        table: Table,
+        left: &[String],
+    ) -> Self {
+        Self {
             durable_end: segments.back().expect("there is a segment").end(),
             durable_start: table.start().id.index,
             spares: Spares::new(options.segment_bytes, left),
@@ -173,9 +188,7 @@ impl Wal {
             health: Health::Sound,
             scratch: Vec::new(),
             record: Box::new([0; GATHERED_RECORD_BYTES_MAX + RECORD_BYTES]),
-        };
-        wal.keep_up(left.to_vec());
-        wal
+        }
     }
 
     pub(crate) fn check_health(&self) -> Result<(), Error> {

@@ -8,11 +8,12 @@ use crate::config::Config;
 use crate::digest::digest;
 use crate::edges::Edges;
 use crate::repair_note::{RepairAsk, RepairOffer, Standing};
-use holm_raft_core::{Entry, EntryId, Index, MemberId, NodeId};
+use holm_raft_core::{Entry, EntryId, Index, LogStart, MemberId, NodeId};
 use holm_transport::{Inbound, Transport};
-use holm_wal::{Disk, Error, Proof, Repair, Wal};
+use holm_wal::{Disk, Error, Identity, Options, Proof, Repair, Snapshots, Wal};
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::RangeInclusive;
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio::time::MissedTickBehavior;
@@ -31,13 +32,22 @@ pub(super) async fn repair(config: &mut Config, edges: &Edges) -> Result<Option<
     if !Wal::exists(&*edges.disk)? {
         return Ok(None);
     }
+    let cluster = digest(config.cluster.as_bytes());
+    let is_mine = |found: Identity| found.cluster == cluster && found.member.node.0 == config.node;
+    let mut damage = Wal::damage(&*edges.disk);
+    if !matches!(damage, Ok(None)) && give_up(config, edges, is_mine)? {
+        tracing::warn!(
+            node = config.node,
+            "the log was damaged where the newest snapshot has all that stood there; the log \
+             begins behind the snapshot now"
+        );
+        damage = Wal::damage(&*edges.disk);
+    }
     // Whatever else is wrong is named by opening it.
-    let Ok(Some(damage)) = Wal::damage(&*edges.disk) else { return Ok(None) };
+    let Ok(Some(damage)) = damage else { return Ok(None) };
     let identity = damage.identity();
-    let mine = identity.cluster == digest(config.cluster.as_bytes())
-        && identity.member.node.0 == config.node;
     let others = peers_of_file(config);
-    if !mine || others.is_empty() {
+    if !is_mine(identity) || others.is_empty() {
         return Ok(None);
     }
     let nodes: Vec<NodeId> = others.iter().map(|peer| peer.node).collect();
@@ -57,6 +67,24 @@ pub(super) async fn repair(config: &mut Config, edges: &Edges) -> Result<Option<
         tracing::warn!(node = config.node, "the damaged entries were replaced");
     }
     Ok(Some(links))
+}
+
+/// Gives up what is damaged where the own newest snapshot covers it: then nobody has to be asked,
+/// who may have compacted it away.
+fn give_up(
+    config: &Config,
+    edges: &Edges,
+    is_mine: impl FnOnce(Identity) -> bool,
+) -> Result<bool, OpenError> {
+    let (_, snapshot, _) = Snapshots::open(Arc::clone(&edges.disk))?;
+    let Some(snapshot) = snapshot else { return Ok(false) };
+    let options = Options { segment_bytes: config.segment_bytes };
+    let start = LogStart { id: snapshot.meta.last, time: snapshot.meta.time };
+    match Wal::give_up_damage(&edges.disk, options, start, is_mine) {
+        // What else is wrong is named by opening it.
+        Err(Error::Foreign { .. } | Error::Version { .. } | Error::Missing { .. }) => Ok(false),
+        result => Ok(result?),
+    }
 }
 
 /// What one member has offered so far.
