@@ -34,6 +34,8 @@ pub(crate) struct Table {
     /// Whether there is something new to tell.
     news: News,
     records: BTreeMap<NodeId, Held>,
+    /// When each member's record was passed on last.
+    passed: BTreeMap<NodeId, Passed>,
     out: Vec<Flood>,
     /// The routes that were asked for since the last change, by who is avoided.
     routes: BTreeMap<Option<NodeId>, BTreeMap<NodeId, Route>>,
@@ -55,6 +57,15 @@ struct Held {
     ends_at: Duration,
 }
 
+/// When a member's record was passed on last.
+#[derive(Clone, Copy, Debug)]
+struct Passed {
+    at: Duration,
+    /// Who has told of a later one, which waits: records that come without a pause, which no honest
+    /// member makes, must not flood the others.
+    waits: Option<NodeId>,
+}
+
 /// A record that goes to one neighbour.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Flood {
@@ -65,7 +76,7 @@ pub(crate) struct Flood {
 /// What a record was worth.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Heard {
-    /// It says that links are other than was known.
+    /// It says that links are other than was known, or is to be passed on in a moment.
     Changed,
     /// It says nothing new.
     Same,
@@ -85,6 +96,7 @@ impl Table {
             told_at: None,
             news: News::Some,
             records: BTreeMap::new(),
+            passed: BTreeMap::new(),
             out: Vec::new(),
             routes: BTreeMap::new(),
         }
@@ -93,6 +105,7 @@ impl Table {
     /// These are the other members. Records of others are forgotten, and refused from now on.
     pub(crate) fn know(&mut self, known: BTreeSet<NodeId>) {
         self.records.retain(|node, _| known.contains(node));
+        self.passed.retain(|node, _| known.contains(node));
         self.known = known;
         self.routes.clear();
     }
@@ -152,18 +165,12 @@ impl Table {
         }
     }
 
-    /// Takes a record that is later than the one held, and passes it on to those who have not got
-    /// it from its maker.
+    /// Takes a record that is later than the one held, and passes it on, at once or in a moment.
     fn take(&mut self, from: NodeId, record: Record, now: Duration) -> Heard {
         let node = record.node;
         let age = record.age.duration();
         let ends_at = now + AGE_MAX.saturating_sub(age);
         let held = Held { record, made_at: now.checked_sub(age), ends_at };
-        let heard = |to: &NodeId| *to != from && *to != node;
-        let told = |to: &NodeId| held.record.neighbours.contains(to);
-        for to in self.links.iter().copied().filter(|to| heard(to) && !told(to)) {
-            self.out.push(Flood { to, bytes: held.bytes(now) });
-        }
         let says = |held: &Held| {
             let Record { incarnation, start, relaying, neighbours, .. } = &held.record;
             (*incarnation, *start, *relaying, neighbours.clone())
@@ -171,11 +178,30 @@ impl Table {
         let before = self.records.get(&node).map(says);
         let same = before == Some(says(&held));
         self.records.insert(node, held);
-        if same {
-            return Heard::Same;
+        if !same {
+            self.routes.clear();
         }
-        self.routes.clear();
-        Heard::Changed
+        match self.passed.get_mut(&node).filter(|passed| now < passed.at + SPACING) {
+            Some(passed) => {
+                passed.waits = Some(from);
+                Heard::Changed
+            }
+            None => {
+                self.pass_on(node, from, now);
+                if same { Heard::Same } else { Heard::Changed }
+            }
+        }
+    }
+
+    /// Passes a record on to those who have not got it from `from` or from its maker.
+    fn pass_on(&mut self, node: NodeId, from: NodeId, now: Duration) {
+        self.passed.insert(node, Passed { at: now, waits: None });
+        let Some(held) = self.records.get(&node) else { return };
+        let heard = |to: &NodeId| *to != from && *to != node;
+        let told = |to: &NodeId| held.record.neighbours.contains(to);
+        for to in self.links.iter().copied().filter(|to| heard(to) && !told(to)) {
+            self.out.push(Flood { to, bytes: held.bytes(now) });
+        }
     }
 
     /// A record of this member itself has come back. If it outranks what this member has told last
@@ -195,6 +221,12 @@ impl Table {
         if self.records.len() < before {
             self.routes.clear();
         }
+        let due = |(node, passed): (&NodeId, &Passed)| {
+            passed.waits.filter(|_| now >= passed.at + SPACING).map(|from| (*node, from))
+        };
+        for (node, from) in self.passed.iter().filter_map(due).collect::<Vec<_>>() {
+            self.pass_on(node, from, now);
+        }
         if self.told_at.is_none_or(|told| now >= told + REFRESH) {
             self.news = News::Some;
         }
@@ -205,8 +237,10 @@ impl Table {
     pub(crate) fn deadline(&self) -> Duration {
         let wait = if self.news == News::Some { SPACING } else { REFRESH };
         let tell = self.told_at.map_or(Duration::ZERO, |told| told + wait);
-        let ends = self.records.values().map(|held| held.ends_at).min();
-        ends.map_or(tell, |ends| ends.min(tell))
+        let ends = self.records.values().map(|held| held.ends_at);
+        let waiting = self.passed.values().filter(|passed| passed.waits.is_some());
+        let passes = waiting.map(|passed| passed.at + SPACING);
+        ends.chain(passes).fold(tell, Duration::min)
     }
 
     /// What is to be sent, since the last time.
@@ -261,7 +295,9 @@ impl Table {
             return;
         }
         (self.news, self.told_at) = (News::None, Some(now));
-        self.number += 1;
+        // Behind the highest number, which only a lie can reach, it begins again: until the lie has
+        // ended, that is no worse than the lie.
+        self.number = self.number.checked_add(1).unwrap_or(1);
         let bytes = encoded(&self.own());
         let floods = self.links.iter().map(|to| Flood { to: *to, bytes: bytes.clone() });
         self.out.extend(floods);

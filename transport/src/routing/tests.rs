@@ -272,12 +272,7 @@ fn a_link_that_one_end_alone_tells_of_is_no_way() {
     table.know([node(1), node(2)].into());
     table.link_up(node(1), Duration::ZERO);
     let mut tell = |from: usize, neighbours: &[usize]| {
-        let neighbours = neighbours.iter().map(|at| node(*at)).collect();
-        let (node, relaying, age) = (node(from), Relaying::On, super::record::Age(0));
-        let incarnation = Incarnation(1);
-        let mut bytes = BytesMut::new();
-        Record { node, incarnation, start: 1, number: 5, relaying, neighbours, age }
-            .put(&mut bytes);
+        let bytes = record(from, 5, neighbours);
         table.receive(NodeId(2), &bytes, Duration::ZERO).expect("a record");
         table.way(NodeId(3), None).map(|(via, _)| via)
     };
@@ -301,6 +296,64 @@ fn a_link_that_flaps_is_told_of_at_intervals_only() {
     }
     let told = table.drain().into_iter().filter(|flood| flood.to == node(1)).count();
     assert!(told <= 200 / 20 + 1, "{told} records");
+}
+
+fn record(of: usize, number: u64, neighbours: &[usize]) -> BytesMut {
+    let neighbours = neighbours.iter().map(|at| node(*at)).collect();
+    let (node, relaying, age) = (node(of), Relaying::On, super::record::Age(0));
+    let mut bytes = BytesMut::new();
+    Record { node, incarnation: Incarnation(1), start: 1, number, relaying, neighbours, age }
+        .put(&mut bytes);
+    bytes
+}
+
+#[test]
+fn records_that_come_without_a_pause_are_passed_on_at_intervals_and_the_last_one_always() {
+    let mut table = Table::new(MemberId::new(node(0), Incarnation(1)), 1, Relaying::On);
+    table.know([node(1), node(2), node(3)].into());
+    table.link_up(node(1), Duration::ZERO);
+    table.link_up(node(2), Duration::ZERO);
+    let mut passed = Vec::new();
+    let mut run = |table: &mut Table, now| {
+        if table.deadline() <= now {
+            table.tick(now);
+        }
+        let floods = table.drain().into_iter().filter(|flood| flood.to == node(2));
+        let records = floods.map(|flood| Record::take(&flood.bytes).expect("a record"));
+        passed.extend(records.filter(|record| record.node == node(3)).map(|record| record.number));
+    };
+    for number in 0..2000 {
+        let now = MILLI * 200 * u32::try_from(number).expect("small") / 2000;
+        // Each says something else than the one before, and every third is about to end.
+        let mut bytes = record(3, number, &[1, usize::try_from(number % 3).expect("small") + 4]);
+        if number % 3 == 0 {
+            bytes[4..8].copy_from_slice(&4999_u32.to_le_bytes());
+        }
+        table.receive(node(1), &bytes, now).expect("a record");
+        run(&mut table, now);
+    }
+    run(&mut table, MILLI * 200 + SPACING);
+    assert!(passed.len() <= 200 / 20 + 2, "{} records", passed.len());
+    assert!(passed.is_sorted() && passed.last() == Some(&1999), "{passed:?}");
+    assert_eq!(table.matrix(MILLI * 200).len(), 2, "one record a member");
+}
+
+#[test]
+fn a_lie_under_the_highest_number_is_over_once_it_has_ended() {
+    let mut net = Net::new(3, BTreeSet::new(), 7);
+    net.link(0, 1);
+    net.link(1, 2);
+    net.run(REFRESH);
+    let now = net.now;
+    let lie = record(0, u64::MAX, &[]);
+    for (at, from) in [(1, 2), (2, 1)] {
+        assert_eq!(net.table(at).receive(node(from), &lie, now), Ok(Heard::Changed));
+        net.collect(at);
+    }
+    net.run(REFRESH * 2);
+    assert_eq!(net.table(2).way(node(0), None), None, "the lie is believed for a while");
+    net.run(AGE_MAX + REFRESH * 2);
+    net.check();
 }
 
 /// Member 1 between members 0 and 2, which have a link to each other, too, if told so.
