@@ -10,6 +10,9 @@
 //! The member with the lower id begins, and the other one when its key is spent. The third message
 //! is sent again until something comes that the new session opens.
 
+#[cfg(test)]
+pub(crate) mod tests;
+
 use crate::hello::Refused;
 use crate::line::Who;
 use crate::relayed::{Session, Sessions};
@@ -139,9 +142,10 @@ impl Sessions {
         match rest.split_first().ok_or_else(garbage)? {
             (1, _) if own.now < greetings.first_at => Ok(Reply::Nothing),
             (1, first) => {
-                greetings.first_at = own.now + BETWEEN_FIRSTS;
                 let (responder, second) =
                     Responder::accept(own.party, Way::Relayed, own.own, first, own.random)?;
+                // A forged one, which costs no exchange of keys, must not keep the genuine one out.
+                greetings.first_at = own.now + BETWEEN_FIRSTS;
                 greetings.answered = Some((exchange, responder));
                 Ok(Reply::Greeting(body(exchange, 2, &second)))
             }

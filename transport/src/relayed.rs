@@ -16,6 +16,9 @@
 //! is sealed together with the frame's head, but for the hops, and is taken once. Frames may be
 //! lost or overtake each other. The handshake itself is in [`Greetings`](crate::greetings).
 
+#[cfg(test)]
+mod tests;
+
 use crate::config::Limits;
 use crate::frame::{Flags, Head, Kind, TAG_BYTES};
 use crate::greetings::Greetings;

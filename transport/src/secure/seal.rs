@@ -60,6 +60,12 @@ impl Seal {
         self.cipher.seal(number, clear, text)
     }
 
+    /// For tests: as if it had sealed so many bytes.
+    #[cfg(test)]
+    pub(crate) const fn use_up(&mut self, bytes: u64) {
+        self.bytes = bytes;
+    }
+
     /// How worn the key is when `number` is the next one.
     pub(crate) const fn wear(&self, number: u64) -> Wear {
         const fn due(max: u64) -> u64 {
