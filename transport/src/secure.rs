@@ -4,7 +4,7 @@
 
 pub(crate) mod curve;
 #[cfg(any(test, feature = "fuzzing"))]
-mod fuzz;
+pub(crate) mod fuzz;
 pub(crate) mod handshake;
 pub(crate) mod hash;
 pub(crate) mod random;

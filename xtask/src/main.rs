@@ -72,8 +72,15 @@ enum Task {
 }
 
 /// The fuzz targets; a test holds them against the folder.
-const FUZZ_TARGETS: [&str; 5] =
-    ["core_events", "core_forged", "transport_frames", "wal_operations", "wal_recovery"];
+const FUZZ_TARGETS: [&str; 7] = [
+    "core_events",
+    "core_forged",
+    "transport_frames",
+    "transport_handshake",
+    "transport_records",
+    "wal_operations",
+    "wal_recovery",
+];
 
 /// A workspace of its own: ordinary builds do not compile the peers.
 const PEERS: &str = "benches/peers/Cargo.toml";

@@ -31,5 +31,7 @@ mod tests;
 pub(crate) use bucket::{Bucket, Taken};
 #[cfg(any(test, feature = "fuzzing"))]
 pub use fuzz::fuzz_records;
+#[cfg(test)]
+pub(crate) use fuzz::records_taken;
 pub(crate) use relay::{Onward, Relay, Transit};
 pub(crate) use table::{Heard, Table};

@@ -14,12 +14,27 @@ use zeroize::Zeroizing;
 /// # Panics
 /// When a message that is not the genuine one is taken, or the genuine one is not.
 pub fn fuzz_handshake(data: &[u8]) {
+    handshake_tried(data);
+}
+
+/// How far the input got: whether a message that it has, or has not, changed was taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Depth {
+    /// It was the genuine one.
+    Established,
+    /// It was changed, and found to be so, at this message.
+    Refused(Stage),
+    /// The input was too short to change anything.
+    Nothing,
+}
+
+pub(crate) fn handshake_tried(data: &[u8]) -> Depth {
     for stage in Stage::ALL {
         for via in [Via::Direct(Challenge([7; Challenge::BYTES])), Via::Relayed] {
             assert!(!reaches(via, stage, |message| *message = data.to_vec()), "{stage:?}");
         }
     }
-    let [how, cut, over @ ..] = data else { return };
+    let [how, cut, over @ ..] = data else { return Depth::Nothing };
     let stage = Stage::ALL[usize::from(how % 3)];
     let via = if how & 4 == 0 { Via::Relayed } else { Via::Direct(Challenge([*how; 16])) };
     let mut changed = false;
@@ -35,18 +50,19 @@ pub fn fuzz_handshake(data: &[u8]) {
         changed = *message != genuine;
     });
     assert_eq!(established, !changed, "{stage:?} of {via:?}");
+    if established { Depth::Established } else { Depth::Refused(stage) }
 }
 
 /// A message of the handshake.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Stage {
+pub(crate) enum Stage {
     First,
     Second,
     Third,
 }
 
 impl Stage {
-    pub(super) const ALL: [Self; 3] = [Self::First, Self::Second, Self::Third];
+    pub(crate) const ALL: [Self; 3] = [Self::First, Self::Second, Self::Third];
 }
 
 /// Runs a handshake with one message changed, and says whether whoever takes it goes on.

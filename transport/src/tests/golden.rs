@@ -109,14 +109,14 @@ fn frames() -> Vec<(&'static str, Frame)> {
     frames
 }
 
-fn hex(bytes: &[u8]) -> String {
+pub(super) fn hex(bytes: &[u8]) -> String {
     bytes.iter().fold(String::new(), |mut text, byte| {
         write!(text, "{byte:02x}").expect("a string takes all");
         text
     })
 }
 
-fn unhex(text: &str) -> Vec<u8> {
+pub(super) fn unhex(text: &str) -> Vec<u8> {
     let digits: Vec<u8> =
         text.chars().map(|c| c.to_digit(16).expect("hex").try_into().expect("a digit")).collect();
     digits.chunks(2).map(|pair| pair[0] << 4 | pair[1]).collect()

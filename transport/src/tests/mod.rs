@@ -1,7 +1,9 @@
 //! Tests of the whole crate over loopback, and what they share: an `End`, which is a transport with
 //! what it hands up, and `Raw`, a peer that can say anything.
 
+mod corpora;
 mod golden;
+mod golden_handshake;
 mod hostile;
 mod islands;
 mod links;
