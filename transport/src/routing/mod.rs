@@ -22,7 +22,7 @@ mod bucket;
 #[cfg(any(test, feature = "fuzzing"))]
 mod fuzz;
 mod paths;
-mod record;
+pub(crate) mod record;
 mod relay;
 mod table;
 #[cfg(test)]

@@ -1,10 +1,13 @@
 //! Tests of the whole crate over loopback, and what they share: an `End`, which is a transport with
-//! what it hands up, and `Raw`, a peer that can say anything.
+//! what it hands up, `Raw`, a peer that can say anything, and `Log`, the lines that were logged.
 
 mod corpora;
 mod golden;
 mod golden_handshake;
 mod hostile;
+mod hostile_members;
+mod hostile_relay;
+mod hostile_strangers;
 mod islands;
 mod links;
 mod messages;
@@ -13,17 +16,24 @@ mod sealed;
 use crate::frame::{Frame, Head, Kind};
 use crate::hello::{Hello, Links, Opening};
 use crate::incoming::Incoming;
-use crate::keys::{KeyPair, Secret};
+use crate::keys::{KeyPair, KeyRing, Secret};
 use crate::network::{Stream, Tcp};
 use crate::outgoing::Outgoing;
+use crate::secure::handshake::{Initiator, Introduction, Party, Via};
+use crate::secure::random::Random;
 use crate::{Config, Dial, Inbound, Limits, Peer, Relaying, Security, Timing, Transport};
 use bytes::{BufMut, Bytes, BytesMut};
 use holm_raft_core::{Body, Incarnation, MemberId, Message, NodeId, Term};
+use std::fmt::{Debug, Write};
 use std::future::Future;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc::Receiver;
+use tracing::field::{Field, Visit};
+use tracing::span::{Attributes, Id, Record};
+use tracing::{Event, Level, Metadata, Subscriber};
 
 const CLUSTER: &str = "islands";
 
@@ -148,6 +158,59 @@ impl End {
     }
 }
 
+/// What a member that is only played brings into a handshake.
+fn party(me: MemberId) -> Party {
+    let (ring, pair) = (KeyRing::of(secret(1)), pair(me.node.0));
+    Party { cluster: CLUSTER.to_owned(), features: 0, ring, pair }
+}
+
+/// What was logged as a warning or worse by the thread that began this.
+#[derive(Clone, Default)]
+struct Log(Arc<Mutex<Vec<String>>>);
+
+impl Log {
+    /// From now on, until the guard is dropped.
+    fn begin() -> (Self, tracing::subscriber::DefaultGuard) {
+        let log = Self::default();
+        (log.clone(), tracing::subscriber::set_default(log))
+    }
+
+    /// How many lines have this text.
+    fn lines_with(&self, text: &str) -> usize {
+        self.0.lock().expect("whole").iter().filter(|line| line.contains(text)).count()
+    }
+}
+
+impl Subscriber for Log {
+    fn enabled(&self, metadata: &Metadata<'_>) -> bool {
+        *metadata.level() <= Level::WARN
+    }
+
+    fn event(&self, event: &Event<'_>) {
+        let mut line = Line(String::new());
+        event.record(&mut line);
+        self.0.lock().expect("whole").push(line.0);
+    }
+
+    fn new_span(&self, _: &Attributes<'_>) -> Id {
+        Id::from_u64(1)
+    }
+
+    fn record(&self, _: &Id, _: &Record<'_>) {}
+    fn record_follows_from(&self, _: &Id, _: &Id) {}
+    fn enter(&self, _: &Id) {}
+    fn exit(&self, _: &Id) {}
+}
+
+/// A logged line: its fields, one after the other.
+struct Line(String);
+
+impl Visit for Line {
+    fn record_debug(&mut self, field: &Field, value: &dyn Debug) {
+        write!(self.0, "{field}={value:?} ").expect("a string takes all");
+    }
+}
+
 /// A peer that can say anything.
 struct Raw {
     stream: Stream,
@@ -163,7 +226,10 @@ impl Raw {
     fn new(stream: TcpStream) -> Self {
         let (reader, writer) = tokio::io::split(stream);
         let from = "a test".to_owned();
-        let stream = Stream { reader: Box::new(reader), writer: Box::new(writer), from };
+        Self::over(Stream { reader: Box::new(reader), writer: Box::new(writer), from })
+    }
+
+    fn over(stream: Stream) -> Self {
         Self { stream, incoming: Incoming::new(1 << 20), outgoing: Outgoing::default() }
     }
 
@@ -186,16 +252,43 @@ impl Raw {
         raw
     }
 
+    /// Connects and ends a right handshake as `from` with `to`.
+    async fn sealed(address: &str, from: MemberId, start: u64, to: MemberId) -> Self {
+        let (mut raw, opening) = Self::opened(address).await;
+        assert_eq!(opening.links, Links::Sealed);
+        let party = party(from);
+        let own = Introduction { node: from.node, incarnation: from.incarnation, start };
+        let mut seed = [9; 32];
+        seed[..8].copy_from_slice(&start.to_le_bytes());
+        let (via, mut random) = (Via::Direct(opening.challenge), Random::new(seed.into()));
+        let (initiator, first) = Initiator::begin(&party, via, own, to.node, &mut random);
+        raw.say(from.node, to.node, Kind::Hello, &first).await;
+        let second = raw.next().await.expect("a second message");
+        let (third, established) = initiator.finish(&second.body).expect("genuine");
+        raw.say(from.node, to.node, Kind::Hello, &third).await;
+        raw.incoming.open(established.open);
+        raw.outgoing.seal(established.seal);
+        let frame = raw.next().await.expect("a welcome");
+        assert_eq!(frame.head, Head::new(Kind::Welcome, to.node, from.node));
+        raw
+    }
+
     async fn say(&mut self, from: NodeId, to: NodeId, kind: Kind, body: &[u8]) {
         self.say_frame(Head::new(kind, from, to), body).await;
     }
 
     async fn say_frame(&mut self, head: Head, body: &[u8]) {
+        let bytes = self.shielded(head, body);
+        self.say_bytes(&bytes).await;
+    }
+
+    /// The bytes of the next frame on this connection.
+    fn shielded(&mut self, head: Head, body: &[u8]) -> Vec<u8> {
         self.outgoing.put(head, |sink| sink.fields().put_slice(body));
         let mut bytes = Vec::new();
         bytes.put(self.outgoing.unwritten());
         self.outgoing.clear(0);
-        self.say_bytes(&bytes).await;
+        bytes
     }
 
     async fn say_bytes(&mut self, bytes: &[u8]) {
