@@ -1,5 +1,12 @@
 //! The body of the fuzz target `transport_frames`: whatever decodes encodes to the same bytes, and
-//! nothing panics.
+//! nothing panics. That of `transport_session` is in `session`.
+
+mod attacked;
+mod far;
+mod input;
+pub(crate) mod session;
+
+pub use session::fuzz_session;
 
 use crate::frame::{CHECKSUM_BYTES, Frame, Head, Kind, LENGTH_BYTES};
 use crate::hello::{Hello, Opening};

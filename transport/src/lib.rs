@@ -46,7 +46,7 @@ mod transport;
 
 pub use config::{Config, Dial, Error, Limits, Peer, Relaying, Security, Timing};
 #[cfg(any(test, feature = "fuzzing"))]
-pub use fuzz::fuzz_frames;
+pub use fuzz::{fuzz_frames, fuzz_session};
 pub use keys::{KEY_BYTES, KeyError, KeyPair, KeyRing, Kind, PrivateKey, PublicKey};
 pub use keys::{RingError, Secret, SecretId};
 pub use network::{Accept, Answer, Listener, Network, Stream, Tcp};

@@ -128,6 +128,12 @@ impl Assembly {
         Self { bytes_max, number: 0, whole: 0, found: BytesMut::new() }
     }
 
+    /// For tests: the bytes that wait for those that follow.
+    #[cfg(any(test, feature = "fuzzing"))]
+    pub(crate) fn held(&self) -> usize {
+        self.found.len()
+    }
+
     /// Takes the next piece. Memory grows with what has arrived, not with what `whole` promises.
     pub(crate) fn join(&mut self, mut piece: BytesMut) -> Joined {
         let Some(Place { number, offset, whole }) = Place::take(&mut piece) else {

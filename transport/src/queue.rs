@@ -188,6 +188,13 @@ impl Queue {
         self.lock().lane(lane).pop()
     }
 
+    /// For tests: the items and the bytes in each lane.
+    #[cfg(any(test, feature = "fuzzing"))]
+    pub(crate) fn held(&self) -> [(usize, usize); 5] {
+        let waiting = self.lock();
+        [0, 1, 2, 3, 4].map(|at| (waiting.lanes[at].items.len(), waiting.lanes[at].bytes))
+    }
+
     fn lock(&self) -> MutexGuard<'_, Waiting> {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }

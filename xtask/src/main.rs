@@ -72,12 +72,13 @@ enum Task {
 }
 
 /// The fuzz targets; a test holds them against the folder.
-const FUZZ_TARGETS: [&str; 7] = [
+const FUZZ_TARGETS: [&str; 8] = [
     "core_events",
     "core_forged",
     "transport_frames",
     "transport_handshake",
     "transport_records",
+    "transport_session",
     "wal_operations",
     "wal_recovery",
 ];

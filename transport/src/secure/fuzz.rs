@@ -5,11 +5,12 @@ use crate::keys::{KeyPair, KeyRing, Secret};
 use crate::secure::handshake::{Challenge, Initiator, Introduction, Party, Responder, Via};
 use crate::secure::random::Random;
 use holm_raft_core::{Incarnation, NodeId};
+use std::sync::LazyLock;
 use zeroize::Zeroizing;
 
-/// Takes arbitrary bytes once as each of the three messages, as they are, and then as changes to
-/// the genuine ones: the first byte says to which of them and on which way, the second how many
-/// bytes are cut off its end, the rest is laid over it (exclusive or; what is longer is appended).
+/// The first byte says which of the three messages, and on which way. Takes the others once as that
+/// message, and then as a change to the genuine one: the second byte says how many bytes are cut
+/// off its end, the rest is laid over it (exclusive or; what is longer is appended).
 ///
 /// # Panics
 /// When a message that is not the genuine one is taken, or the genuine one is not.
@@ -29,14 +30,11 @@ pub(crate) enum Depth {
 }
 
 pub(crate) fn handshake_tried(data: &[u8]) -> Depth {
-    for stage in Stage::ALL {
-        for via in [Via::Direct(Challenge([7; Challenge::BYTES])), Via::Relayed] {
-            assert!(!reaches(via, stage, |message| *message = data.to_vec()), "{stage:?}");
-        }
-    }
-    let [how, cut, over @ ..] = data else { return Depth::Nothing };
+    let [how, raw @ ..] = data else { return Depth::Nothing };
+    let [cut, over @ ..] = raw else { return Depth::Nothing };
     let stage = Stage::ALL[usize::from(how % 3)];
     let via = if how & 4 == 0 { Via::Relayed } else { Via::Direct(Challenge([*how; 16])) };
+    assert!(!reaches(via, stage, |message| *message = raw.to_vec()), "{stage:?} of {via:?}");
     let mut changed = false;
     let established = reaches(via, stage, |message| {
         let genuine = message.clone();
@@ -67,13 +65,9 @@ impl Stage {
 
 /// Runs a handshake with one message changed, and says whether whoever takes it goes on.
 pub(super) fn reaches(via: Via, stage: Stage, change: impl FnOnce(&mut Vec<u8>)) -> bool {
-    let ring = KeyRing::of(Secret::generate(&mut |out| out.fill(1)));
-    let party = |seed| Party {
-        cluster: "islands".to_owned(),
-        features: 5,
-        ring: ring.clone(),
-        pair: KeyPair::generate(&mut |out| out.fill(seed)),
-    };
+    // Made once: a key costs more than all else here.
+    static PARTIES: LazyLock<[Party; 2]> = LazyLock::new(|| [2, 3].map(party));
+    let [party_1, party_2] = &*PARTIES;
     let own = |node| Introduction { node, incarnation: Incarnation(3), start: 9 };
     let mut random = Random::new(Zeroizing::new([8; 32]));
     let (one, two) = (NodeId(1), NodeId(2));
@@ -85,9 +79,9 @@ pub(super) fn reaches(via: Via, stage: Stage, change: impl FnOnce(&mut Vec<u8>))
         }
         message
     };
-    let (initiator, first) = Initiator::begin(&party(2), via, own(one), two, &mut random);
+    let (initiator, first) = Initiator::begin(party_1, via, own(one), two, &mut random);
     let first = changed(Stage::First, &first);
-    let Ok((responder, second)) = Responder::accept(&party(3), via, own(two), &first, &mut random)
+    let Ok((responder, second)) = Responder::accept(party_2, via, own(two), &first, &mut random)
     else {
         return false;
     };
@@ -96,4 +90,13 @@ pub(super) fn reaches(via: Via, stage: Stage, change: impl FnOnce(&mut Vec<u8>))
     let third = changed(Stage::Third, &third);
     let Ok(at_responder) = responder.finish(&third) else { return false };
     at_initiator.introduction.node == two && at_responder.introduction.node == one
+}
+
+fn party(seed: u8) -> Party {
+    Party {
+        cluster: "islands".to_owned(),
+        features: 5,
+        ring: KeyRing::of(Secret::generate(&mut |out| out.fill(1))),
+        pair: KeyPair::generate(&mut |out| out.fill(seed)),
+    }
 }

@@ -1,6 +1,7 @@
 //! What `cargo test` runs of the fuzz targets: their bodies over the kept inputs, with a count of
 //! how many get past the checks. Inputs that none gets past would show nothing.
 
+use crate::fuzz::session::{Depth as Session, session_held};
 use crate::fuzz::{Depth, frames_checked};
 use crate::routing::records_taken;
 use crate::secure::fuzz::{Depth as Handshake, Stage, handshake_tried};
@@ -49,4 +50,27 @@ fn kept_records_hold_and_most_are_understood() {
     let deep = taken.iter().filter(|taken| **taken > 0).count();
     assert!(inputs.len() >= 15 && deep >= 12, "{deep} inputs: {taken:?}");
     assert!(taken.iter().sum::<usize>() >= 100, "records were understood: {taken:?}");
+}
+
+#[test]
+fn kept_sessions_hold_and_get_through_handshakes_to_notes_both_ways() {
+    let inputs = kept("transport_session");
+    let mut total = Session::default();
+    let mut deep = 0;
+    for data in &inputs {
+        let Session { direct, beyond, away, ups, ended, lost } = session_held(data);
+        assert_eq!(session_held(data).lost, lost, "one input, one history");
+        deep += usize::from(beyond + away > 0);
+        total.direct += direct;
+        total.beyond += beyond;
+        total.away += away;
+        total.ups += ups;
+        total.ended += ended;
+        total.lost += lost;
+    }
+    println!("{} inputs, {deep} of them deep: {total:?}", inputs.len());
+    assert!(inputs.len() >= 25 && deep >= 10, "{deep} of {} inputs: {total:?}", inputs.len());
+    let Session { direct, beyond, away, ups, ended, lost } = total;
+    assert!(direct >= 10 && beyond >= 10 && away >= 10, "{total:?}");
+    assert!(ups >= 10 && ended >= 10 && lost >= 100, "{total:?}");
 }
