@@ -4,6 +4,7 @@
 #![cfg(feature = "server")]
 
 mod gate;
+mod strangers;
 
 use axum::http::StatusCode;
 use gate::{Gate, Way};
