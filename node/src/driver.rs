@@ -266,6 +266,7 @@ impl<S: StateMachine> Driver<S> {
             members: self.members(&core),
             links: self.links(),
             refused: self.refused(),
+            secrets: self.secrets(),
             snapshot: self.snapshots.index(),
             log_bytes: self.wal.bytes(),
             disk: self.health.status(),

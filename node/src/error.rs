@@ -56,6 +56,11 @@ pub enum Error {
     /// The member's disk is full: it takes nothing until there is room. Nothing happened.
     #[error("this member's disk is full; make room on it, or ask another member")]
     DiskFull,
+    /// Secrets were given to a member whose links are insecure. Nothing happened.
+    #[error(
+        "links between members are insecure and use no secrets; open the node with sealed ones"
+    )]
+    Insecure,
     /// The command could not be encoded. Nothing happened.
     #[error("the command can't be encoded: {0}")]
     Encode(String),

@@ -15,6 +15,7 @@ use crate::status::Status;
 use crate::stop::Stop;
 use bytes::Bytes;
 use holm_raft_core::Index;
+use holm_transport::KeyRing;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{Notify, mpsc, oneshot, watch};
@@ -294,6 +295,26 @@ impl<S: StateMachine> Node<S> {
     #[must_use]
     pub fn status(&self) -> watch::Receiver<Status> {
         self.status.clone()
+    }
+
+    /// From now on this member begins connections with the first of these secrets, and accepts
+    /// each. Links that stand go on, whichever secret they began with. [`Status::secrets`] names
+    /// them once this has returned.
+    ///
+    /// A cluster exchanges a secret without a stop in three steps, each done on all members before
+    /// the next: append the new one, make it the first, remove the old one.
+    ///
+    /// The ring of [`Config::security`] counts at the next start: whoever calls this also sees to
+    /// it that the member is opened with these secrets then. Dropping the future does not take them
+    /// back.
+    ///
+    /// # Errors
+    /// [`Error::Insecure`] or [`Error::Stopped`].
+    pub async fn change_secrets(&self, ring: KeyRing) -> Result<(), Error> {
+        let (reply, answer) = oneshot::channel();
+        let request = Request::ChangeSecrets { ring, reply };
+        self.requests.send(request).await.map_err(|_| self.stopped_error())?;
+        answer.await.map_err(|_| self.stopped_error())?
     }
 
     /// Waits until the member has stopped, and says why.

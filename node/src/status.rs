@@ -32,6 +32,9 @@ pub struct Status {
     pub links: Vec<LinksStatus>,
     /// Connections refused since it started, by reason.
     pub refused: BTreeMap<String, u64>,
+    /// The ids of the secrets that it accepts; it begins connections with the first. None if links
+    /// are insecure.
+    pub secrets: Vec<String>,
     /// The last index in its newest snapshot, 0 if there is none.
     pub snapshot: u64,
     /// The log's size, in bytes.

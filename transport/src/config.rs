@@ -78,6 +78,7 @@ pub enum Security {
         /// This member's key.
         pair: KeyPair,
         /// The cluster's secrets: the first begins handshakes, any is accepted.
+        /// [`Transport::change_ring`](crate::Transport::change_ring) exchanges them.
         ring: KeyRing,
     },
 }
@@ -182,6 +183,9 @@ pub enum Error {
         /// The peer.
         node: NodeId,
     },
+    /// Secrets were given to a transport whose links are insecure.
+    #[error("links are insecure and use no secrets; start with sealed links to use some")]
+    Insecure,
     /// A limit or a time is out of its bounds.
     #[error("{name} is {value}; {mend}")]
     Bound {
@@ -203,19 +207,27 @@ impl Config {
         if bytes == 0 || bytes > Self::CLUSTER_BYTES_MAX {
             return Err(Error::Cluster { bytes });
         }
-        check_peers(self.me.node, &self.security, &self.peers)?;
+        check_peers(self.me.node, self.security.own_key(), &self.peers)?;
         self.limits.check()?;
         self.timing.check()
     }
 }
 
-/// Whether these peers can be those of member `me`.
-pub(crate) fn check_peers(me: NodeId, security: &Security, peers: &[Peer]) -> Result<(), Error> {
-    let mut seen = BTreeSet::new();
-    let mut keys = BTreeSet::new();
-    if let Security::Sealed { pair, .. } = security {
-        keys.insert(pair.public());
+impl Security {
+    /// The key by which the others know this member, where links are sealed.
+    pub(crate) const fn own_key(&self) -> Option<PublicKey> {
+        match self {
+            Self::Insecure => None,
+            Self::Sealed { pair, .. } => Some(pair.public()),
+        }
     }
+}
+
+/// Whether these peers can be those of member `me`, which is known by `own`, or whose links are
+/// insecure.
+pub(crate) fn check_peers(me: NodeId, own: Option<PublicKey>, peers: &[Peer]) -> Result<(), Error> {
+    let mut seen = BTreeSet::new();
+    let mut keys: BTreeSet<_> = own.into_iter().collect();
     for Peer { node, address, dial, key } in peers {
         let node = *node;
         if node == me {
@@ -229,9 +241,7 @@ pub(crate) fn check_peers(me: NodeId, security: &Security, peers: &[Peer]) -> Re
         }
         match key {
             Some(key) if !keys.insert(*key) => return Err(Error::KeyTwice { node }),
-            None if matches!(security, Security::Sealed { .. }) => {
-                return Err(Error::NoKey { node });
-            }
+            None if own.is_some() => return Err(Error::NoKey { node }),
             _ => (),
         }
     }

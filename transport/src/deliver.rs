@@ -83,7 +83,7 @@ fn beyond(shared: &Shared, link: &Line, head: Head, body: BytesMut) -> Heard {
         link.lost(Lost::Misaddressed, 1);
         return Heard::More;
     };
-    let opened = if shared.party.is_some() {
+    let opened = if shared.is_sealed() {
         line.relayed.open(head, body)
     } else {
         Relayed::take(body).and_then(|inner| Ok((inner, shared.who(head.source)?)))

@@ -39,21 +39,21 @@ struct Talk<'a> {
 /// The accepting end: whose connection it is.
 pub(crate) async fn answer(shared: &Shared, stream: Stream) -> Result<Connection, Refused> {
     let mut talk = Talk::new(shared, stream);
-    let links = if shared.party.is_some() { Links::Sealed } else { Links::Insecure };
+    let links = if shared.is_sealed() { Links::Sealed } else { Links::Insecure };
     let opening = Opening { links, challenge: shared.with_random(Challenge::draw) };
     talk.say(NodeId(0), Kind::Hello, |out| opening.put(out)).await?;
     let Frame { head, body } = talk.hear().await?;
     if head.kind != Kind::Hello {
         return Err(Refused::new(Refusal::Garbage, "its first frame is no hello"));
     }
-    match &shared.party {
+    match shared.party() {
         None => {
             let hello = Hello::take(&body)?;
             shared.judge_hello(&hello, head)?;
             let member = MemberId::new(head.source, hello.incarnation);
             Ok(talk.known(member, hello.start, By::Peer))
         }
-        Some(party) => talk.answer_sealed(party, opening.challenge, head, &body).await,
+        Some(party) => talk.answer_sealed(&party, opening.challenge, head, &body).await,
     }
 }
 
@@ -66,9 +66,9 @@ pub(crate) async fn introduce(
     let mut talk = Talk::new(shared, stream);
     let Frame { body, .. } = talk.hear().await?;
     let opening = Opening::take(&body)?;
-    match (&shared.party, opening.links) {
+    match (shared.party(), opening.links) {
         (None, Links::Insecure) => talk.introduce_insecure(peer).await,
-        (Some(party), Links::Sealed) => talk.introduce_sealed(party, opening, peer).await,
+        (Some(party), Links::Sealed) => talk.introduce_sealed(&party, opening, peer).await,
         (None, Links::Sealed) => Err(DialError::Refused(Refused::new(
             Refusal::Security,
             "its links are sealed, and this member's are not; give both the same secrets, or \

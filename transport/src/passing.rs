@@ -107,13 +107,13 @@ impl Shared {
 
     /// A message of the handshake with the sender has arrived, which others have passed on.
     pub(crate) fn greeted(&self, link: &Line, head: Head, body: &[u8]) {
-        let (Some(party), Some(line)) = (&self.party, self.line(head.source)) else {
+        let (Some(party), Some(line)) = (self.party(), self.line(head.source)) else {
             return link.lost(Lost::Misaddressed, 1);
         };
         let own = self.introduction();
         let reply = line.relayed.sessions(|sessions| {
             self.with_random(|random| {
-                let own = Own { party, own, random, now: self.now() };
+                let own = Own { party: &party, own, random, now: self.now() };
                 sessions.greeted(own, body, |found| self.judge(line.node, found))
             })
         });

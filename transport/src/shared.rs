@@ -5,6 +5,7 @@ use crate::config::{Limits, Relaying, Timing};
 use crate::connection::Connection;
 use crate::frame::Head;
 use crate::hello::{Hello, Refused};
+use crate::keys::KeyRing;
 use crate::line::{Line, Who, lock};
 use crate::network::Network;
 use crate::routing::{Onward, Relay, Table, Transit};
@@ -27,8 +28,9 @@ pub(crate) struct Shared {
     pub(crate) start: u64,
     pub(crate) limits: Limits,
     pub(crate) timing: Timing,
-    /// This member's side of a handshake, unless links are insecure.
-    pub(crate) party: Option<Party>,
+    /// This member's side of a handshake, unless links are insecure. Each handshake holds on to the
+    /// one that it began with.
+    party: Option<Mutex<Arc<Party>>>,
     pub(crate) network: Arc<dyn Network>,
     pub(crate) started: Instant,
     /// Wakes the task that tends to how each member is reached.
@@ -88,7 +90,7 @@ impl Shared {
             start,
             limits,
             timing,
-            party: beginning.party,
+            party: beginning.party.map(|party| Mutex::new(Arc::new(party))),
             network: beginning.network,
             started: Instant::now(),
             changed: Notify::new(),
@@ -100,6 +102,24 @@ impl Shared {
             random: Mutex::new(beginning.random),
             refused: Mutex::default(),
         }
+    }
+
+    /// Whether links are sealed.
+    pub(crate) const fn is_sealed(&self) -> bool {
+        self.party.is_some()
+    }
+
+    /// This member's side of a handshake that begins now, unless links are insecure.
+    pub(crate) fn party(&self) -> Option<Arc<Party>> {
+        self.party.as_ref().map(|party| Arc::clone(&lock(party)))
+    }
+
+    /// Handshakes that begin from now on are with these secrets. False: links are insecure.
+    pub(crate) fn change_ring(&self, ring: KeyRing) -> bool {
+        let Some(party) = &self.party else { return false };
+        let mut party = lock(party);
+        *party = Arc::new(Party { ring, ..Party::clone(&party) });
+        true
     }
 
     /// One more member.

@@ -46,7 +46,7 @@ fn way(shared: &Shared, line: &Arc<Line>) -> (Option<Via>, Duration) {
         });
         (Some(via), at)
     };
-    let Some(party) = &shared.party else { return ping(via) };
+    let Some(party) = shared.party() else { return ping(via) };
     let own = shared.introduction();
     let silent = line.is_silent(shared.timing.keepalive_timeout);
     let (stands, due_at) = line.relayed.sessions(|sessions| {
@@ -57,7 +57,7 @@ fn way(shared: &Shared, line: &Arc<Line>) -> (Option<Via>, Duration) {
             return (stands, Duration::MAX);
         }
         let body = shared.with_random(|random| {
-            sessions.greetings.attempt(Own { party, own, random, now }, line.node)
+            sessions.greetings.attempt(Own { party: &party, own, random, now }, line.node)
         });
         if let Some(body) = body {
             shared.send_greeting(&via.next.queue, line.node, body);

@@ -3,6 +3,7 @@
 
 use crate::accept;
 use crate::config::{Config, Error, Peer, Security, check_peers};
+use crate::keys::{KeyRing, PublicKey};
 use crate::line::{Line, lock};
 use crate::link;
 use crate::queue::Load;
@@ -22,7 +23,8 @@ use tokio::task::JoinHandle;
 #[derive(Debug)]
 pub struct Transport {
     shared: Arc<Shared>,
-    security: Security,
+    /// The key by which the others know this member, where links are sealed.
+    own_key: Option<PublicKey>,
     inbound: mpsc::Sender<Inbound>,
     /// One task keeps up each peer's link.
     links: Mutex<BTreeMap<NodeId, JoinHandle<()>>>,
@@ -73,7 +75,8 @@ impl Transport {
     pub fn start(config: Config) -> Result<(Self, mpsc::Receiver<Inbound>), Error> {
         config.check()?;
         let mut random = Random::new(config.seed.into());
-        let party = match &config.security {
+        let own_key = config.security.own_key();
+        let party = match config.security {
             Security::Insecure => {
                 tracing::warn!(
                     cluster = config.cluster,
@@ -82,8 +85,7 @@ impl Transport {
                 None
             }
             Security::Sealed { pair, ring } => {
-                let (cluster, pair, ring) = (config.cluster.clone(), pair.clone(), ring.clone());
-                Some(Party { cluster, features: 0, ring, pair })
+                Some(Party { cluster: config.cluster.clone(), features: 0, ring, pair })
             }
         };
         let mut start = [0; 8];
@@ -104,7 +106,7 @@ impl Transport {
         let tending = tokio::task::spawn(tend::tend(Arc::clone(&shared)));
         let mut transport = Self {
             shared: Arc::clone(&shared),
-            security: config.security,
+            own_key,
             inbound,
             links: Mutex::default(),
             tasks: vec![tending],
@@ -123,7 +125,7 @@ impl Transport {
     /// When they contradict each other, or one has no key and links are sealed: nothing has
     /// changed then.
     pub fn know(&self, peers: Vec<Peer>) -> Result<(), Error> {
-        check_peers(self.shared.me.node, &self.security, &peers)?;
+        check_peers(self.shared.me.node, self.own_key, &peers)?;
         let mut links = lock(&self.links);
         let known = peers.iter().map(|peer| peer.node).collect();
         for gone in self.shared.keep_only(&known) {
@@ -144,6 +146,16 @@ impl Transport {
         }
         self.shared.changed.notify_one();
         Ok(())
+    }
+
+    /// From now on, handshakes are with these secrets: those that this member begins with the
+    /// first, those that others begin with any. Links and sessions that stand go on, whichever
+    /// secret they began with.
+    ///
+    /// # Errors
+    /// [`Error::Insecure`]: links are not sealed.
+    pub fn change_ring(&self, ring: KeyRing) -> Result<(), Error> {
+        if self.shared.change_ring(ring) { Ok(()) } else { Err(Error::Insecure) }
     }
 
     fn begin(&self, peer: Peer) -> (Arc<Line>, JoinHandle<()>) {

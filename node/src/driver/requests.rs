@@ -5,10 +5,13 @@ use super::Driver;
 use crate::StateMachine;
 use crate::applier::{Answered, Reply};
 use crate::envelope::{Envelope, Once};
+use crate::error::Error;
 use crate::stop::Stop;
 use bytes::Bytes;
 use holm_raft_core::{Entry, EntryId, Event, Fate, Index, RequestNumber, Term};
+use holm_transport::KeyRing;
 use std::collections::{BTreeMap, BTreeSet};
+use tokio::sync::oneshot;
 
 /// What a caller asks of the driver.
 pub(crate) enum Request<S: StateMachine> {
@@ -24,6 +27,11 @@ pub(crate) enum Request<S: StateMachine> {
         from: Index,
         until: u64,
         serve: Serve<S>,
+    },
+    /// Handshakes are with these secrets from now on.
+    ChangeSecrets {
+        ring: KeyRing,
+        reply: oneshot::Sender<Result<(), Error>>,
     },
     Shutdown,
 }
@@ -200,6 +208,10 @@ impl<S: StateMachine> Driver<S> {
                 self.waiting.confirmed.insert((from, number), Reader { until, serve });
             }
             Request::ReadLocal { serve, .. } => self.applying.read(serve),
+            Request::ChangeSecrets { ring, reply } => {
+                // A caller that no longer listens learns of it by the status.
+                let _ = reply.send(self.change_secrets(ring));
+            }
             Request::Shutdown => self.part(),
         }
         Ok(())

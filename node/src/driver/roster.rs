@@ -8,10 +8,12 @@
 
 use super::Driver;
 use crate::StateMachine;
+use crate::error::Error;
 use crate::open::peers;
+use crate::security::Security;
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 use holm_raft_core::{Configuration, Index, MemberId};
-use holm_transport::Peer;
+use holm_transport::{KeyRing, Peer};
 use std::collections::BTreeMap;
 
 /// "These are the members, as is committed here."
@@ -78,6 +80,17 @@ impl<S: StateMachine> Driver<S> {
         );
         self.roster.vouched = Some((index, configuration));
         self.let_in();
+    }
+
+    /// Whoever connects from now on must know one of these secrets.
+    pub(super) fn change_secrets(&mut self, new: KeyRing) -> Result<(), Error> {
+        let Security::Sealed { ring, .. } = &mut self.config.security else {
+            return Err(Error::Insecure);
+        };
+        ring.clone_from(&new);
+        self.transport.change_ring(new).map_err(|_| Error::Insecure)?;
+        self.publish(None);
+        Ok(())
     }
 
     /// The transport lets in those of the own configuration, and those that are vouched for.

@@ -3,6 +3,7 @@
 use super::Driver;
 use crate::StateMachine;
 use crate::member_info::MemberInfo;
+use crate::security::Security;
 use crate::status::{LinksStatus, MemberStatus};
 use crate::topology::Topology;
 use holm_raft_core::{NodeId, Raft};
@@ -41,6 +42,14 @@ impl<S: StateMachine> Driver<S> {
             links: row.links.into_iter().map(|node| node.0).collect(),
         };
         rows.map(row).collect()
+    }
+
+    /// The ids of the secrets, in their order.
+    pub(super) fn secrets(&self) -> Vec<String> {
+        match &self.config.security {
+            Security::Insecure => Vec::new(),
+            Security::Sealed { ring, .. } => ring.ids().map(|id| id.to_string()).collect(),
+        }
     }
 
     /// Connections refused, by reason.

@@ -211,6 +211,8 @@ fn run_serve(args: &ServeArgs) -> ExitCode {
     tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr)
+        // A terminal that was closed must not end the member by a panic about its own log.
+        .log_internal_errors(false)
         .with_ansi(std::io::stderr().is_terminal())
         .init();
     let config = match ServeConfig::load(&args.config, &args.overrides) {

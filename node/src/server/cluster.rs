@@ -9,6 +9,7 @@ use super::client::{Answer, Ask, Client, ClientError, Endpoint};
 use super::setup::{Serves, Setup};
 use crate::status::Status;
 use crate::topology::{Island, Member, Topology};
+use rustix::process::{Pid, Signal, kill_process};
 use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io;
@@ -202,6 +203,28 @@ impl Cluster {
         let at = self.at(id);
         assert!(self.members[at].child.is_none(), "member {id} runs");
         self.launch(at, Launch::Restart)
+    }
+
+    /// Tells member `id` to read its secrets again, by SIGHUP. It has done so once its status shows
+    /// them.
+    ///
+    /// # Errors
+    /// When the system refuses.
+    ///
+    /// # Panics
+    /// When there is no such member, or it does not run.
+    pub fn reread_secrets(&self, id: u64) -> Result<(), ClusterError> {
+        let child = self.members[self.at(id)].child.as_ref();
+        let child = child.unwrap_or_else(|| panic!("member {id} does not run"));
+        let told = kill_process(Pid::from_child(child), Signal::HUP);
+        let what = format!("member {id} can't be told to read its secrets again");
+        told.map_err(|error| system(&what)(error.into()))
+    }
+
+    /// The file that member `id` reads the cluster's secrets from.
+    #[must_use]
+    pub fn secrets_of(&self, id: u64) -> PathBuf {
+        Setup::secrets_of(self.folder(), id)
     }
 
     /// Asks member `id` once.

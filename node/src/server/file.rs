@@ -1,7 +1,7 @@
 //! The configuration file of `holm serve`: [`ServeConfig`] is what the file, the environment and
 //! the flags say together, checked.
 
-mod secrets;
+pub(super) mod secrets;
 mod written;
 
 pub use written::Memory;
@@ -52,6 +52,8 @@ pub struct ServeConfig {
     pub topology: Topology,
     /// How links between members are secured.
     pub security: Security,
+    /// The file that the secrets were read from; none if links are insecure.
+    pub secrets: Option<PathBuf>,
     /// Without word from a leader for this long, a member stands for election.
     pub election_timeout: Option<Duration>,
     /// The pause between a leader's signs of life.
@@ -164,6 +166,7 @@ impl ServeConfig {
         let topology = file.topology_of(folder, overrides)?;
         let cluster = overrides.cluster.clone().or(file.cluster.clone());
         let cluster = cluster.ok_or_else(|| missing("cluster", "cluster = \"NAME\""))?;
+        let (security, secrets) = file.security_of(folder, overrides)?;
         let config = Self {
             cluster,
             node: overrides.node.or(file.node).ok_or_else(|| missing("node", "node = ID"))?,
@@ -172,7 +175,8 @@ impl ServeConfig {
             http: addressed("http", &overrides.http, &file.http, super::HTTP_PORT)?
                 .ok_or_else(|| missing("http", "http = \"127.0.0.1:7680\""))?,
             topology,
-            security: file.security_of(folder, overrides)?,
+            security,
+            secrets,
             election_timeout: overrides
                 .election_timeout_ms
                 .or(file.election_timeout_ms)

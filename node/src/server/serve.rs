@@ -1,18 +1,21 @@
 //! `holm serve`: [`serve`] runs one member until a signal comes or the member stops by itself.
 
 use super::connections::{Connections, HTTP_CONNECTIONS_MAX};
-use super::file::{ServeConfig, Storage};
+use super::file::{ServeConfig, Storage, secrets};
 use super::http::router;
-use super::signals::Signals;
+use super::signals::{Asked, Signals};
 use crate::config::{self, Config, Listen, Start};
 use crate::node::Node;
 use crate::open::OpenError;
 use crate::stop::Stop;
 use crate::store::Store;
+use std::convert::Infallible;
 use std::future::Future;
+use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::TcpListener;
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 
 /// How long requests that are under way may take after a signal.
 const SHUTDOWN_MAX: Duration = Duration::from_secs(5);
@@ -38,7 +41,7 @@ pub(super) async fn serve(
     until: impl Future<Output = ()> + Send + 'static,
 ) -> Result<(), ServeError> {
     let number = config.node;
-    let stop = stop_signal(until).map_err(|error| {
+    let (stop, rereads) = signals(until).map_err(|error| {
         ServeError::Start(format!("signals can't be awaited: {error}; report this as a defect"))
     })?;
     let http = TcpListener::bind(&config.http).await.map_err(|error| {
@@ -46,7 +49,7 @@ pub(super) async fn serve(
         ServeError::Start(format!("http: can't listen on {at}: {error}; choose another address"))
     })?;
     let http_at = http.local_addr().map_or(config.http.clone(), |address| address.to_string());
-    let listen_at = config.listen.clone();
+    let (listen_at, secrets_at) = (config.listen.clone(), config.secrets.clone());
     // A member whose log is damaged waits here until the others have helped.
     let mut stopped = stop.clone();
     let node = tokio::select! {
@@ -76,6 +79,7 @@ pub(super) async fn serve(
             Ok(())
         }
         stop = node.stopped() => Err(ServeError::Stopped { node: number, stop }),
+        never = reread(&node, secrets_at.as_deref(), &rereads) => match never {},
     };
     node.shutdown().await;
     if result.is_ok() {
@@ -123,15 +127,23 @@ enum Ending {
     Now,
 }
 
-/// Turns to `Ending::Now` at the first signal, or at the end of `until`.
-fn stop_signal(
+/// Turns to `Ending::Now` at the first signal that ends the member, or at the end of `until`; and
+/// what tells of those that ask it to read its secrets again, also before anybody listens.
+fn signals(
     until: impl Future<Output = ()> + Send + 'static,
-) -> std::io::Result<watch::Receiver<Ending>> {
-    let signals = Signals::listen()?;
+) -> std::io::Result<(watch::Receiver<Ending>, Arc<Notify>)> {
+    let mut signals = Signals::listen()?;
     let (sender, receiver) = watch::channel(Ending::NotYet);
+    let rereads = Arc::new(Notify::new());
+    let asked = Arc::clone(&rereads);
+    let told_to_stop = async move {
+        while signals.next().await == Asked::Reread {
+            asked.notify_one();
+        }
+    };
     tokio::task::spawn(async move {
         tokio::select! {
-            () = signals.any() => {}
+            () = told_to_stop => {}
             () = until => {}
         }
         tracing::info!("stopping");
@@ -139,7 +151,32 @@ fn stop_signal(
         // The receivers must see the value, not a closed channel.
         sender.closed().await;
     });
-    Ok(receiver)
+    Ok((receiver, rereads))
+}
+
+/// Reads the secrets again whenever that is asked for. A file that is no good changes nothing.
+async fn reread(node: &Node<Store>, path: Option<&Path>, asked: &Notify) -> Infallible {
+    loop {
+        asked.notified().await;
+        let Some(path) = path else {
+            tracing::warn!("SIGHUP: links between members are insecure, there are no secrets");
+            continue;
+        };
+        let ring = secrets::ring(path).map_err(|error| error.to_string());
+        let changed = match ring {
+            Ok(ring) => {
+                let ids: Vec<_> = ring.ids().map(|id| id.to_string()).collect();
+                node.change_secrets(ring).await.map(|()| ids).map_err(|error| error.to_string())
+            }
+            Err(error) => Err(error),
+        };
+        match changed {
+            Ok(ids) => tracing::info!(ids = ids.join(" "), "the secrets were read again"),
+            Err(error) => {
+                tracing::error!("the secrets were not read again, the old ones count: {error}");
+            }
+        }
+    }
 }
 
 async fn late(mut stop: watch::Receiver<Ending>) {

@@ -83,6 +83,11 @@ impl Setup {
         Self::folder_of(folder, id).join(CONFIG)
     }
 
+    /// Where [`Self::write`] puts the secrets that member `id` shares.
+    pub(super) fn secrets_of(folder: &Path, id: u64) -> PathBuf {
+        Self::folder_of(folder, id).join(SECRETS)
+    }
+
     fn config_text(&self, member: &Member, serves: &Serves, settings: &str) -> String {
         let (id, cluster) = (member.id, quoted(&self.cluster));
         let mut text = format!("# Member {id}. The paths are relative to this file.\n");

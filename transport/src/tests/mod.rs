@@ -58,10 +58,14 @@ fn secret(number: u8) -> Secret {
     Secret::generate(&mut |bytes| bytes.fill(number))
 }
 
-fn sealed(node: u64, secrets: &[u8]) -> Security {
+fn ring(secrets: &[u8]) -> KeyRing {
     let lines: Vec<_> = secrets.iter().map(|number| secret(*number).reveal()).collect();
     let text: String = lines.iter().map(|line| format!("{}\n", line.as_str())).collect();
-    Security::Sealed { pair: pair(node), ring: text.parse().expect("1 to 8 secrets") }
+    text.parse().expect("1 to 8 secrets")
+}
+
+fn sealed(node: u64, secrets: &[u8]) -> Security {
+    Security::Sealed { pair: pair(node), ring: ring(secrets) }
 }
 
 fn dialled(node: u64, address: &str) -> Peer {

@@ -1,7 +1,7 @@
 //! Sealed links: who may come in, and that nobody in between can alter, repeat or say anything.
 
 use super::*;
-use crate::{Lost, Reached, Refusal};
+use crate::{Error, Lost, Reached, Refusal};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -40,7 +40,7 @@ async fn two_members_that_know_the_secret_and_each_others_keys_talk() {
 }
 
 #[tokio::test]
-async fn a_secret_is_rotated_without_a_stop() {
+async fn members_at_neighbouring_steps_of_a_rotation_let_each_other_in() {
     // Each pair is a moment of the rotation: the new secret is known, then begins, then is alone.
     for (first, second) in [(&[1][..], &[1, 2][..]), (&[1, 2], &[2, 1]), (&[2, 1], &[2])] {
         for (mine, other) in [(first, second), (second, first)] {
@@ -51,6 +51,49 @@ async fn a_secret_is_rotated_without_a_stop() {
             one.talks_with(&mut two).await;
         }
     }
+}
+
+#[tokio::test]
+async fn running_members_change_their_secrets_and_neither_links_nor_sessions_notice() {
+    let (listener, address) = port().await;
+    let hub = sealed_config(member(2), Some(listener), vec![awaited(1), awaited(3)]);
+    let spoke = |node, other, secrets: &[u8], seed| {
+        let peers = vec![dialled(2, &address), awaited(other)];
+        let (security, seed) = (sealed(node, secrets), [seed; 32]);
+        End::start(Config { security, seed, ..sealed_config(member(node), None, peers) })
+    };
+    let mut hub = End::start(hub);
+    let (mut one, mut three) = (spoke(1, 3, &[1], 1), spoke(3, 1, &[1], 3));
+    one.sees_all_up(&[hub.me, three.me]).await;
+    three.sees_all_up(&[hub.me, one.me]).await;
+    hub.sees_all_up(&[one.me, three.me]).await;
+    for secrets in [&[1, 2][..], &[2, 1], &[2]] {
+        for end in [&one, &hub, &three] {
+            end.transport.change_ring(ring(secrets)).expect("sealed");
+        }
+        one.talks_with(&mut hub).await;
+        one.talks_with(&mut three).await;
+    }
+    three.transport.shutdown().await;
+    one.sees_down(three.me).await;
+    hub.sees_down(three.me).await;
+
+    let mut three = spoke(3, 1, &[1], 4);
+    is_refused(&mut hub, &mut three, Refusal::Secret).await;
+    three.transport.change_ring(ring(&[2])).expect("sealed");
+    three.sees_all_up(&[hub.me, one.me]).await;
+    hub.sees_up(three.me).await;
+    hub.talks_with(&mut three).await;
+    // Member 1 may have taken it for its earlier start for a moment.
+    let note = Bytes::from_static(b"through the hub");
+    three.transport.tell(NodeId(1), note.clone()).expect("a way");
+    while one.next().await != (Inbound::Note { from: three.me, note: note.clone() }) {}
+}
+
+#[tokio::test]
+async fn a_member_whose_links_are_insecure_takes_no_secrets() {
+    let one = End::start(config(member(1), None, vec![awaited(2)]));
+    assert_eq!(one.transport.change_ring(ring(&[1])), Err(Error::Insecure));
 }
 
 #[tokio::test]

@@ -1,5 +1,5 @@
 //! The files that only their owner may read: [`security`] reads a member's private key and the ring
-//! of secrets from them.
+//! of secrets from them, [`ring`] the latter alone, also while the member runs.
 
 use crate::security::Security;
 use crate::topology::FileError;
@@ -17,13 +17,17 @@ const FILE_BYTES_MAX: u64 = 1 << 20;
 
 /// What the files at `secrets` and `key` hold.
 pub(super) fn security(secrets: &Path, key: &Path) -> Result<Security, FileError> {
-    let ring: KeyRing = read("secrets", secrets)?.parse().map_err(|error| {
-        FileError::new("secrets", format!("{}: {error}", secrets.display()), "")
-    })?;
+    let ring = ring(secrets)?;
     let pair = pair(&read("key", key)?);
     let pair =
         pair.map_err(|problem| FileError::new("key", format!("{}: {problem}", key.display()), ""))?;
     Ok(Security::Sealed { pair, ring })
+}
+
+/// The ring of secrets in the file at `path`.
+pub(in crate::server) fn ring(path: &Path) -> Result<KeyRing, FileError> {
+    let ring = read("secrets", path)?.parse();
+    ring.map_err(|error| FileError::new("secrets", format!("{}: {error}", path.display()), ""))
 }
 
 /// The one private key of a file: blank lines, and what follows a `#`, say nothing.

@@ -80,25 +80,26 @@ impl Written {
         }
     }
 
-    /// What the files that are given or written hold; they are found like the data directory.
+    /// What the files that are given or written hold, and where the secrets are; they are found
+    /// like the data directory.
     pub(super) fn security_of(
         &self,
         folder: &Path,
         overrides: &Overrides,
-    ) -> Result<Security, FileError> {
+    ) -> Result<(Security, Option<PathBuf>), FileError> {
         let path = |given: &Option<PathBuf>, written: &Option<PathBuf>| {
             given.clone().or_else(|| written.as_ref().map(|path| folder.join(path)))
         };
         let secrets = path(&overrides.secrets, &self.secrets);
         let key = path(&overrides.key, &self.key);
         match (self.insecure, secrets, key) {
-            (true, None, None) => Ok(Security::Insecure),
+            (true, None, None) => Ok((Security::Insecure, None)),
             (true, secrets, _) => {
                 let key = if secrets.is_some() { "secrets" } else { "key" };
                 let problem = "contradicts insecure = true, with which nothing is sealed";
                 Err(FileError::new(key, problem, "remove one of the two"))
             }
-            (false, Some(secrets), Some(key)) => security(&secrets, &key),
+            (false, Some(secrets), Some(key)) => Ok((security(&secrets, &key)?, Some(secrets))),
             (false, None, _) => {
                 let missing = missing("secrets", "secrets = \"FILE\"");
                 let mend =

@@ -101,7 +101,8 @@ impl Problem {
             ),
             Error::KeyEmpty => Self::bad_request(detail, "give a key, or leave the header out"),
             Error::TooLarge { .. } => Self::too_large(detail, "send less"),
-            Error::Encode(_) => Self::new(
+            // No request has to do with secrets.
+            Error::Encode(_) | Error::Insecure => Self::new(
                 StatusCode::INTERNAL_SERVER_ERROR,
                 "not encoded",
                 detail,
