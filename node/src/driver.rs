@@ -170,7 +170,7 @@ impl<S: StateMachine> Driver<S> {
             Input::Inbound(Inbound::Note { from, note }) => self.note(from, note),
             Input::Inbound(Inbound::Up { peer }) => {
                 tracing::debug!(node = self.config.node, %peer, "connected");
-                self.vouch_to(peer);
+                self.vouch_to(peer.node);
                 Ok(())
             }
             Input::Inbound(Inbound::Down { peer }) => {
@@ -191,6 +191,7 @@ impl<S: StateMachine> Driver<S> {
         self.form()?;
         self.look_at_disk(now);
         self.tell_overview();
+        self.follow_configuration();
         self.publish(None);
         Ok(())
     }
@@ -225,7 +226,6 @@ impl<S: StateMachine> Driver<S> {
             self.has_room();
         }
         self.take_snapshot()?;
-        self.follow_configuration();
         self.publish_change();
         self.may_part()
     }

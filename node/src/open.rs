@@ -108,7 +108,7 @@ pub(crate) async fn open<S: StateMachine>(
         }
     };
     // After a repair the transport knows the members of the file.
-    let known = if repaired_now { Index(0) } else { raft.configuration_at(Index(u64::MAX)).0 };
+    let known = if repaired_now { Configuration::default() } else { raft.configuration().clone() };
     let roster = Roster::following(known);
     let (requests, inbox) = mpsc::channel(config.inbox_requests_max);
     let (status, watched) = watch::channel(Status::default());

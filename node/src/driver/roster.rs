@@ -9,11 +9,12 @@
 use super::Driver;
 use crate::StateMachine;
 use crate::error::Error;
+use crate::member_info::MemberInfo;
 use crate::open::peers;
 use crate::security::Security;
 use bytes::{Buf, BufMut, Bytes, BytesMut};
-use holm_raft_core::{Configuration, Index, MemberId};
-use holm_transport::{KeyRing, Peer};
+use holm_raft_core::{Configuration, Index, MemberId, NodeId};
+use holm_transport::{KeyRing, Peer, PublicKey};
 use std::collections::BTreeMap;
 
 /// "These are the members, as is committed here."
@@ -22,64 +23,123 @@ pub(super) const ROSTER: u8 = 7;
 /// Whom the transport knows.
 #[derive(Debug, Default)]
 pub(crate) struct Roster {
-    /// The index of the own log's configuration that it follows.
-    followed: Index,
+    /// The own log's newest configuration that it follows, committed or not.
+    followed: Configuration,
+    /// The index of the newest one that is committed in the own log.
+    settled: Index,
     /// A newer configuration that another member vouches for, and its index.
     vouched: Option<(Index, Configuration)>,
 }
 
+/// What another member's word is worth.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Word {
+    /// It tells something new.
+    Believed,
+    /// It is known, or no newer than what is.
+    Old,
+    /// It gives this member, as the own log knows it, another key.
+    Forged(MemberId),
+}
+
 impl Roster {
-    /// That of a transport that was started with the configuration at this index.
-    pub(crate) fn following(followed: Index) -> Self {
-        Self { followed, vouched: None }
+    /// That of a transport that was started with this configuration.
+    pub(crate) fn following(followed: Configuration) -> Self {
+        Self { followed, ..Self::default() }
+    }
+
+    /// The own log's configurations are these: the newest, and the index of the newest committed.
+    /// Returns whether others are to be let in than before.
+    fn follow(&mut self, newest: &Configuration, settled: Index) -> bool {
+        self.settled = settled;
+        let caught_up = self.vouched.take_if(|(vouched, _)| *vouched <= settled).is_some();
+        let other = self.followed != *newest;
+        if other {
+            self.followed.clone_from(newest);
+        }
+        other || caught_up
+    }
+
+    /// Another member says that this configuration is committed at this index. What is committed
+    /// there outdates what is not committed here, whatever its index.
+    fn hear(&mut self, index: Index, configuration: Configuration) -> Word {
+        let newest = self.vouched.as_ref().map_or(self.settled, |(index, _)| *index);
+        let known = self.followed.is_empty() || self.followed == configuration;
+        if index <= newest || known {
+            return Word::Old;
+        }
+        // Nobody, not even a member, can make another one's key his own.
+        for (member, _) in self.followed.members() {
+            let said = configuration.member(member.id.node).filter(|said| said.id == member.id);
+            if said.is_some_and(|said| key(&said.info) != key(&member.info)) {
+                return Word::Forged(member.id);
+            }
+        }
+        self.vouched = Some((index, configuration));
+        Word::Believed
+    }
+
+    /// Whose members are let in: of two that name the same member, the last counts.
+    fn configurations(&self) -> impl Iterator<Item = &Configuration> {
+        let vouched = self.vouched.as_ref().map(|(_, configuration)| configuration);
+        [&self.followed].into_iter().chain(vouched)
     }
 }
 
+fn key(info: &[u8]) -> Option<PublicKey> {
+    MemberInfo::decode(info).ok().and_then(|info| info.key)
+}
+
 impl<S: StateMachine> Driver<S> {
-    /// After each turn: if the log has another configuration than the transport, the transport
-    /// gets it.
+    /// On each tick: the transport gets the configuration of the log, and the others hear of it
+    /// once it is committed.
     pub(super) fn follow_configuration(&mut self) {
-        let (index, _) = self.raft.configuration_at(Index(u64::MAX));
-        if index == self.roster.followed {
-            return;
+        let (settled, _) = self.raft.configuration_at(self.raft.glance().committed);
+        let news = settled > self.roster.settled;
+        if self.roster.follow(self.raft.configuration(), settled) {
+            self.let_in();
         }
-        self.roster.followed = index;
-        self.roster.vouched.take_if(|(vouched, _)| *vouched <= index);
-        self.let_in();
+        if news {
+            // Some may know nobody else who could tell them.
+            for peer in self.transport.peers() {
+                self.vouch_to(peer.node);
+            }
+        }
     }
 
-    /// Tells a member that has just come up who the members are.
-    pub(super) fn vouch_to(&self, peer: MemberId) {
-        let (index, configuration) = self.raft.configuration_at(self.raft.status().committed);
-        if configuration.is_empty() {
-            return;
+    /// Tells a member who the members are.
+    pub(super) fn vouch_to(&self, peer: NodeId) {
+        let (index, configuration) = self.raft.configuration_at(self.raft.glance().committed);
+        if !configuration.is_empty() {
+            self.tell(peer, encode(index, configuration));
         }
-        let encoded = configuration.encode();
-        let mut note = BytesMut::with_capacity(9 + encoded.len());
-        note.put_u8(ROSTER);
-        note.put_u64_le(index.0);
-        note.put_slice(&encoded);
-        self.tell(peer.node, note.freeze());
     }
 
     /// Another member says who the members are.
     pub(super) fn heard_roster(&mut self, from: MemberId, note: &Bytes) {
+        let node = self.config.node;
         let Some((index, configuration)) = decode(note) else {
-            tracing::warn!(node = self.config.node, %from, "a malformed note was ignored");
+            tracing::warn!(node, %from, "a malformed note was ignored");
             return;
         };
-        let newest = self.roster.vouched.as_ref().map_or(self.roster.followed, |(index, _)| *index);
-        if index <= newest || self.raft.configuration().is_empty() {
-            return;
+        match self.roster.hear(index, configuration) {
+            Word::Old => {}
+            Word::Forged(whose) => tracing::warn!(
+                node,
+                %from,
+                %whose,
+                "it says that a member has another key than this log knows; that is not believed"
+            ),
+            Word::Believed => {
+                tracing::info!(
+                    node,
+                    %from,
+                    index = index.0,
+                    "members were told of that this log does not know yet; they may connect"
+                );
+                self.let_in();
+            }
         }
-        tracing::info!(
-            node = self.config.node,
-            %from,
-            index = index.0,
-            "members were told of that this log does not know yet; they may connect"
-        );
-        self.roster.vouched = Some((index, configuration));
-        self.let_in();
     }
 
     /// Whoever connects from now on must know one of these secrets.
@@ -96,8 +156,7 @@ impl<S: StateMachine> Driver<S> {
     /// The transport lets in those of the own configuration, and those that are vouched for.
     fn let_in(&self) {
         let mut all: BTreeMap<_, Peer> = BTreeMap::new();
-        let vouched = self.roster.vouched.as_ref().map(|(_, configuration)| configuration);
-        for configuration in [Some(self.raft.configuration()), vouched].into_iter().flatten() {
+        for configuration in self.roster.configurations() {
             match peers(&self.config, configuration) {
                 Ok(found) => all.extend(found.into_iter().map(|peer| (peer.node, peer))),
                 Err(error) => {
@@ -111,6 +170,15 @@ impl<S: StateMachine> Driver<S> {
     }
 }
 
+fn encode(index: Index, configuration: &Configuration) -> Bytes {
+    let encoded = configuration.encode();
+    let mut note = BytesMut::with_capacity(9 + encoded.len());
+    note.put_u8(ROSTER);
+    note.put_u64_le(index.0);
+    note.put_slice(&encoded);
+    note.freeze()
+}
+
 fn decode(note: &Bytes) -> Option<(Index, Configuration)> {
     let mut rest = note.clone();
     rest.try_get_u8().ok()?;
@@ -118,3 +186,6 @@ fn decode(note: &Bytes) -> Option<(Index, Configuration)> {
     let configuration = Configuration::decode(rest).ok()?;
     (!configuration.is_empty()).then_some((index, configuration))
 }
+
+#[cfg(test)]
+mod tests;
