@@ -191,7 +191,9 @@ async fn a_wiped_member_is_not_let_back_in_by_forming_the_cluster_again() {
     let again = Node::open(again, Counter::default()).await.unwrap();
     let Stop::Refused(why) = again.stopped().await else { panic!("it was let in") };
     assert!(why.contains("was formed already"), "{why}");
-    assert_eq!(nodes[1].propose(1).await.unwrap().reply, 8);
+    // Should the one that was stopped have led: with a key, the proposal is safely made again.
+    let options = ProposeOptions { key: Some("key 8".into()), timeout: None };
+    assert_eq!(nodes[1].propose_with(1, options).await.unwrap().reply, 8);
 }
 
 #[tokio::test]
