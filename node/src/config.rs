@@ -2,9 +2,11 @@
 
 use crate::security::Security;
 use crate::topology::{Island, Member, Topology};
-use holm_transport::Listener;
+use holm_transport::{Limits, Listener};
+use std::fmt::Display;
 use std::io;
 use std::net::SocketAddr;
+use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::time::Duration;
 use tokio::net::TcpListener;
@@ -45,6 +47,10 @@ pub struct Config {
     pub snapshot_log_bytes: u64,
     /// The most bytes of a snapshot in one message to a follower. Default: 256 KiB.
     pub snapshot_chunk_bytes: u64,
+    /// The longest frame between members, in bytes, the same on all of them: what is longer is cut,
+    /// and urgent messages go in between. At most
+    /// [`relay_queue_bytes_max`](Self::relay_queue_bytes_max). Default: 128 KiB.
+    pub frame_bytes_max: usize,
     /// The most bytes a second that a leader sends of snapshots, to each member. Default: `None`,
     /// no bound.
     pub snapshot_bytes_per_second: Option<u64>,
@@ -111,7 +117,16 @@ pub enum Start {
 impl Config {
     /// The bounds of [`snapshot_chunk_bytes`](Self::snapshot_chunk_bytes): a piece has to fit a
     /// frame.
-    pub const SNAPSHOT_CHUNK_BYTES: std::ops::RangeInclusive<u64> = 1..=16 << 20;
+    pub const SNAPSHOT_CHUNK_BYTES: RangeInclusive<u64> = 1..=16 << 20;
+    /// The bounds of [`frame_bytes_max`](Self::frame_bytes_max), in bytes (1 KiB to 16 MiB).
+    pub const FRAME_BYTES: RangeInclusive<usize> =
+        Limits::FRAME_BYTES_LEAST..=Limits::FRAME_BYTES_MOST;
+    /// The bounds of [`snapshot_bytes_per_second`](Self::snapshot_bytes_per_second) and
+    /// [`relay_bytes_per_second`](Self::relay_bytes_per_second) (64 KiB to 1 TiB).
+    pub const BYTES_PER_SECOND: RangeInclusive<u64> = 64 << 10..=1 << 40;
+    /// The bounds of [`relay_queue_bytes_max`](Self::relay_queue_bytes_max), in bytes (64 KiB to
+    /// 1 GiB).
+    pub const RELAY_QUEUE_BYTES: RangeInclusive<usize> = 64 << 10..=1 << 30;
 
     /// A member with the default settings and its log in memory.
     #[must_use]
@@ -137,6 +152,7 @@ impl Config {
             snapshot_entries: 50_000,
             snapshot_log_bytes: 64 << 20,
             snapshot_chunk_bytes: 256 << 10,
+            frame_bytes_max: 128 << 10,
             snapshot_bytes_per_second: None,
             relay_bytes_per_second: 16 << 20,
             relay_queue_bytes_max: 4 << 20,
@@ -150,7 +166,7 @@ impl Config {
 
     /// The longest note between nodes: the longest command fits one, for repairs.
     pub(crate) fn note_bytes_max(&self) -> usize {
-        let limits = holm_transport::Limits::default();
+        let limits = Limits::default();
         let wanted = self.command_bytes_max.saturating_add(4096);
         wanted.clamp(limits.note_bytes_max, limits.message_bytes_max / 2)
     }
@@ -201,8 +217,14 @@ impl Config {
         if self.tick < Duration::from_millis(1) {
             return Err("tick must be at least 1 ms".into());
         }
-        if self.snapshot_entries == 0 {
-            return Err("snapshot_entries must be at least 1".into());
+        for (name, is_zero) in [
+            ("snapshot_entries", self.snapshot_entries == 0),
+            ("waiting_requests_max", self.waiting_requests_max == 0),
+            ("inbox_requests_max", self.inbox_requests_max == 0),
+        ] {
+            if is_zero {
+                return Err(format!("{name} must be at least 1"));
+            }
         }
         if self.snapshot_log_bytes == 0 {
             return Err("snapshot_log_bytes must be at least 1".into());
@@ -212,6 +234,7 @@ impl Config {
             let (low, high) = (chunk.start(), chunk.end());
             return Err(format!("snapshot_chunk_bytes must be from {low} to {high}"));
         }
+        self.check_links()?;
         let entry_bytes = u64::try_from(self.command_bytes_max).unwrap_or(u64::MAX);
         if entry_bytes.saturating_add(4096) > self.segment_bytes {
             return Err(format!(
@@ -221,5 +244,107 @@ impl Config {
             ));
         }
         Ok(())
+    }
+
+    /// Whether the bounds on links are within theirs.
+    fn check_links(&self) -> Result<(), String> {
+        let (frame, queue) = (self.frame_bytes_max, self.relay_queue_bytes_max);
+        within("frame_bytes_max", frame, &Self::FRAME_BYTES, "bytes")?;
+        within("relay_queue_bytes_max", queue, &Self::RELAY_QUEUE_BYTES, "bytes")?;
+        if queue < frame {
+            return Err(format!(
+                "relay_queue_bytes_max is {queue}, and a frame may have frame_bytes_max = {frame} \
+                 bytes; raise the one or lower the other"
+            ));
+        }
+        let (rates, unit) = (Self::BYTES_PER_SECOND, "bytes a second");
+        within("relay_bytes_per_second", self.relay_bytes_per_second, &rates, unit)?;
+        let snapshots = self.snapshot_bytes_per_second;
+        snapshots.map_or(Ok(()), |rate| within("snapshot_bytes_per_second", rate, &rates, unit))
+    }
+}
+
+fn within<T: PartialOrd + Display>(
+    name: &str,
+    value: T,
+    bounds: &RangeInclusive<T>,
+    unit: &str,
+) -> Result<(), String> {
+    if bounds.contains(&value) {
+        return Ok(());
+    }
+    let (low, high) = (bounds.start(), bounds.end());
+    Err(format!("{name} is {value}; give it {low} to {high} {unit}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    type Spoil = fn(&mut Config);
+
+    #[tokio::test]
+    async fn each_bound_on_links_and_queues_is_told_by_its_name_and_the_mend() {
+        let told = async |spoil: Spoil| {
+            let mut config = Config::local_cluster(1).await.expect("a port").remove(0);
+            config.check().expect("the defaults are sound");
+            spoil(&mut config);
+            config.check().expect_err("this is wrong")
+        };
+        let cases: [(Spoil, &str); 10] = [
+            (
+                |config| config.frame_bytes_max = 1023,
+                "frame_bytes_max is 1023; give it 1024 to 16777216 bytes",
+            ),
+            (
+                |config| config.frame_bytes_max = (16 << 20) + 1,
+                "frame_bytes_max is 16777217; give it 1024 to 16777216 bytes",
+            ),
+            (
+                |config| config.relay_queue_bytes_max = 65_535,
+                "relay_queue_bytes_max is 65535; give it 65536 to 1073741824 bytes",
+            ),
+            (
+                |config| config.relay_queue_bytes_max = 65_536,
+                "relay_queue_bytes_max is 65536, and a frame may have frame_bytes_max = 131072 \
+                 bytes; raise the one or lower the other",
+            ),
+            (
+                |config| config.relay_bytes_per_second = 0,
+                "relay_bytes_per_second is 0; give it 65536 to 1099511627776 bytes a second",
+            ),
+            (
+                |config| config.snapshot_bytes_per_second = Some(0),
+                "snapshot_bytes_per_second is 0; give it 65536 to 1099511627776 bytes a second",
+            ),
+            (
+                |config| config.snapshot_bytes_per_second = Some((1 << 40) + 1),
+                "snapshot_bytes_per_second is 1099511627777; give it 65536 to 1099511627776 bytes \
+                 a second",
+            ),
+            (|config| config.snapshot_entries = 0, "snapshot_entries must be at least 1"),
+            (|config| config.waiting_requests_max = 0, "waiting_requests_max must be at least 1"),
+            (|config| config.inbox_requests_max = 0, "inbox_requests_max must be at least 1"),
+        ];
+        for (spoil, expected) in cases {
+            assert_eq!(told(spoil).await, expected);
+        }
+    }
+
+    #[tokio::test]
+    async fn the_ends_of_each_bound_are_good() {
+        let mut config = Config::local_cluster(1).await.expect("a port").remove(0);
+        config.relay_queue_bytes_max = 1 << 30;
+        for rate in [64 << 10, 1 << 40] {
+            config.relay_bytes_per_second = rate;
+            config.snapshot_bytes_per_second = Some(rate);
+            assert_eq!(config.check(), Ok(()));
+        }
+        for frame in [1 << 10, 16 << 20] {
+            config.frame_bytes_max = frame;
+            assert_eq!(config.check(), Ok(()));
+        }
+        (config.frame_bytes_max, config.relay_queue_bytes_max) = (64 << 10, 64 << 10);
+        assert_eq!(config.check(), Ok(()));
     }
 }

@@ -270,6 +270,7 @@ async fn transport_config(
         network: Arc::clone(&edges.network),
         peers,
         limits: transport::Limits {
+            frame_bytes_max: config.frame_bytes_max,
             note_bytes_max: config.note_bytes_max(),
             relay_bytes_per_second: NonZeroU64::new(config.relay_bytes_per_second)
                 .unwrap_or(limits.relay_bytes_per_second),

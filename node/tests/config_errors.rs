@@ -188,6 +188,15 @@ fn each_mistake_in_bounds_and_topology_is_told_with_file_key_and_mend() {
             "node1.toml: relay_queue_bytes: 1 is out of bounds; choose 65536 to 1073741824",
         ),
         (
+            with("insecure = true", "insecure = true\nrelay_queue_bytes = 65536"),
+            "node1.toml: relay_queue_bytes: 65536 is less than frame_bytes_max = 131072; raise it, \
+             or lower frame_bytes_max",
+        ),
+        (
+            with("insecure = true", "insecure = true\nframe_bytes_max = 1023"),
+            "node1.toml: frame_bytes_max: 1023 is out of bounds; choose 1024 to 16777216",
+        ),
+        (
             with("island = \"north\"", "island = \"south\""),
             "node1.toml: members 1: island: there is no island `south`; ",
         ),

@@ -10,6 +10,7 @@ use crate::config::{Config, VerifyLog};
 use crate::security::{Security, WrongKey};
 use crate::topology::{FileError, MEMBER_PORT, Topology, with_port};
 use clap::Args;
+use std::fmt::Display;
 use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -29,11 +30,6 @@ pub const IDEMPOTENCY_RETENTION_S: RangeInclusive<u64> = 1..=2_592_000;
 pub const SNAPSHOT_ENTRIES: RangeInclusive<u64> = 1..=1_000_000_000;
 /// The bounds of `segment_bytes`, in bytes: a segment holds the longest command, and more.
 pub const SEGMENT_BYTES: RangeInclusive<u64> = 8_388_608..=1_073_741_824;
-
-/// The bounds of `snapshot_bytes_per_second` and `relay_bytes_per_second` (64 KiB to 1 TiB).
-pub const BYTES_PER_SECOND: RangeInclusive<u64> = 65_536..=1_099_511_627_776;
-/// The bounds of `relay_queue_bytes`, in bytes.
-pub const RELAY_QUEUE_BYTES: RangeInclusive<u64> = 65_536..=1_073_741_824;
 
 /// What one member is started with.
 #[derive(Clone, Debug)]
@@ -69,7 +65,9 @@ pub struct ServeConfig {
     /// The most bytes a second passed on for each pair of others.
     pub relay_bytes_per_second: Option<u64>,
     /// The most bytes that wait to be passed on for each pair of others.
-    pub relay_queue_bytes: Option<u64>,
+    pub relay_queue_bytes: Option<usize>,
+    /// The longest frame between members, in bytes.
+    pub frame_bytes_max: Option<usize>,
     /// The size of a log segment, in bytes.
     pub segment_bytes: Option<u64>,
     /// How much of the log is read when the member starts.
@@ -138,7 +136,10 @@ pub struct Overrides {
     pub relay_bytes_per_second: Option<u64>,
     /// Bytes that wait to be passed on for each pair of others
     #[arg(long, env = "HOLM_RELAY_QUEUE_BYTES", value_name = "BYTES")]
-    pub relay_queue_bytes: Option<u64>,
+    pub relay_queue_bytes: Option<usize>,
+    /// Bytes of the longest frame between members, the same on all of them
+    #[arg(long, env = "HOLM_FRAME_BYTES_MAX", value_name = "BYTES")]
+    pub frame_bytes_max: Option<usize>,
     /// Bytes of a log segment
     #[arg(long, env = "HOLM_SEGMENT_BYTES", value_name = "BYTES")]
     pub segment_bytes: Option<u64>,
@@ -198,6 +199,7 @@ impl ServeConfig {
                 .relay_bytes_per_second
                 .or(file.relay_bytes_per_second),
             relay_queue_bytes: overrides.relay_queue_bytes.or(file.relay_queue_bytes),
+            frame_bytes_max: overrides.frame_bytes_max.or(file.frame_bytes_max),
             segment_bytes: overrides.segment_bytes.or(file.segment_bytes),
             verify_log: overrides.verify_log.or(file.verify_log).unwrap_or_default(),
         };
@@ -219,10 +221,18 @@ impl ServeConfig {
         within("snapshot_entries", self.snapshot_entries, &SNAPSHOT_ENTRIES)?;
         within("segment_bytes", self.segment_bytes, &SEGMENT_BYTES)?;
         let (snapshots, relay) = (self.snapshot_bytes_per_second, self.relay_bytes_per_second);
-        within("snapshot_bytes_per_second", snapshots, &BYTES_PER_SECOND)?;
-        within("relay_bytes_per_second", relay, &BYTES_PER_SECOND)?;
-        within("relay_queue_bytes", self.relay_queue_bytes, &RELAY_QUEUE_BYTES)?;
+        within("snapshot_bytes_per_second", snapshots, &Config::BYTES_PER_SECOND)?;
+        within("relay_bytes_per_second", relay, &Config::BYTES_PER_SECOND)?;
+        within("relay_queue_bytes", self.relay_queue_bytes, &Config::RELAY_QUEUE_BYTES)?;
+        within("frame_bytes_max", self.frame_bytes_max, &Config::FRAME_BYTES)?;
         let unset = Config::new("", self.node, Topology::default(), Security::Insecure);
+        let queue = self.relay_queue_bytes.unwrap_or(unset.relay_queue_bytes_max);
+        let frame = self.frame_bytes_max.unwrap_or(unset.frame_bytes_max);
+        if queue < frame {
+            let problem = format!("{queue} is less than frame_bytes_max = {frame}");
+            let mend = "raise it, or lower frame_bytes_max";
+            return Err(FileError::new("relay_queue_bytes", problem, mend));
+        }
         let election = self.election_timeout.unwrap_or(unset.tick * unset.election_ticks);
         let heartbeat = self.heartbeat.unwrap_or(unset.tick * unset.heartbeat_ticks);
         if heartbeat.saturating_mul(2) > election {
@@ -292,7 +302,11 @@ fn missing(key: &str, example: &str) -> FileError {
     FileError::new(key, "is missing", format!("add {example} (or --{flag}, or HOLM_{variable})"))
 }
 
-fn within(key: &str, value: Option<u64>, bounds: &RangeInclusive<u64>) -> Result<(), FileError> {
+fn within<T: PartialOrd + Display>(
+    key: &str,
+    value: Option<T>,
+    bounds: &RangeInclusive<T>,
+) -> Result<(), FileError> {
     match value {
         Some(value) if !bounds.contains(&value) => {
             let problem = format!("{value} is out of bounds");

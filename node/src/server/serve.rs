@@ -112,9 +112,9 @@ impl ServeConfig {
         config.snapshot_bytes_per_second = self.snapshot_bytes_per_second;
         config.relay_bytes_per_second =
             self.relay_bytes_per_second.unwrap_or(config.relay_bytes_per_second);
-        let queue =
-            self.relay_queue_bytes.map(|bytes| usize::try_from(bytes).unwrap_or(usize::MAX));
-        config.relay_queue_bytes_max = queue.unwrap_or(config.relay_queue_bytes_max);
+        config.relay_queue_bytes_max =
+            self.relay_queue_bytes.unwrap_or(config.relay_queue_bytes_max);
+        config.frame_bytes_max = self.frame_bytes_max.unwrap_or(config.frame_bytes_max);
         config.segment_bytes = self.segment_bytes.unwrap_or(config.segment_bytes);
         config.verify_log = self.verify_log;
         config

@@ -33,7 +33,8 @@ pub(super) struct Written {
     pub(super) verify_log: Option<VerifyLog>,
     pub(super) snapshot_bytes_per_second: Option<u64>,
     pub(super) relay_bytes_per_second: Option<u64>,
-    pub(super) relay_queue_bytes: Option<u64>,
+    pub(super) relay_queue_bytes: Option<usize>,
+    pub(super) frame_bytes_max: Option<usize>,
     #[serde(default)]
     islands: Vec<Island>,
     #[serde(default)]
