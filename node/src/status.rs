@@ -102,9 +102,9 @@ pub struct MemberStatus {
     pub reached: String,
     /// The latest time there and back, in microseconds, the way it is reached.
     pub round_trip_us: Option<u64>,
-    /// Bytes written to the link with it since start.
+    /// Bytes written to the link with it since start, and those handed to others for it.
     pub sent_bytes: u64,
-    /// Bytes received from it since start.
+    /// Bytes received from its link since start, and those that others passed on from it.
     pub received_bytes: u64,
     /// Frames lost since start, by reason.
     pub lost: BTreeMap<String, u64>,

@@ -218,9 +218,11 @@ impl<'a> Feed<'a> {
             Some(line) => {
                 let hops = self.shared.hops_max();
                 let head = Head { hops, ..Head::new(Kind::Relayed, me, line.node).with(outer) };
+                let before = out.bytes();
                 if let Err(reason) = line.relayed.put(out, head, (kind, flags), body) {
                     return line.lost(reason, 1);
                 }
+                line.sent(1, out.bytes() - before);
             }
         }
         self.put += 1;

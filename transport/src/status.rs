@@ -19,7 +19,8 @@ pub struct PeerStatus {
     pub held: Duration,
     /// The latest ping's time there and back, the way it is reached.
     pub round_trip: Option<Duration>,
-    /// What was written to its link since start, also what it was to pass on.
+    /// What was written to its link since start, also what it was to pass on; and what was put
+    /// into the links of others for it.
     pub sent: Traffic,
     /// What was received from its link since start, or through others.
     pub received: Traffic,

@@ -14,6 +14,7 @@ use holm::server::cluster::{Cluster, Plan, free_ports};
 use holm::topology::{Island, Link, Member, Topology};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
+use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -38,6 +39,7 @@ async fn spokes_that_only_dial_a_hub_form_a_cluster_and_lead_it() {
     let expected = [(1, 3, "via 2"), (3, 1, "via 2"), (1, 2, "direct"), (2, 3, "inbound")];
     until_reached(&cluster, &expected).await;
     let mut sum = increments(&cluster, &[1, 2, 3], 5).await;
+    check_what_is_seen(&cluster).await;
 
     // A hub that was down votes for the spoke that stands first; it may take a few rounds.
     while cluster.leader(STUCK).await.unwrap() == hub {
@@ -57,6 +59,35 @@ async fn spokes_that_only_dial_a_hub_form_a_cluster_and_lead_it() {
     increment(cluster.client(), cluster.endpoint(1), &lone, STUCK).await;
     sum += 1 + increments(&cluster, &[1, 2, 3], 5).await;
     check_everywhere(&mut cluster, sum).await;
+}
+
+/// `holm status`, as tables and as JSON, and `/metrics` of a spoke tell of the hub and of the way.
+async fn check_what_is_seen(cluster: &Cluster) {
+    let status = |form: &str| {
+        let mut holm = Command::new(env!("CARGO_BIN_EXE_holm"));
+        holm.args(["status", "--output", form, "--endpoint"]).arg(cluster.endpoint(1).to_string());
+        let output = holm.output().unwrap();
+        assert!(output.status.success(), "{output:?}");
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let table = status("table");
+    assert!(table.lines().all(|line| line.chars().count() <= 80), "{table}");
+    for expected in
+        ["1     2   direct ", "1     3   via 2 ", "1        .  =  2", "3        ?  =  ."]
+    {
+        assert!(table.lines().any(|line| line.starts_with(expected)), "{expected:?} in:\n{table}");
+    }
+    let json: serde_json::Value = serde_json::from_str(&status("json")).unwrap();
+    assert_eq!(json[0]["status"]["members"][2]["reached"], "via 2");
+    let metrics = cluster.ask(1, &Ask::get("/metrics"), STUCK).await.unwrap();
+    let metrics = String::from_utf8(metrics.body.to_vec()).unwrap();
+    for expected in [
+        "holm_peer_reached{peer=\"2\",how=\"direct\"} 1",
+        "holm_peer_reached{peer=\"3\",how=\"via\"} 1",
+        "holm_link{from=\"3\",to=\"2\"} 1",
+    ] {
+        assert!(metrics.lines().any(|line| line == expected), "{expected:?} in:\n{metrics}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -32,6 +32,11 @@ async fn spokes_that_only_dial_talk_through_the_hub() {
         assert_eq!(one.peer(3).reached, Reached::Via(NodeId(2)));
         assert_eq!(three.peer(1).reached, Reached::Via(NodeId(2)));
         assert_eq!(hub.peer(1).reached, Reached::Inbound);
+        // The three messages each way, and what keeps the way alive.
+        for seen in [one.peer(3), three.peer(1)] {
+            assert!(seen.sent.frames >= 3 && seen.received.frames >= 3, "{seen:?}");
+            assert!(seen.sent.bytes > 3 * 32 && seen.received.bytes > 3 * 32, "{seen:?}");
+        }
         let note = Bytes::from_static(b"a note");
         one.transport.tell(NodeId(3), note.clone()).expect("a way");
         assert_eq!(three.next().await, Inbound::Note { from: one.me, note });

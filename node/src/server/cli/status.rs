@@ -1,4 +1,7 @@
-//! `holm status`: every endpoint's own view, as one table by member or as JSON.
+//! `holm status`: every endpoint's own view, as tables of the members and of how they reach each
+//! other (`links`), or as JSON.
+
+mod links;
 
 use super::{ClientArgs, Output, print};
 use crate::server::client::{Ask, Client, Endpoint};
@@ -7,8 +10,9 @@ use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::fmt::Write;
 
+/// TRAILS: by how many entries, behind the leader.
 const COLUMNS: [&str; 8] =
-    ["MEMBER", "ISLAND", "ROLE", "TERM", "COMMIT", "APPLIED", "TRAILS LEADER BY", "ADDRESS"];
+    ["MEMBER", "ISLAND", "ROLE", "TERM", "COMMIT", "APPLIED", "TRAILS", "ADDRESS"];
 /// What stands where nobody who was asked knows.
 const UNKNOWN: &str = "-";
 
@@ -53,7 +57,7 @@ fn as_table(views: &[View]) -> String {
     let leader = latest.and_then(|status| status.leader);
     let mut text = String::new();
     if let Some(status) = latest {
-        let mut rows = vec![COLUMNS.map(str::to_owned)];
+        let mut rows = vec![COLUMNS.map(str::to_owned).to_vec()];
         for (id, member) in members(&statuses) {
             rows.push(row(id, member, statuses.get(&id).copied(), leader));
         }
@@ -62,11 +66,14 @@ fn as_table(views: &[View]) -> String {
         for row in aligned(&rows) {
             line(&mut text, &row);
         }
-        if let Some(id) = leader.filter(|id| !statuses.contains_key(id)) {
-            let hint = "only the leader knows how far the others trail; add its --endpoint";
-            line(&mut text, &format!("member {id} leads and was not asked: {hint}"));
+        let trails_known = |status: &Status| status.members.iter().all(|one| one.trails.is_some());
+        let unknown = !statuses.values().any(|status| trails_known(status));
+        if let Some(id) = leader.filter(|id| unknown && !statuses.contains_key(id)) {
+            let hint = "add its --endpoint to see how far the others trail it";
+            line(&mut text, &format!("member {id} leads: {hint}"));
         }
     }
+    text.push_str(&links::text(&statuses));
     for status in statuses.values().filter(|status| status.disk.state != DiskState::Ok) {
         line(&mut text, &format!("member {}: disk {}", status.node, status.disk));
     }
@@ -98,7 +105,7 @@ fn row(
     member: Option<&MemberStatus>,
     own: Option<&Status>,
     leader: Option<u64>,
-) -> [String; 8] {
+) -> Vec<String> {
     let unknown = || UNKNOWN.to_owned();
     let number = |number: Option<u64>| number.map_or_else(unknown, |number| number.to_string());
     let role = match own {
@@ -107,7 +114,7 @@ fn row(
         None => unknown(),
     };
     let address = member.map(|member| member.address.as_deref().unwrap_or("only dials"));
-    [
+    vec![
         id.to_string(),
         member.map_or_else(unknown, |member| member.island.clone()),
         role,
@@ -119,10 +126,11 @@ fn row(
     ]
 }
 
-fn aligned(rows: &[[String; 8]]) -> Vec<String> {
+fn aligned(rows: &[Vec<String>]) -> Vec<String> {
+    let columns = rows.first().map_or(0, Vec::len);
     let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max();
-    let widths: Vec<usize> = (0..COLUMNS.len()).map(|column| width(column).unwrap_or(0)).collect();
-    let cells = |row: &[String; 8]| {
+    let widths: Vec<usize> = (0..columns).map(|column| width(column).unwrap_or(0)).collect();
+    let cells = |row: &Vec<String>| {
         let padded: Vec<String> =
             row.iter().zip(&widths).map(|(cell, width)| format!("{cell:<width$}")).collect();
         padded.join("  ").trim_end().to_owned()
@@ -135,87 +143,4 @@ fn line(text: &mut String, line: &str) {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::status::DiskStatus;
-
-    fn status(node: u64, role: &str, trails: [Option<u64>; 2]) -> Status {
-        let member = |(node, trails): (u64, Option<u64>)| MemberStatus {
-            node,
-            island: "north".into(),
-            address: (node == 1).then(|| "10.0.0.1:7600".into()),
-            matched: trails.map(|trails| 40 - trails),
-            trails,
-            reached: "direct".into(),
-            ..MemberStatus::default()
-        };
-        Status {
-            cluster: "c".into(),
-            node,
-            role: role.into(),
-            term: 3,
-            leader: Some(2),
-            commit: 40,
-            applied: 38 + node,
-            last: 40,
-            members: (1..).zip(trails).map(member).collect(),
-            ..Status::default()
-        }
-    }
-
-    fn endpoint(text: &str) -> Endpoint {
-        Endpoint::parse(text).expect("sound")
-    }
-
-    #[test]
-    fn the_table_joins_what_each_endpoint_knows() {
-        let views = vec![
-            (endpoint("a"), Ok(status(1, "follower", [None, None]))),
-            (endpoint("b"), Ok(status(2, "leader", [Some(7), Some(0)]))),
-            (endpoint("c"), Err("no answer within 1s".into())),
-        ];
-        let expected = "\
-cluster c, term 3: member 2 leads
-MEMBER  ISLAND  ROLE      TERM  COMMIT  APPLIED  TRAILS LEADER BY  ADDRESS
-1       north   follower  3     40      39       7                 10.0.0.1:7600
-2       north   leader    3     40      40       0                 only dials
-c:7680 did not answer: no answer within 1s
-";
-        assert_eq!(as_table(&views), expected);
-    }
-
-    #[test]
-    fn a_follower_alone_says_who_to_ask_for_more() {
-        let views = vec![(endpoint("a"), Ok(status(1, "follower", [None, None])))];
-        let table = as_table(&views);
-        let row = "2       north   leader    -     -       -        -                 only dials";
-        assert!(table.lines().any(|line| line == row), "{table}");
-        assert!(table.contains("member 2 leads and was not asked"), "{table}");
-    }
-
-    #[test]
-    fn the_table_says_whose_disk_is_bad() {
-        let full = Status {
-            disk: DiskStatus { state: DiskState::Full, for_ms: 1500 },
-            ..status(1, "follower", [None, None])
-        };
-        let stalled = Status {
-            disk: DiskStatus { state: DiskState::Stalled, for_ms: 700 },
-            ..status(2, "leader", [Some(7), Some(0)])
-        };
-        let table = as_table(&[(endpoint("a"), Ok(full)), (endpoint("b"), Ok(stalled))]);
-        let said = "member 1: disk full for 1500 ms\nmember 2: disk stalled for 700 ms\n";
-        assert!(table.ends_with(said), "{table}");
-    }
-
-    #[test]
-    fn json_holds_every_endpoint() {
-        let views = vec![
-            (endpoint("a"), Ok(status(2, "follower", [None, None]))),
-            (endpoint("b"), Err("gone".into())),
-        ];
-        let json = as_json(&views);
-        assert_eq!(json[0]["status"]["node"], json!(2));
-        assert_eq!(json[1], json!({ "endpoint": "b:7680", "error": "gone" }));
-    }
-}
+mod tests;

@@ -1,7 +1,7 @@
 //! The numbers behind `/metrics`, in Prometheus' text format: [`Metrics`] counts HTTP answers; the
 //! rest comes from the node's status.
 
-use crate::status::{DiskState, Status};
+use crate::status::{DiskState, MemberStatus, Status};
 use axum::http::{Method, StatusCode};
 use std::collections::BTreeMap;
 use std::fmt::{Display, Write};
@@ -30,77 +30,144 @@ impl Metrics {
 
     pub(super) fn text(&self, status: &Status) -> String {
         let mut text = Text::default();
-        let cluster = status.cluster.as_str();
-        let node = status.node.to_string();
-        text.family("holm_info", "gauge", "Which member this is.");
-        text.sample("holm_info", &[("cluster", cluster), ("node", &node)], 1);
-        text.family("holm_role", "gauge", "1 for the role that the member has.");
-        text.sample("holm_role", &[("role", &status.role)], 1);
-        text.family("holm_disk", "gauge", "1 for how the member's disk does.");
-        let disk = match status.disk.state {
-            DiskState::Ok => "ok",
-            DiskState::Stalled => "stalled",
-            DiskState::Full => "full",
-        };
-        text.sample("holm_disk", &[("state", disk)], 1);
-        let gauges = [
-            ("holm_term", "The current term.", status.term),
-            ("holm_leader", "The leader's id; 0 if none is known.", status.leader.unwrap_or(0)),
-            ("holm_commit_index", "The highest index known to be committed.", status.commit),
-            ("holm_applied_index", "The highest index applied.", status.applied),
-            ("holm_last_index", "The last index of this member's log.", status.last),
-            ("holm_snapshot_index", "The last index that the snapshot holds.", status.snapshot),
-            ("holm_log_bytes", "Bytes of the log.", status.log_bytes),
-            (
-                "holm_disk_trouble_milliseconds",
-                "For how long the disk has been stalled or full; 0 if it is not.",
-                status.disk.for_ms,
-            ),
-        ];
-        for (name, help, value) in gauges {
-            text.family(name, "gauge", help);
-            text.sample(name, &[], value);
-        }
-        let counters = [
-            ("holm_proposals_total", "Commands proposed to this member.", status.proposals),
-            ("holm_elections_total", "Elections this member started.", status.elections),
-            (
-                "holm_messages_dropped_total",
-                "Messages that the protocol dropped: misdirected, outdated or impossible.",
-                status.messages_dropped,
-            ),
-        ];
-        for (name, help, value) in counters {
-            text.family(name, "counter", help);
-            text.sample(name, &[], value);
-        }
-        text.family("holm_trails_entries", "gauge", "Entries a member trails its leader by.");
-        for member in &status.members {
-            if let Some(trails) = member.trails {
-                text.sample("holm_trails_entries", &[("node", &member.node.to_string())], trails);
-            }
-        }
+        of_member(&mut text, status);
+        of_peers(&mut text, status);
+        of_links(&mut text, status);
         text.family("holm_http_answers_total", "counter", "HTTP answers.");
         let answers = self.answers.lock().unwrap_or_else(PoisonError::into_inner);
         for ((route, method, status), count) in answers.iter() {
             let status = status.to_string();
-            let labels = [("route", route.as_str()), ("method", method), ("status", &status)];
-            text.sample("holm_http_answers_total", &labels, *count);
+            text.sample(
+                &[("route", route.as_str()), ("method", method), ("status", &status)],
+                count,
+            );
         }
-        text.0
+        text.text
     }
 }
 
+fn of_member(text: &mut Text, status: &Status) {
+    text.family("holm_info", "gauge", "Which member this is.");
+    text.sample(&[("cluster", &status.cluster), ("node", &status.node.to_string())], 1);
+    text.family("holm_role", "gauge", "1 for the role that the member has.");
+    text.sample(&[("role", &status.role)], 1);
+    text.family("holm_disk", "gauge", "1 for how the member's disk does.");
+    let disk = match status.disk.state {
+        DiskState::Ok => "ok",
+        DiskState::Stalled => "stalled",
+        DiskState::Full => "full",
+    };
+    text.sample(&[("state", disk)], 1);
+    let gauges = [
+        ("holm_term", "The current term.", status.term),
+        ("holm_leader", "The leader's id; 0 if none is known.", status.leader.unwrap_or(0)),
+        ("holm_commit_index", "The highest index known to be committed.", status.commit),
+        ("holm_applied_index", "The highest index applied.", status.applied),
+        ("holm_last_index", "The last index of this member's log.", status.last),
+        ("holm_snapshot_index", "The last index that the snapshot holds.", status.snapshot),
+        ("holm_log_bytes", "Bytes of the log.", status.log_bytes),
+        (
+            "holm_disk_trouble_milliseconds",
+            "For how long the disk has been stalled or full; 0 if it is not.",
+            status.disk.for_ms,
+        ),
+    ];
+    for (name, help, value) in gauges {
+        text.family(name, "gauge", help);
+        text.sample(&[], value);
+    }
+    let counters = [
+        ("holm_proposals_total", "Commands proposed to this member.", status.proposals),
+        ("holm_elections_total", "Elections this member started.", status.elections),
+        (
+            "holm_messages_dropped_total",
+            "Messages that the protocol dropped: misdirected, outdated or impossible.",
+            status.messages_dropped,
+        ),
+    ];
+    for (name, help, value) in counters {
+        text.family(name, "counter", help);
+        text.sample(&[], value);
+    }
+    text.family("holm_trails_entries", "gauge", "Entries a member trails its leader by.");
+    for member in &status.members {
+        if let Some(trails) = member.trails {
+            text.sample(&[("node", &member.node.to_string())], trails);
+        }
+    }
+}
+
+/// How the other members are reached. A family's samples have to stand together.
+fn of_peers(text: &mut Text, status: &Status) {
+    let peers: Vec<(String, &MemberStatus)> = status
+        .members
+        .iter()
+        .filter(|member| member.node != status.node)
+        .map(|member| (member.node.to_string(), member))
+        .collect();
+    text.family("holm_peer_reached", "gauge", "1 if the member is reached, and how; 0 if not.");
+    for (peer, member) in &peers {
+        // `via N`: whom it goes through is no label, or each relay would make a series.
+        let how = member.reached.split(' ').next().unwrap_or_default();
+        text.sample(&[("peer", peer), ("how", how)], u8::from(how != "not"));
+    }
+    let help = "The latest time there and back, the way the member is reached.";
+    text.family("holm_peer_round_trip_seconds", "gauge", help);
+    for (peer, member) in &peers {
+        if let Some(us) = member.round_trip_us {
+            text.sample(
+                &[("peer", peer)],
+                format_args!("{}.{:06}", us / 1_000_000, us % 1_000_000),
+            );
+        }
+    }
+    text.family("holm_peer_sent_bytes_total", "counter", "Bytes written to the link with it.");
+    for (peer, member) in &peers {
+        text.sample(&[("peer", peer)], member.sent_bytes);
+    }
+    text.family("holm_peer_received_bytes_total", "counter", "Bytes received from the member.");
+    for (peer, member) in &peers {
+        text.sample(&[("peer", peer)], member.received_bytes);
+    }
+    text.family("holm_peer_frames_lost_total", "counter", "Frames lost, to or from the member.");
+    for (peer, member) in &peers {
+        for (reason, count) in &member.lost {
+            text.sample(&[("peer", peer), ("reason", reason)], count);
+        }
+    }
+}
+
+fn of_links(text: &mut Text, status: &Status) {
+    text.family("holm_link", "gauge", "1 for each live link, as the member at its end says.");
+    for row in &status.links {
+        for to in &row.links {
+            text.sample(&[("from", &row.node.to_string()), ("to", &to.to_string())], 1);
+        }
+    }
+    let help = "Connections refused before they counted as a member's.";
+    text.family("holm_connections_refused_total", "counter", help);
+    for (reason, count) in &status.refused {
+        text.sample(&[("reason", reason)], count);
+    }
+}
+
+/// The format: families, each with its samples behind it.
 #[derive(Default)]
-struct Text(String);
+struct Text {
+    text: String,
+    family: &'static str,
+}
 
 impl Text {
-    fn family(&mut self, name: &str, kind: &str, help: &str) {
+    fn family(&mut self, name: &'static str, kind: &str, help: &str) {
+        self.family = name;
         self.line(format_args!("# HELP {name} {help}"));
         self.line(format_args!("# TYPE {name} {kind}"));
     }
 
-    fn sample(&mut self, name: &str, labels: &[(&str, &str)], value: u64) {
+    /// One more sample of the family that was begun last.
+    fn sample(&mut self, labels: &[(&str, &str)], value: impl Display) {
+        let name = self.family;
         if labels.is_empty() {
             return self.line(format_args!("{name} {value}"));
         }
@@ -110,7 +177,7 @@ impl Text {
     }
 
     fn line(&mut self, line: impl Display) {
-        writeln!(self.0, "{line}").expect("writing to a String can't fail");
+        writeln!(self.text, "{line}").expect("writing to a String can't fail");
     }
 }
 

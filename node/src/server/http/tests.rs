@@ -1,6 +1,7 @@
 //! The router without a node: what it refuses before a node hears of it, what the node's errors
 //! become, and the good answers over a store that stands [`Alone`].
 
+mod metrics;
 mod refused;
 
 use super::*;
@@ -8,7 +9,7 @@ use crate::error::Error;
 use crate::machine::StateMachine;
 use crate::node::Applied;
 use crate::reading::Seen;
-use crate::status::{MemberStatus, Status};
+use crate::status::{LinksStatus, MemberStatus, Status};
 use crate::store::{Command, Reply};
 use axum::body::{Body, to_bytes};
 use axum::http::HeaderMap;
@@ -51,7 +52,7 @@ impl Alone {
 
     pub(super) fn status(&self) -> Status {
         Status {
-            cluster: "c\"1".into(),
+            cluster: "c\"1\\\n".into(),
             node: 1,
             role: self.leader.map_or("follower", |_| "leader").into(),
             term: 3,
@@ -59,15 +60,11 @@ impl Alone {
             commit: 10,
             applied: 9,
             last: 12,
-            members: vec![MemberStatus {
-                node: 2,
-                island: "south".into(),
-                address: None,
-                matched: Some(7),
-                trails: Some(5),
-                reached: "inbound".into(),
-                ..MemberStatus::default()
-            }],
+            members: members(),
+            links: [(1, vec![2]), (2, vec![1, 3])]
+                .map(|(node, links)| LinksStatus { node, links })
+                .into(),
+            refused: [("secret".into(), 9)].into(),
             snapshot: 4,
             log_bytes: 100,
             proposals: 6,
@@ -75,6 +72,33 @@ impl Alone {
             ..Status::default()
         }
     }
+}
+
+/// The one itself, and one for each way to reach another.
+fn members() -> Vec<MemberStatus> {
+    let member = |node, reached: &str| MemberStatus {
+        node,
+        island: "south".into(),
+        reached: reached.into(),
+        ..MemberStatus::default()
+    };
+    vec![
+        member(1, "self"),
+        MemberStatus {
+            matched: Some(7),
+            trails: Some(5),
+            round_trip_us: Some(417),
+            sent_bytes: 1200,
+            received_bytes: 3400,
+            ..member(2, "inbound")
+        },
+        MemberStatus { round_trip_us: Some(1_200_001), received_bytes: 56, ..member(3, "via 2") },
+        MemberStatus {
+            lost: [("no_link".into(), 7), ("queue_full".into(), 1)].into(),
+            last_error: Some("connecting failed".into()),
+            ..member(4, "not connected")
+        },
+    ]
 }
 
 struct Got {
@@ -237,7 +261,7 @@ async fn metrics_count_answers_by_route_and_never_by_name() {
     let got = ask(&router, "GET", "/metrics", "").await;
     let text = String::from_utf8(got.body).expect("text");
     for line in [
-        "holm_info{cluster=\"c\\\"1\",node=\"1\"} 1",
+        "holm_info{cluster=\"c\\\"1\\\\\\n\",node=\"1\"} 1",
         "holm_term 3",
         "holm_trails_entries{node=\"2\"} 5",
         "holm_http_answers_total{route=\"/v1/counters/{name}\",method=\"POST\",status=\"200\"} 2",
