@@ -5,6 +5,7 @@ mod core;
 mod mutants;
 mod node;
 mod sweep;
+mod view;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use holm_sim::core_world::Mode;
@@ -80,6 +81,16 @@ enum Command {
         #[command(flatten)]
         how: How,
     },
+    /// Write a trace as one HTML file, to be looked at in a browser.
+    View {
+        #[command(flatten)]
+        which: Viewed,
+        /// Where it is written; by default the input's name, or `seed-N`, with `.html`, here.
+        #[arg(long)]
+        out: Option<PathBuf>,
+        #[command(flatten)]
+        how: How,
+    },
     /// Leave out what a failing schedule does not need, and print what is left.
     Shrink {
         #[command(flatten)]
@@ -140,6 +151,17 @@ struct Which {
     seed: Option<u64>,
 }
 
+/// What is looked at: a seed's run, a schedule's, or a trace.
+#[derive(Args)]
+#[group(required = true, multiple = false)]
+struct Viewed {
+    /// A schedule's file, or a trace's (JSON lines).
+    file: Option<PathBuf>,
+    /// The seed that draws a schedule.
+    #[arg(long)]
+    seed: Option<u64>,
+}
+
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum World {
     Core,
@@ -194,6 +216,7 @@ impl Cli {
             Command::Replay { which, how } => core::replay(&which, &how),
             Command::Schedule { which, how } => core::schedule(&which, &how),
             Command::Trace { which, form, how } => core::trace(&which, form, &how),
+            Command::View { which, out, how } => view::view(&which, out, &how),
             Command::Shrink { which, tries, how } => core::shrink(&which, tries, &how),
             Command::Regress { which, folder, how } => core::regress(&which, &folder, &how),
             #[cfg(feature = "mutations")]

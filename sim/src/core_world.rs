@@ -124,6 +124,8 @@ struct World {
     members: Vec<Member>,
     host: Option<Arc<dyn Host>>,
     glances: Vec<Option<Glance>>,
+    /// Which terms the trace says that each member's log has.
+    terms_said: Vec<Vec<(u64, u64)>>,
     /// Counts how often each member's timer was set anew.
     timers: Vec<u64>,
     /// What arrived for paused members.
@@ -172,6 +174,7 @@ impl World {
             planned: 0,
             events: 0,
             glances: vec![None; count],
+            terms_said: vec![Vec::new(); count],
             timers: vec![0; count],
             backlogs: (0..count).map(|_| Vec::new()).collect(),
             component: network.components(None),
@@ -298,15 +301,9 @@ impl World {
         }
     }
 
-    /// A promise is broken: the run ends.
+    /// A promise is broken: the run ends with this event.
     fn broken(&mut self, violation: Violation) {
-        if self.violation.is_none() {
-            self.trace.say(self.now, || What::Violation {
-                checker: violation.checker,
-                says: violation.says.clone(),
-            });
-            self.violation = Some(violation);
-        }
+        self.violation.get_or_insert(violation);
     }
 
     fn finish(mut self) -> Outcome {
@@ -319,6 +316,9 @@ impl World {
         if self.violation.is_none() && (self.checkers.committed.last().0 < 2) {
             let says = "nothing was committed in the whole run".to_owned();
             self.broken(Violation { checker: "something happens", says });
+        }
+        if let Some(Violation { checker, says }) = &self.violation {
+            self.trace.say(self.now, || What::Violation { checker, says: says.clone() });
         }
         Outcome {
             seed: self.plan.settings.seed,

@@ -20,6 +20,7 @@ pub mod core_world;
 pub mod node_world;
 mod report;
 pub mod trace;
+pub mod view;
 
 pub use check::{Checked, Failed, Sweep, Workload, check, replay};
 pub use core_world::random::Random;

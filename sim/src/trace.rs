@@ -2,14 +2,17 @@
 //! happened. Written as JSON, one object a line (`docs/simulation.md`, "Trace"), as text in columns,
 //! or for ShiViz. Equal runs have traces that are equal to the byte.
 
+mod read;
 mod shiviz;
 mod text;
+
+pub use read::{TraceError, check};
 
 use serde::Serialize;
 use std::collections::BTreeMap;
 
 /// The version of the format: the first line's `version`.
-pub const VERSION: u32 = 1;
+pub const VERSION: u32 = 2;
 
 /// What happened, in order. It remembers nothing unless it is told to.
 #[derive(Clone, Debug, Default)]
@@ -86,6 +89,24 @@ pub enum What {
     },
     /// A member is another than before.
     Member(State),
+    /// A member's log has other terms than before.
+    Log {
+        /// Which.
+        node: u64,
+        /// From which index on entries are of which term, in order.
+        terms: Vec<(u64, u64)>,
+    },
+    /// A member is the first to apply a configuration.
+    Configured {
+        /// The configuration's entry.
+        index: u64,
+        /// Who votes; while joint, in the new half.
+        voters: Vec<u64>,
+        /// Who votes in the old half, while joint; empty else.
+        outgoing: Vec<u64>,
+        /// Who learns.
+        learners: Vec<u64>,
+    },
     /// A member does not run any more, or not yet.
     Down {
         /// Which.

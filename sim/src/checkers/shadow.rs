@@ -2,7 +2,7 @@
 //! stands for all entries up to there, so that two histories are compared by comparing two numbers;
 //! and with what was acknowledged, so that what a restart finds can be judged.
 
-use holm_raft_core::{Entry, EntryId, HardState, Index, Persist, WriteNumber};
+use holm_raft_core::{Entry, EntryId, HardState, Index, Persist, Term, WriteNumber};
 use std::collections::VecDeque;
 
 /// A number that stands for all entries up to one.
@@ -95,6 +95,19 @@ impl Shadow {
             return Some(self.start_chain);
         }
         self.at(index).map(|(_, chain)| *chain)
+    }
+
+    /// Which terms its entries have, each with the first index of its own.
+    #[must_use]
+    pub fn terms(&self) -> Vec<(Index, Term)> {
+        let (mut runs, mut at) = (Vec::new(), 0);
+        while let Some((entry, _)) = self.entries.get(at) {
+            let EntryId { term, index } = entry.id;
+            runs.push((index, term));
+            // A log with a known bug switched on may have terms that fall.
+            at = self.entries.partition_point(|(entry, _)| entry.id.term <= term).max(at + 1);
+        }
+        runs
     }
 
     /// The last entries from an index on.

@@ -4,6 +4,7 @@ use super::{Ended, Form, How, Which, compare};
 use holm_sim::core_world::plan::Plan;
 use holm_sim::core_world::{self, Outcome, Tracing};
 use holm_sim::trace::Trace;
+use std::io::{ErrorKind, Write};
 use std::path::Path;
 use std::process::ExitCode;
 
@@ -16,18 +17,26 @@ pub(super) fn replay(which: &Which, how: &How) -> Ended {
 }
 
 pub(super) fn schedule(which: &Which, how: &How) -> Ended {
-    print!("{}", plan(which, how)?.text());
+    print(&plan(which, how)?.text())?;
     Ok(ExitCode::SUCCESS)
 }
 
 pub(super) fn trace(which: &Which, form: Form, how: &How) -> Ended {
     let outcome = core_world::replay(plan(which, how)?, Tracing::Kept);
-    match form {
-        Form::Text => print!("{}", outcome.trace.text()),
-        Form::Json => print!("{}", outcome.trace.json()),
-        Form::Shiviz => print!("{}", outcome.trace.shiviz()),
-    }
+    print(&match form {
+        Form::Text => outcome.trace.text(),
+        Form::Json => outcome.trace.json(),
+        Form::Shiviz => outcome.trace.shiviz(),
+    })?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// Prints much. Who reads may stop when he has seen enough, as `head` does.
+fn print(text: &str) -> Result<(), String> {
+    match std::io::stdout().write_all(text.as_bytes()) {
+        Err(error) if error.kind() != ErrorKind::BrokenPipe => Err(format!("printing: {error}")),
+        _ => Ok(()),
+    }
 }
 
 fn play(plan: Plan, how: &How) -> Ended {
@@ -37,9 +46,7 @@ fn play(plan: Plan, how: &How) -> Ended {
         let again = core_world::replay(plan, Tracing::Kept);
         compare(outcome.seed, &outcome.trace.json(), &again.trace.json())?;
     }
-    println!("{}\n", Trace::COLUMNS);
-    print!("{}", outcome.trace.text());
-    println!("\n{outcome}");
+    print(&format!("{}\n\n{}\n{outcome}\n", Trace::COLUMNS, outcome.trace.text()))?;
     Ok(code(&outcome))
 }
 

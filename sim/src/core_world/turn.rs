@@ -9,7 +9,7 @@ use super::{DiskJob, Due, Flight, World};
 use crate::checkers::quorum::{self, Commit};
 use crate::checkers::{Check, Violation, completeness, monotonic};
 use crate::trace::{State, What};
-use holm_raft_core::{Event, Glance, Index, Message};
+use holm_raft_core::{Configuration, Event, Glance, Index, Message, Standing};
 
 /// After so long a process that ended by itself is started again, at most, in microseconds.
 const RESTART_MAX: u64 = 300_000;
@@ -44,13 +44,12 @@ impl World {
             self.backlogs[to].push(due);
             return;
         }
-        let Flight { message, from, to, id } = self.flights.take(slot);
+        let flight = self.flights.take(slot);
         if !self.members[to].is_up() {
-            let kind = message.body.name();
-            let (from, to) = (from as u64 + 1, to as u64 + 1);
-            self.trace.say(self.now, || What::Lost { id, kind, from, to, why: "nobody there" });
+            self.trace.say(self.now, || flight.lost());
             return;
         }
+        let Flight { message, id, .. } = flight;
         self.trace.say(self.now, || What::Delivered { id });
         if let Some(glance) = self.glances[to] {
             self.coverage.takes(glance.role, message.body.name());
@@ -116,6 +115,7 @@ impl World {
             if configuration.1.is_joint() {
                 self.coverage.other("joint configuration");
             }
+            self.trace.say(self.now, || configured(&configuration));
             self.configuration = configuration;
         }
     }
@@ -130,6 +130,9 @@ impl World {
             return Ok(());
         }
         let me = member.me;
+        // What is broken is shown as well.
+        self.say_state(at);
+        let member = &self.members[at];
         monotonic::moves(me, &before, &after)?;
         let committed = before.committed.next();
         self.checkers.committed.commits(
@@ -143,7 +146,6 @@ impl World {
         if after.role == "leader" {
             self.look_at_leader(at, &before, &after)?;
         }
-        self.say_state(at);
         Ok(())
     }
 
@@ -173,6 +175,13 @@ impl World {
         let member = &self.members[at];
         let (Some(glance), Some(running)) = (self.glances[at], &member.running) else { return };
         let (me, applied) = (member.me, running.applied);
+        if self.trace.is_kept() {
+            let terms: Vec<_> = member.shadow.terms().iter().map(|(i, t)| (i.0, t.0)).collect();
+            if terms != self.terms_said[at] {
+                self.terms_said[at].clone_from(&terms);
+                self.trace.say(self.now, || What::Log { node: me.node.0, terms });
+            }
+        }
         self.trace.say(self.now, || {
             What::Member(State {
                 node: me.node.0,
@@ -293,6 +302,9 @@ impl World {
         let node = at as u64 + 1;
         let why = match &stop {
             Stop::Broken(violation) => {
+                let running = self.members[at].running.as_ref();
+                self.glances[at] = running.map(|running| running.raft.glance());
+                self.say_state(at);
                 self.broken(violation.clone());
                 return;
             }
@@ -339,10 +351,39 @@ impl World {
         self.glances[at] = None;
         for due in std::mem::take(&mut self.backlogs[at]) {
             match due {
-                Due::Deliver(slot) => drop(self.flights.take(slot)),
+                Due::Deliver(slot) => {
+                    let flight = self.flights.take(slot);
+                    self.trace.say(self.now, || flight.lost());
+                }
                 Due::Finish(slot) => drop(self.jobs.take(slot)),
                 _ => {}
             }
         }
+    }
+}
+
+impl Flight {
+    /// It found nobody where it went.
+    fn lost(&self) -> What {
+        What::Lost {
+            id: self.id,
+            kind: self.message.body.name(),
+            from: self.from as u64 + 1,
+            to: self.to as u64 + 1,
+            why: "nobody there",
+        }
+    }
+}
+
+fn configured((index, configuration): &(Index, Configuration)) -> What {
+    let of = |standings: &[Standing]| {
+        let members = configuration.members().filter(|(_, standing)| standings.contains(standing));
+        members.map(|(member, _)| member.id.node.0).collect()
+    };
+    What::Configured {
+        index: index.0,
+        voters: of(&[Standing::Voter, Standing::Incoming]),
+        outgoing: of(&[Standing::Outgoing, Standing::Demoted]),
+        learners: of(&[Standing::Learner, Standing::Joining]),
     }
 }

@@ -33,6 +33,17 @@ fn columns(what: &What) -> (String, &'static str, String) {
             (nobody(), "loses", format!("#{id} {kind} {from} > {to}: {why}"))
         }
         What::Member(state) => (state.node.to_string(), "is", member(state)),
+        What::Log { node, terms } => {
+            let terms: Vec<String> =
+                terms.iter().map(|(from, term)| format!("{term} from {from}")).collect();
+            (node.to_string(), "terms", terms.join(", "))
+        }
+        What::Configured { index, voters, outgoing, learners } => {
+            let rest = format!(
+                "by entry {index}: voters {voters:?}, outgoing {outgoing:?}, learners {learners:?}"
+            );
+            (nobody(), "members", rest)
+        }
         What::Down { node, why } => (node.to_string(), "is down", why.clone()),
         What::Begin { n, what, with } => {
             let with: String = with.iter().map(|(key, value)| format!(" {key}={value}")).collect();
