@@ -74,7 +74,7 @@ pub use config::{Config, Listen, Start, Storage, VerifyLog};
 pub use edges::{Clock, Edges, Entropy};
 pub use error::Error;
 pub use holm_raft_core::Index;
-pub use holm_transport::{Accept, Listener, Network, Stream, Tcp};
+pub use holm_transport::{Accept, Answer, Listener, Network, Stream, Tcp, Transit};
 pub use holm_transport::{KeyPair, KeyRing, PrivateKey, PublicKey, Secret};
 pub use machine::StateMachine;
 pub use node::{Applied, Node, ProposeOptions};

@@ -24,4 +24,4 @@ pub mod view;
 
 pub use check::{Checked, Failed, Sweep, Workload, check, replay};
 pub use core_world::random::Random;
-pub use report::{Faults, Report};
+pub use report::Report;

@@ -1,8 +1,10 @@
-//! What a run was like: `Report`.
+//! What a run of the node's world was like: `Report`.
 
+use crate::checkers::Violation;
+use std::collections::BTreeMap;
 use std::fmt;
 
-/// What happened in a run that kept its promises. One that did not has panicked.
+/// What happened in a run.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Report {
     /// The seed.
@@ -11,30 +13,66 @@ pub struct Report {
     pub acknowledged: u64,
     /// Terms that had a leader.
     pub leaders: u64,
-    /// Snapshots of a leader that a follower installed.
-    pub installed: u64,
-    /// What was done to the cluster.
-    pub faults: Faults,
+    /// What was done to the cluster, and what came of it, by word.
+    pub happened: BTreeMap<&'static str, u64>,
+    /// The first promise that was broken, if one was.
+    pub violation: Option<Violation>,
     /// Simulated milliseconds.
     pub millis: u64,
     /// A line for each thing that happened.
     pub trace: String,
 }
 
-/// What was done to a cluster.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Faults {
-    /// Members cut off from the others, and connected again later.
-    pub partitions: u64,
-    /// Members whose power was cut, and that came back.
-    pub crashes: u64,
-    /// Disks that had no room for a while.
-    pub full_disks: u64,
-    /// Disks that hung for a while.
-    pub stalls: u64,
-}
-
 impl Report {
+    /// What a sweep of many seeds must have seen, or it has shown too little.
+    pub const EXPECTED: [&str; 45] = [
+        "clocks that jumped",
+        "connection attempts that nobody answered",
+        "connections half open",
+        "connections reset",
+        "connections that hang",
+        "disks that hung",
+        "disks that were full",
+        "frames passed on for others",
+        "frames that a relay altered",
+        "frames that a relay held back",
+        "frames that a relay lost",
+        "frames that a relay repeated",
+        "leaders that died",
+        "links cut",
+        "links cut one way",
+        "links insecure",
+        "links left cut",
+        "links narrow",
+        "links sealed",
+        "links slow",
+        "links that flapped",
+        "links that lose",
+        "members cut off",
+        "members killed",
+        "members paused",
+        "members that a failed sync stopped",
+        "packets lost and sent again",
+        "power cuts",
+        "relayed frames taken",
+        "relays that died",
+        "restarts in a loop",
+        "sessions renewed",
+        "sessions through others",
+        "snapshots installed",
+        "snapshots taken",
+        "topology: any",
+        "topology: chain",
+        "topology: hub and spokes",
+        "topology: one island",
+        "topology: one way",
+        "topology: ring",
+        "topology: two islands and a bridge",
+        "ways changed",
+        "writes that had to wait",
+        "writes to a machine that was started anew",
+    ];
+
     /// A number that differs for different traces, so that two runs can be compared by eye:
     /// FNV-1a, 64 bits.
     #[must_use]
@@ -47,21 +85,18 @@ impl Report {
 
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { seed, acknowledged, leaders, millis, .. } = self;
         write!(
             f,
-            "seed {}: {} acknowledged, {} leaders, {} installed, {} partitions, {} crashes, \
-             {} full disks, {} stalls, {} ms, trace {:016x} of {} lines",
-            self.seed,
-            self.acknowledged,
-            self.leaders,
-            self.installed,
-            self.faults.partitions,
-            self.faults.crashes,
-            self.faults.full_disks,
-            self.faults.stalls,
-            self.millis,
+            "seed {seed}: {acknowledged} acknowledged, {leaders} leaders, {} kinds of things, \
+             {millis} ms, trace {:016x} of {} lines",
+            self.happened.len(),
             self.fingerprint(),
             self.trace.lines().count(),
-        )
+        )?;
+        match &self.violation {
+            Some(violation) => write!(f, "; BROKEN: {violation}"),
+            None => Ok(()),
+        }
     }
 }

@@ -49,7 +49,7 @@ pub use config::{Config, Dial, Error, Limits, Peer, Relaying, Security, Timing};
 pub use fuzz::{fuzz_frames, fuzz_session};
 pub use keys::{KEY_BYTES, KeyError, KeyPair, KeyRing, Kind, PrivateKey, PublicKey};
 pub use keys::{RingError, Secret, SecretId};
-pub use network::{Accept, Answer, Listener, Network, Stream, Tcp};
+pub use network::{Accept, Answer, Listener, Network, Stream, Tcp, Transit};
 #[cfg(any(test, feature = "fuzzing"))]
 pub use routing::fuzz_records;
 #[cfg(any(test, feature = "fuzzing"))]

@@ -230,8 +230,8 @@ impl Line {
                 self.seen().last_error = Some(why);
                 self.hand_up(Inbound::Down { peer }).await;
             }
-            if let Some((peer, _)) = now {
-                tracing::info!(%peer, ?reached, "reached");
+            if let Some((peer, start)) = now {
+                tracing::info!(%peer, start, ?reached, "reached");
                 self.hand_up(Inbound::Up { peer }).await;
             }
             *announced = now;
@@ -270,6 +270,9 @@ impl Line {
     fn reached(&self, member: Option<MemberId>, reached: Reached) {
         let mut seen = self.seen();
         if (seen.member, seen.reached) != (member, reached) {
+            if let Some(peer) = member.filter(|peer| Some(*peer) == seen.member) {
+                tracing::debug!(%peer, ?reached, "reached another way");
+            }
             (seen.since, seen.round_trip) = (Instant::now(), None);
             (seen.member, seen.reached) = (member, reached);
         }

@@ -1,6 +1,9 @@
 //! Where a transport touches the network: [`Network`] opens connections and listens for them.
 //! [`Tcp`] is the machine's own; a simulator passes one that has faults.
 
+use crate::frame::{Head, Kind};
+use bytes::Bytes;
+use holm_raft_core::NodeId;
 use std::fmt;
 use std::future::Future;
 use std::io;
@@ -20,6 +23,50 @@ pub trait Network: fmt::Debug + Send + Sync {
 
     /// Listens on `host:port`.
     fn listen(&self, address: &str) -> Answer<'_, Listener>;
+
+    /// This member is about to pass on a frame of others: it goes on as often, and in the order, in
+    /// which frames are given to `on`. Once and at once, unless a simulator makes the member one
+    /// that loses, repeats, holds back or alters what it passes on: connections can't do that to
+    /// sealed frames without being found out.
+    fn pass_on(&self, frame: Transit, on: &mut dyn FnMut(Transit)) {
+        on(frame);
+    }
+}
+
+/// A frame on its way from one member to another, at a third that passes it on.
+#[derive(Clone, Debug)]
+pub struct Transit {
+    /// The neighbour that it has come from.
+    pub(crate) from: NodeId,
+    pub(crate) head: Head,
+    /// What it carries, as it was sealed by its source.
+    pub body: Bytes,
+}
+
+impl Transit {
+    /// The neighbour that it has come from.
+    #[must_use]
+    pub const fn from(&self) -> NodeId {
+        self.from
+    }
+
+    /// The member that has sent it.
+    #[must_use]
+    pub const fn source(&self) -> NodeId {
+        self.head.source
+    }
+
+    /// The member that it is for.
+    #[must_use]
+    pub const fn destination(&self) -> NodeId {
+        self.head.destination
+    }
+
+    /// Whether it belongs to the handshake of the two, whose messages may be said again.
+    #[must_use]
+    pub fn is_greeting(&self) -> bool {
+        self.head.kind == Kind::Greeting
+    }
 }
 
 /// Takes what others have dialled.

@@ -4,6 +4,7 @@
 use crate::frame::{Flags, Head, Kind};
 use crate::greetings::{Own, Reply};
 use crate::line::{Line, Via, Who};
+use crate::network;
 use crate::queue::{Lane, Load, Queue};
 use crate::routing::{Heard, Onward, Transit};
 use crate::shared::Shared;
@@ -81,9 +82,13 @@ impl Shared {
 
     /// Carries a frame further that has come over the link of `from`, or loses it.
     pub(crate) fn pass_on(&self, from: &Line, head: Head, body: Bytes) {
-        if let Err(reason) = self.try_pass_on(from, head, body) {
-            from.lost(reason, 1);
-        }
+        let from = from.node;
+        self.network.pass_on(network::Transit { from, head, body }, &mut |frame| {
+            let Some(from) = self.line(frame.from) else { return };
+            if let Err(reason) = self.try_pass_on(&from, frame.head, frame.body) {
+                from.lost(reason, 1);
+            }
+        });
     }
 
     fn try_pass_on(&self, from: &Line, head: Head, body: Bytes) -> Result<(), Lost> {

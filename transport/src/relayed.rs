@@ -169,6 +169,10 @@ impl Sessions {
 
     /// From now on, this one seals.
     pub(crate) fn begin(&mut self, session: Session) {
+        let (member, start) = session.who;
+        let renewed = self.who() == Some(session.who);
+        let exchange = session.exchange;
+        tracing::debug!(peer = %member, start, exchange, renewed, "a session through others begins");
         self.before = self.current.replace(session);
     }
 
@@ -211,6 +215,8 @@ impl Session {
         let opened = self.open.open_in_place(number, &vouched(head), &mut body, tag);
         opened.map_err(|_| Lost::Tampered)?;
         self.window.accept(number);
+        let (Self { exchange, who: (member, start), .. }, source) = (self, head.source.0);
+        tracing::trace!(%member, source, start, exchange, number, "a relayed frame was opened");
         Ok(body)
     }
 }

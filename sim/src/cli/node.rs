@@ -2,24 +2,38 @@
 
 use super::{Ended, How, compare};
 use holm_sim::Report;
+use std::collections::BTreeMap;
 use std::ops::Range;
 use std::process::ExitCode;
+
+/// So many seeds must a sweep have before it fails for what never happened.
+const SEEDS_FOR_COVERAGE: u64 = 100;
 
 pub(super) fn run(seed: u64, how: &How) -> Ended {
     let report = report(seed, how)?;
     print!("{}", report.trace);
+    for (word, times) in &report.happened {
+        println!("{times:>8} {word}");
+    }
     println!("{report}");
-    Ok(ExitCode::SUCCESS)
+    Ok(if report.violation.is_some() { ExitCode::FAILURE } else { ExitCode::SUCCESS })
 }
 
 pub(super) fn sweep(seeds: Range<u64>, how: &How) -> Ended {
-    let mut failing = Vec::new();
-    let mut acknowledged = 0;
+    let (mut failing, mut acknowledged) = (Vec::new(), 0);
+    let mut happened: BTreeMap<&'static str, u64> =
+        Report::EXPECTED.into_iter().map(|word| (word, 0)).collect();
     for seed in seeds.clone() {
         match report(seed, how) {
             Ok(report) => {
-                acknowledged += report.acknowledged;
                 println!("{report}");
+                acknowledged += report.acknowledged;
+                for (word, times) in report.happened {
+                    *happened.entry(word).or_default() += times;
+                }
+                if report.violation.is_some() {
+                    failing.push(seed.to_string());
+                }
             }
             Err(error) => {
                 eprintln!("{error}");
@@ -28,11 +42,18 @@ pub(super) fn sweep(seeds: Range<u64>, how: &How) -> Ended {
         }
     }
     let count = seeds.end - seeds.start;
-    println!("{count} seeds, {acknowledged} acknowledged, {} failing", failing.len());
-    if failing.is_empty() {
-        return Ok(ExitCode::SUCCESS);
+    for (word, times) in &happened {
+        println!("{times:>8} {word}");
     }
-    Err(format!("failing seeds: {}", failing.join(" ")))
+    println!("{count} seeds, {acknowledged} acknowledged, {} failing", failing.len());
+    if !failing.is_empty() {
+        return Err(format!("failing seeds: {}", failing.join(" ")));
+    }
+    let missing: Vec<_> = happened.iter().filter(|(_, times)| **times == 0).collect();
+    if count >= SEEDS_FOR_COVERAGE && !missing.is_empty() {
+        return Err(format!("never happened in {count} seeds: {missing:?}"));
+    }
+    Ok(ExitCode::SUCCESS)
 }
 
 fn report(seed: u64, how: &How) -> Result<Report, String> {
@@ -45,9 +66,7 @@ fn report(seed: u64, how: &How) -> Result<Report, String> {
 
 #[cfg(madsim)]
 fn once(seed: u64) -> Result<Report, String> {
-    // What broke is printed by the panic itself.
-    let broken = |_| format!("seed {seed}: a promise was broken; the message is above");
-    std::panic::catch_unwind(|| holm_sim::node_world::run(seed)).map_err(broken)
+    Ok(holm_sim::node_world::run(seed))
 }
 
 #[cfg(not(madsim))]

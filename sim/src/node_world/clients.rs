@@ -1,78 +1,106 @@
-//! Clients of the simulated cluster: `Client` increments and reads, and repeats what was not
-//! answered under its key; `History` holds what they saw against what a counter may show.
+//! Clients of the simulated cluster: a `Client` changes numbers and reads them, and repeats what
+//! was not answered under its key, until it is; `Saw` holds what they all saw, for the checkers.
 
-use super::COUNTER;
+use super::findings::{any_broken, broken};
+use super::machine::{Change, Command};
 use super::member::Member;
-use holm::store::{Command, Reply};
+use crate::checkers::linearizable::{Handle, History, What};
 use holm::{Error, ProposeOptions};
 use madsim::rand::{Rng, thread_rng};
-use std::sync::{Arc, Mutex};
+use std::cell::{Cell, RefCell};
+use std::collections::BTreeMap;
+use std::rc::Rc;
 use std::time::Duration;
 use tokio::time::sleep;
 
-/// Someone who increments the counter.
+/// So many numbers are only added to, and as many are only put.
+const COUNTERS: u64 = 2;
+const REGISTERS: u64 = 2;
+/// The most operations of one client.
+const OPERATIONS_MAX: u64 = 60;
+
+/// What all clients share.
+pub(super) struct Saw {
+    pub(super) history: RefCell<History>,
+    /// What was added to each counter, each once.
+    added: RefCell<BTreeMap<u64, u64>>,
+    /// How many commands there were.
+    commands: Cell<u64>,
+    /// Whether clients begin anything more.
+    pub(super) enough: Cell<bool>,
+}
+
+/// Someone who asks, one thing after the other.
 pub(super) struct Client {
     name: u64,
-    members: Arc<Vec<Member>>,
-    history: Arc<Mutex<History>>,
+    members: Rc<Vec<Member>>,
+    saw: Rc<Saw>,
+    pause_ms: u64,
 }
 
-/// What was asked and answered, in simulated time.
-#[derive(Default)]
-pub(super) struct History {
-    operations: Vec<Operation>,
-}
+impl Saw {
+    pub(super) fn new() -> Rc<Self> {
+        Rc::new(Self {
+            history: RefCell::default(),
+            added: RefCell::default(),
+            commands: Cell::new(0),
+            enough: Cell::new(false),
+        })
+    }
 
-#[derive(Clone, Copy, Debug)]
-struct Operation {
-    what: What,
-    asked: u64,
-    answered: u64,
-    value: i64,
-}
+    /// How many commands were answered.
+    pub(super) fn commands(&self) -> u64 {
+        self.commands.get()
+    }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum What {
-    Increment,
-    Read,
+    /// What each counter ought to be now that nothing is under way.
+    pub(super) fn sums(&self) -> BTreeMap<u64, u64> {
+        self.added.borrow().clone()
+    }
 }
 
 impl Client {
-    pub(super) const fn new(
-        name: u64,
-        members: Arc<Vec<Member>>,
-        history: Arc<Mutex<History>>,
-    ) -> Self {
-        Self { name, members, history }
+    pub(super) fn new(name: u64, members: &Rc<Vec<Member>>, saw: &Rc<Saw>, pause_ms: u64) -> Self {
+        Self { name, members: Rc::clone(members), saw: Rc::clone(saw), pause_ms }
     }
 
-    /// Makes `count` increments, each until it is answered, with a read now and then.
-    pub(super) async fn increments(self, count: u64) {
-        for number in 0..count {
-            sleep(Duration::from_millis(thread_rng().gen_range(0..150))).await;
-            self.increment(number).await;
+    /// Asks until it is enough, and everything is answered.
+    pub(super) async fn run(self) {
+        for number in 0..OPERATIONS_MAX {
+            sleep(Duration::from_millis(thread_rng().gen_range(0..self.pause_ms))).await;
+            if self.saw.enough.get() || any_broken() {
+                return;
+            }
             if thread_rng().gen_bool(0.3) {
                 self.read().await;
+            } else {
+                self.change(number).await;
             }
         }
     }
 
-    async fn increment(&self, number: u64) {
-        let asked = super::trace::now();
-        // As long as a key may be, so that logs fill up.
-        let key = format!("client {} increment {number:>100}", self.name);
-        loop {
+    async fn change(&self, number: u64) {
+        let name = thread_rng().gen_range(0..COUNTERS + REGISTERS);
+        let value = thread_rng().gen_range(1..100);
+        let change = if name < COUNTERS { Change::Add(value) } else { Change::Put(value) };
+        let ballast = vec![7; thread_rng().gen_range(0..100)];
+        let command = Command { client: self.name, number, name, change, ballast };
+        let key = format!("client {} command {number}", self.name);
+        let handle = self.begins(name, change.what());
+        while !any_broken() {
             let member = self.any_member();
             if let Some(node) = member.running() {
-                let command = Command::Add { name: COUNTER.into(), by: 1 };
                 let options = ProposeOptions { key: Some(key.clone().into()), timeout: None };
-                match node.propose_with(command, options).await {
+                match node.propose_with(command.clone(), options).await {
                     Ok(applied) => {
-                        let Reply::Added { value } = applied.reply else {
-                            panic!("an increment was answered with {:?}", applied.reply)
-                        };
-                        tracing::info!(client = self.name, number, value, "incremented");
-                        return self.record(What::Increment, asked, value);
+                        let reply = applied.reply;
+                        tracing::info!(client = self.name, number, name, reply, "changed");
+                        self.ends(handle, reply);
+                        self.saw.commands.set(self.saw.commands.get() + 1);
+                        if let Change::Add(value) = change {
+                            *self.saw.added.borrow_mut().entry(name).or_default() += value;
+                        }
+                        return;
                     }
                     Err(error) => self.expected(member.node, &error),
                 }
@@ -82,16 +110,25 @@ impl Client {
     }
 
     async fn read(&self) {
-        let asked = super::trace::now();
+        let name = thread_rng().gen_range(0..COUNTERS + REGISTERS);
         let member = self.any_member();
         let Some(node) = member.running() else { return };
-        match node.read(|store| store.counter(COUNTER)).await {
+        let handle = self.begins(name, What::Read);
+        match node.read(move |register| register.number(name)).await {
             Ok(value) => {
-                tracing::info!(client = self.name, member = member.node, value, "read");
-                self.record(What::Read, asked, value);
+                tracing::info!(client = self.name, member = member.node, name, value, "read");
+                self.ends(handle, value);
             }
             Err(error) => self.expected(member.node, &error),
         }
+    }
+
+    fn begins(&self, name: u64, what: What) -> Handle {
+        self.saw.history.borrow_mut().begin(name, what)
+    }
+
+    fn ends(&self, handle: Handle, answer: u64) {
+        self.saw.history.borrow_mut().end(handle, answer);
     }
 
     fn any_member(&self) -> &Member {
@@ -103,45 +140,11 @@ impl Client {
             Error::Unavailable { .. }
             | Error::Unknown { .. }
             | Error::Stopped { .. }
+            | Error::Busy { .. }
             | Error::DiskFull => {
                 tracing::info!(client = self.name, member, %error, "not answered");
             }
-            other => panic!("member {member} answered with {other}"),
+            other => broken("expected errors", format!("member {member} answered with {other}")),
         }
-    }
-
-    fn record(&self, what: What, asked: u64, value: i64) {
-        let answered = super::trace::now();
-        let mut history = self.history.lock().expect("nobody panicked");
-        history.operations.push(Operation { what, asked, answered, value });
-    }
-}
-
-impl History {
-    /// How many increments were answered.
-    pub(super) fn acknowledged(&self) -> u64 {
-        let increments = self.operations.iter().filter(|op| op.what == What::Increment);
-        increments.count() as u64
-    }
-
-    /// Asserts that the history is linearizable. All increments are by one, so each value belongs
-    /// to exactly one increment, and the order of values must respect the order in time.
-    pub(super) fn check(&self) {
-        for (at, first) in self.operations.iter().enumerate() {
-            for second in &self.operations[..at] {
-                let both = (first.what, second.what) == (What::Increment, What::Increment);
-                assert!(!(both && first.value == second.value), "twice: {first:?} {second:?}");
-                Self::check_order(first, second);
-                Self::check_order(second, first);
-            }
-        }
-    }
-
-    fn check_order(earlier: &Operation, later: &Operation) {
-        if earlier.answered >= later.asked {
-            return;
-        }
-        let least = earlier.value + i64::from(later.what == What::Increment);
-        assert!(later.value >= least, "{later:?} does not see {earlier:?}");
     }
 }

@@ -1,137 +1,206 @@
-//! A member of the simulated cluster: `Member` is its machine, which outlives its process.
+//! A member of the simulated cluster: `Member` is its machine, which outlives its processes.
 
-use holm::store::Store;
-use holm::topology::Topology;
-use holm::{Clock, Config, Edges, Entropy, Listen, Node, OpenError, Security, Start};
+use super::findings::{broken, happened};
+use super::machine::Register;
+use super::network::Net;
+use super::plan::{Plan, Rate};
+use holm::{Clock, Config, Edges, Entropy, Listen, Node, OpenError, Start, Status, Stop};
 use holm_wal::{Runner, SimDisk};
 use madsim::rand::{Rng, thread_rng};
 use madsim::runtime::{Handle, NodeHandle};
-use madsim::task::NodeId;
+use std::cell::Cell;
+use std::rc::Rc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tokio::time::sleep;
 
-/// A machine with a disk, on which a node runs from time to time.
+/// A machine with a disk and a clock, on which a node runs from time to time.
 pub(super) struct Member {
     pub(super) node: u64,
     machine: NodeHandle,
-    disk: SimDisk,
-    /// The node that runs now, or ran last.
-    running: Arc<Mutex<Option<Node<Store>>>>,
+    seat: Arc<Seat>,
+    /// Whether something happens to it already.
+    pub(super) busy: Rc<Cell<bool>>,
 }
 
-/// Where a member accepts the others.
-pub(super) fn address(node: u64) -> String {
-    format!("10.0.0.{node}:7600")
+/// What outlives its processes.
+struct Seat {
+    node: u64,
+    plan: Arc<Plan>,
+    net: Net,
+    disk: SimDisk,
+    clock: Arc<Skewed>,
+    /// Whether its disk fails, so that a stop is no surprise.
+    failing: AtomicBool,
+    /// The node that runs now, or ran last.
+    running: Mutex<Option<Node<Register>>>,
 }
 
 impl Member {
     /// Makes the machine and starts a node on it, which forms the cluster with the others.
-    pub(super) fn start(node: u64, topology: &Topology) -> Self {
-        let running = Arc::new(Mutex::new(None));
-        let disk = SimDisk::new(thread_rng().r#gen(), runner());
-        let (started, topology, attached) = (Arc::clone(&running), topology.clone(), disk.clone());
+    pub(super) fn start(node: u64, plan: &Arc<Plan>, net: &Net) -> Self {
+        let seat = Arc::new(Seat {
+            node,
+            plan: Arc::clone(plan),
+            net: net.clone(),
+            disk: SimDisk::new(thread_rng().r#gen(), runner()),
+            clock: Arc::new(Skewed { rate: plan.clocks[&node], jumped_ms: AtomicU64::new(0) }),
+            failing: AtomicBool::new(false),
+            running: Mutex::default(),
+        });
+        let seated = Arc::clone(&seat);
         let machine = Handle::current()
             .create_node()
             .name(format!("member {node}"))
-            .ip(format!("10.0.0.{node}").parse().expect("an address"))
-            .init(move || {
-                let (running, disk) = (Arc::clone(&started), attached.clone());
-                serve(node, topology.clone(), disk, running)
-            })
+            .init(move || serve(Arc::clone(&seated)))
             .build();
-        Self { node, machine, disk, running }
-    }
-
-    pub(super) fn id(&self) -> NodeId {
-        self.machine.id()
-    }
-
-    /// What was not synced is lost, in whole or in part.
-    pub(super) fn power_cut(&self) {
-        *self.running.lock().expect("nobody panicked") = None;
-        self.disk.power_cut();
-    }
-
-    /// No file fits on the disk any more.
-    pub(super) fn fill(&self) {
-        self.disk.set_capacity(0);
-    }
-
-    /// There is room again.
-    pub(super) fn make_room(&self) {
-        self.disk.set_capacity(u64::MAX);
-    }
-
-    /// The disk hangs.
-    pub(super) fn stall(&self) {
-        self.disk.stall();
-    }
-
-    /// It does all that it was asked to meanwhile.
-    pub(super) fn resume(&self) {
-        self.disk.resume();
+        Self { node, machine, seat, busy: Rc::default() }
     }
 
     /// The node that runs on this machine, if one does.
-    pub(super) fn running(&self) -> Option<Node<Store>> {
+    pub(super) fn running(&self) -> Option<Node<Register>> {
+        self.seat.running()
+    }
+
+    /// What the node shows of itself, if one runs.
+    pub(super) fn status(&self) -> Option<Status> {
+        Some(self.running()?.status().borrow().clone())
+    }
+
+    /// Its process is killed: what it wrote stays, and its connections are closed for it.
+    pub(super) fn kill(&self) {
+        self.stop();
+        self.seat.net.killed(self.node);
+        self.seat.disk.kill();
+    }
+
+    /// Its power is cut: what was not synced is lost, in whole or in part, and nobody is told.
+    pub(super) fn power_cut(&self) {
+        self.stop();
+        self.seat.net.power_cut(self.node);
+        self.seat.disk.power_cut();
+    }
+
+    fn stop(&self) {
+        Handle::current().kill(self.machine.id());
+        *self.seat.running.lock().expect("nobody panicked") = None;
+    }
+
+    /// It is on, and its node is started.
+    pub(super) fn start_again(&self) {
+        self.seat.net.powered(self.node);
+        Handle::current().restart(self.machine.id());
+    }
+
+    pub(super) fn pause(&self) {
+        Handle::current().pause(self.machine.id());
+    }
+
+    pub(super) fn resume(&self) {
+        Handle::current().resume(self.machine.id());
+    }
+
+    /// Its disk, to be failed.
+    pub(super) fn disk(&self) -> &SimDisk {
+        &self.seat.disk
+    }
+
+    /// From now on, its disk fails syncs, or does not.
+    pub(super) fn fails_syncs(&self, count: u32) {
+        self.seat.failing.store(count > 0, Ordering::Relaxed);
+        self.seat.disk.fail_syncs(count);
+    }
+
+    /// Its clock jumps ahead, as that of a machine that was suspended.
+    pub(super) fn clock_jumps(&self, millis: u64) {
+        self.seat.clock.jumped_ms.fetch_add(millis, Ordering::Relaxed);
+    }
+}
+
+impl Seat {
+    fn running(&self) -> Option<Node<Register>> {
         self.running.lock().expect("nobody panicked").clone()
     }
 
-    /// This member's own value of a counter, once it has applied all that is committed.
-    pub(super) async fn counter_at_last(&self, name: &'static str) -> i64 {
-        loop {
-            if let Some(node) = self.running()
-                && node.read(|_| ()).await.is_ok()
-                && let Ok(seen) = node.read_local(move |store| store.counter(name)).await
-            {
-                return seen.value;
-            }
-            sleep(Duration::from_millis(50)).await;
+    fn config(&self, start: Start) -> Config {
+        let Self { node, plan, .. } = self;
+        let listen = plan.topology.member(*node).and_then(|own| own.address.clone());
+        Config {
+            listen: listen.map(Listen::Address),
+            start,
+            tick: plan.clocks[node].real(Duration::from_millis(10)),
+            // Small enough for the log to need new files while a disk is full.
+            segment_bytes: 9 << 9,
+            command_bytes_max: 1 << 9,
+            snapshot_entries: 8,
+            snapshot_chunk_bytes: 100,
+            request_timeout: Duration::from_secs(2),
+            ..Config::new("simulated", *node, plan.topology.clone(), plan.security(*node))
+        }
+    }
+
+    async fn open(&self) -> Result<Node<Register>, OpenError> {
+        let edges = Edges {
+            disk: self.disk.attach(),
+            clock: Arc::clone(&self.clock) as Arc<dyn Clock>,
+            entropy: Arc::new(Seeded),
+            network: self.net.port(self.node),
+        };
+        let open = |start| {
+            Node::open_with(self.config(start), edges.clone(), Register::default())
+        };
+        // As an operator would: it forms the cluster unless its storage is part of one already.
+        match open(Start::Bootstrap).await {
+            Err(OpenError::Storage(_)) => open(Start::Join).await,
+            opened => opened,
         }
     }
 }
 
-fn config(node: u64, topology: Topology, start: Start) -> Config {
-    Config {
-        listen: Some(Listen::Address(address(node))),
-        start,
-        // Small enough for the log to need new files while a disk is full.
-        segment_bytes: 9 << 9,
-        command_bytes_max: 1 << 9,
-        snapshot_entries: 8,
-        snapshot_chunk_bytes: 100,
-        request_timeout: Duration::from_secs(2),
-        ..Config::new("simulated", node, topology, Security::Insecure)
+/// What the machine does when it is switched on: it starts a node, and another one when that stops
+/// because of its disk, as a service manager would.
+async fn serve(seat: Arc<Seat>) {
+    loop {
+        match seat.open().await {
+            Ok(opened) => {
+                *seat.running.lock().expect("nobody panicked") = Some(opened.clone());
+                let stop = opened.stopped().await;
+                *seat.running.lock().expect("nobody panicked") = None;
+                seat.stopped(&stop);
+                // Its process ends, and with it whatever its disk still had to do for it.
+                seat.disk.kill();
+            }
+            Err(error) => seat.not_opened(&error),
+        }
+        sleep(Duration::from_millis(thread_rng().gen_range(50..500))).await;
     }
 }
 
-/// What the machine does when it is switched on: as an operator would, it forms the cluster unless
-/// its storage is part of one already.
-async fn serve(
-    node: u64,
-    topology: Topology,
-    disk: SimDisk,
-    running: Arc<Mutex<Option<Node<Store>>>>,
-) {
-    let edges = Edges {
-        disk: disk.attach(),
-        clock: Arc::new(Virtual),
-        entropy: Arc::new(Seeded),
-        network: holm::Tcp::shared(),
-    };
-    let open = |start| {
-        let config = config(node, topology.clone(), start);
-        Node::open_with(config, edges.clone(), Store::default())
-    };
-    let opened = match open(Start::Bootstrap).await {
-        Err(OpenError::Storage(_)) => open(Start::Join).await,
-        opened => opened,
-    };
-    let opened = opened.expect("what a power cut leaves can be opened");
-    *running.lock().expect("nobody panicked") = Some(opened.clone());
-    let stop = opened.stopped().await;
-    panic!("member {node} stopped by itself: {stop}");
+/// The checker's name.
+const NAME: &str = "no member stops by itself";
+
+impl Seat {
+    fn stopped(&self, stop: &Stop) {
+        match stop {
+            Stop::Disk(_) if self.failing.load(Ordering::Relaxed) => {
+                happened("members that a failed sync stopped");
+            }
+            other => broken(NAME, format!("member {} stopped by itself: {other}", self.node)),
+        }
+    }
+
+    fn not_opened(&self, error: &OpenError) {
+        let excused = self.failing.load(Ordering::Relaxed) || self.disk_is_full(error);
+        if !excused {
+            broken(NAME, format!("member {} can't be started: {error}", self.node));
+        }
+        tracing::info!(node = self.node, %error, "not opened");
+    }
+
+    fn disk_is_full(&self, error: &OpenError) -> bool {
+        matches!(error, OpenError::Log(holm_wal::Error::Full { .. }))
+    }
 }
 
 /// A disk's job takes its time, on the machine that asked for it: a machine that is switched off
@@ -146,11 +215,15 @@ fn runner() -> Runner {
     })
 }
 
-struct Virtual;
+/// A clock of its own rate, that may jump ahead.
+struct Skewed {
+    rate: Rate,
+    jumped_ms: AtomicU64,
+}
 
-impl Clock for Virtual {
+impl Clock for Skewed {
     fn now(&self) -> u64 {
-        super::trace::now()
+        self.rate.shows(super::trace::now()) + self.jumped_ms.load(Ordering::Relaxed)
     }
 }
 

@@ -1,13 +1,16 @@
 //! A run's own record: `Trace` takes every line that Holm and the scenario log, with the simulated
-//! time in front. madsim's lines stay out: they carry ids that count through the whole process.
+//! time and the member in front. madsim's lines stay out: they carry ids that count through the
+//! whole process. What lines say of sessions and ways is handed to their checker.
 
+use super::sessions;
 use std::fmt::{self, Write};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tracing::field::{Field, Visit};
-use tracing::{Event, Level, Subscriber};
+use tracing::{Event, Id, Level, Subscriber, span};
 use tracing_subscriber::Layer;
 use tracing_subscriber::layer::{Context, SubscriberExt};
+use tracing_subscriber::registry::LookupSpan;
 
 /// The lines so far.
 #[derive(Clone, Default)]
@@ -43,32 +46,69 @@ impl Trace {
     }
 }
 
-impl<S: Subscriber> Layer<S> for Trace {
-    fn on_event(&self, event: &Event<'_>, _context: Context<'_, S>) {
+/// On which member's machine a span runs.
+struct Machine(u64);
+
+impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for Trace {
+    fn on_new_span(&self, attributes: &span::Attributes<'_>, id: &Id, context: Context<'_, S>) {
+        let mut line = Line::default();
+        attributes.record(&mut line);
+        let member = line.fields.split_once("member ").map(|(_, number)| number);
+        let digits = |text: &str| text.trim_matches(|c: char| !c.is_ascii_digit()).parse().ok();
+        if let (Some(member), Some(span)) = (member.and_then(digits), context.span(id)) {
+            span.extensions_mut().insert(Machine(member));
+        }
+    }
+
+    fn on_event(&self, event: &Event<'_>, context: Context<'_, S>) {
         let metadata = event.metadata();
-        if !metadata.target().starts_with("holm") || *metadata.level() > Level::DEBUG {
+        if !metadata.target().starts_with("holm") {
             return;
         }
+        let machine = || {
+            let mut scope = context.event_scope(event)?;
+            scope.find_map(|span| span.extensions().get::<Machine>().map(|machine| machine.0))
+        };
+        let machine = machine().unwrap_or(0);
         let mut line = Line::default();
         event.record(&mut line);
-        let mut lines = self.lines.lock().expect("nobody panicked");
-        if let Some(term) = line.leading_in() {
-            lines.leaders.insert(term);
+        if *metadata.level() > Level::DEBUG {
+            return sessions::heard(machine, &line);
         }
-        let (message, fields) = (line.message, line.fields);
-        writeln!(lines.text, "{:>8} {} {message}{fields}", now(), metadata.target())
-            .expect("a string takes everything");
+        {
+            let mut lines = self.lines.lock().expect("nobody panicked");
+            if let Some(term) = line.leading_in() {
+                lines.leaders.insert(term);
+            }
+            let Line { message, fields, .. } = &line;
+            let target = metadata.target();
+            writeln!(lines.text, "{:>8} {machine} {target} {message}{fields}", now())
+                .expect("a string takes everything");
+        }
+        sessions::heard(machine, &line);
     }
 }
 
 /// One event's words.
 #[derive(Default)]
-struct Line {
-    message: String,
+pub(super) struct Line {
+    pub(super) message: String,
     fields: String,
+    numbers: Vec<(&'static str, u64)>,
 }
 
 impl Line {
+    /// The value of a field that is a number.
+    pub(super) fn number(&self, name: &str) -> Option<u64> {
+        self.numbers.iter().find(|(known, _)| *known == name).map(|(_, value)| *value)
+    }
+
+    /// The value of another field, as it is shown.
+    pub(super) fn field(&self, name: &str) -> Option<&str> {
+        let (_, after) = self.fields.split_once(&format!(" {name}="))?;
+        Some(after.split(' ').next().unwrap_or(after))
+    }
+
     /// The term, if the line is the status of a member that leads.
     fn leading_in(&self) -> Option<u64> {
         let (_, after) = self.message.split_once(" leader term=")?;
@@ -77,6 +117,11 @@ impl Line {
 }
 
 impl Visit for Line {
+    fn record_u64(&mut self, field: &Field, value: u64) {
+        self.numbers.push((field.name(), value));
+        self.record_debug(field, &value);
+    }
+
     fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
         let written = if field.name() == "message" {
             write!(self.message, "{value:?}")

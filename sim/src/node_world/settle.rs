@@ -1,0 +1,138 @@
+//! After the faults: within a bound in simulated time the members that live links join to a quorum
+//! must commit again and catch up, and all must say truly how they reach each other.
+
+use super::findings::{any_broken, broken, happened};
+use super::member::Member;
+use super::nemesis::Nemesis;
+use super::plan::joined;
+use super::reach::{Reach, Way};
+use super::trace::now;
+use std::collections::BTreeSet;
+use std::time::Duration;
+use tokio::time::{Instant, sleep};
+
+/// By when a cluster whose faults have ended commits again on all members, and they are told how
+/// each is reached: a silent link is found after 2 s, and dialled again within 2 s more; what was
+/// said of it is forgotten after 5 s; then somebody is elected.
+const WITHIN: Duration = Duration::from_secs(20);
+/// How often to look.
+const EVERY: Duration = Duration::from_millis(50);
+
+const LIVENESS: &str = "liveness";
+const REACHED: &str = "reached tells the truth";
+
+impl Nemesis {
+    /// What is left cut once the other faults have ended: the rest must work, and then all of it.
+    pub(super) async fn settle(&self) {
+        self.net.relays().behave();
+        for (one, other) in joined(&self.plan.topology) {
+            for (from, to) in [(one, other), (other, one)] {
+                self.net.heal(from, to);
+                self.net.change(from, to, self.plan.quality(from, to));
+            }
+        }
+        if !self.plan.left_cut.is_empty() {
+            happened("links left cut");
+            for (one, other) in &self.plan.left_cut {
+                self.net.cut(*one, *other);
+                self.net.cut(*other, *one);
+            }
+            self.is_alive().await;
+            self.is_true().await;
+            for (one, other) in &self.plan.left_cut {
+                self.net.heal(*one, *other);
+                self.net.heal(*other, *one);
+            }
+        }
+        self.is_alive().await;
+        self.is_true().await;
+    }
+
+    fn reach(&self) -> Reach {
+        let links = joined(&self.plan.topology).into_iter();
+        let open = links.filter(|(one, other)| self.net.is_open(*one, *other));
+        Reach::new(&self.plan.topology, open)
+    }
+
+    /// Each member of the quorum serves what was committed before it was asked, and has applied as
+    /// much as any of them.
+    async fn is_alive(&self) {
+        let quorum = self.reach().quorum().expect("the plan leaves one");
+        let (began, until) = (now(), Instant::now() + WITHIN);
+        for member in self.members.iter().filter(|member| quorum.contains(&member.node)) {
+            while !any_broken() && !reads(member).await {
+                if Instant::now() > until {
+                    let says = format!(
+                        "member {} serves no read {WITHIN:?} after the faults; joined are {quorum:?}",
+                        member.node
+                    );
+                    return broken(LIVENESS, says);
+                }
+                sleep(EVERY).await;
+            }
+        }
+        while !any_broken() {
+            let Some(laggard) = self.laggard(&quorum) else { break };
+            if Instant::now() > until {
+                return broken(LIVENESS, format!("{laggard} {WITHIN:?} after the faults"));
+            }
+            sleep(EVERY).await;
+        }
+        tracing::info!(after_ms = now() - began, "all of the quorum works");
+    }
+
+    /// A member that has not applied all that another one has.
+    fn laggard(&self, quorum: &BTreeSet<u64>) -> Option<String> {
+        let joined = self.members.iter().filter(|member| quorum.contains(&member.node));
+        let statuses: Vec<_> = joined.map(|member| (member.node, member.status())).collect();
+        let most = statuses.iter().flat_map(|(_, status)| status).map(|s| s.commit).max()?;
+        statuses.iter().find_map(|(node, status)| match status {
+            None => Some(format!("member {node} does not run")),
+            Some(status) if status.applied < most => {
+                Some(format!("member {node} has applied {} of {most} entries", status.applied))
+            }
+            Some(_) => None,
+        })
+    }
+
+    /// All statuses say how each member is reached.
+    async fn is_true(&self) {
+        let reach = self.reach();
+        let (began, until) = (now(), Instant::now() + WITHIN);
+        while !any_broken() {
+            let wrong = self.members.iter().find_map(|member| self.says_wrongly(member, &reach));
+            let Some(wrong) = wrong else { break };
+            if Instant::now() > until {
+                return broken(REACHED, format!("{wrong}, {WITHIN:?} after the faults"));
+            }
+            sleep(EVERY).await;
+        }
+        tracing::info!(after_ms = now() - began, "all say truly how they reach each other");
+    }
+
+    /// What a member says wrongly of another one.
+    fn says_wrongly(&self, member: &Member, reach: &Reach) -> Option<String> {
+        let me = member.node;
+        let Some(status) = member.status() else { return Some(format!("member {me} is down")) };
+        let others = self.members.iter().map(|other| other.node).filter(|other| *other != me);
+        others.into_iter().find_map(|other| {
+            let seen = status.members.iter().find(|seen| seen.node == other);
+            let said = seen.map_or("nothing", |seen| &*seen.reached);
+            let way = reach.way(me, other);
+            let right = match &way {
+                Way::Link if said == "direct" => self.net.has_dialled(me, other),
+                Way::Link => said == "inbound" && self.net.has_dialled(other, me),
+                Way::Through(nexts) => nexts.iter().any(|next| said == format!("via {next}")),
+                Way::None => said == "not connected",
+            };
+            (!right).then(|| {
+                format!("member {me} says that it reaches member {other} {said}, rightly {way:?}")
+            })
+        })
+    }
+}
+
+async fn reads(member: &Member) -> bool {
+    let Some(node) = member.running() else { return false };
+    node.read_within(Duration::from_secs(1), |_| ()).await.is_ok()
+}
