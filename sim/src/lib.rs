@@ -4,8 +4,8 @@
 //! Two worlds run the code that ships:
 //! - [`core_world`]: the core and the log on a simulated disk, event by event, without async. It
 //!   needs nothing special and is quick.
-//! - `node_world`: the whole `holm::Node`, with its driver, its transport over simulated TCP and
-//!   its log on a simulated disk. It needs `--cfg madsim`, which `cargo sim` sets.
+//! - `node_world`: the whole `holm::Node`, with its driver, its transport over a network that fails
+//!   and its log on a simulated disk. It needs `--cfg madsim`, which `cargo sim` sets.
 //!
 //! Both say what happened, with a trace that is equal to the byte for equal seeds; what must hold
 //! is in [`checkers`].

@@ -147,9 +147,7 @@ impl Seat {
             entropy: Arc::new(Seeded),
             network: self.net.port(self.node),
         };
-        let open = |start| {
-            Node::open_with(self.config(start), edges.clone(), Register::default())
-        };
+        let open = |start| Node::open_with(self.config(start), edges.clone(), Register::default());
         // As an operator would: it forms the cluster unless its storage is part of one already.
         match open(Start::Bootstrap).await {
             Err(OpenError::Storage(_)) => open(Start::Join).await,

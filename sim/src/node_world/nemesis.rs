@@ -134,13 +134,7 @@ impl Nemesis {
         member.busy.set(false);
     }
 
-    async fn die(
-        &self,
-        member: &Member,
-        lasting: Duration,
-        how: fn(&Member),
-        word: &'static str,
-    ) {
+    async fn die(&self, member: &Member, lasting: Duration, how: fn(&Member), word: &'static str) {
         let status = member.status();
         let others = self.members.iter().filter(|other| other.node != member.node);
         let through = format!("via {}", member.node);

@@ -117,6 +117,7 @@ impl Plan {
             slow_millionths: random.pick(&[0, 0, 2_000]),
             lost_millionths: random.pick(&[0, 0, 500]),
             bandwidth: random.pick(&[1_000_000, 10_000_000, 100_000_000]),
+            window: random.pick(&[1 << 10, 16 << 10, 128 << 10]),
         };
         let both = joined.iter().flat_map(|(one, other)| [(*one, *other), (*other, *one)]);
         let qualities = both.map(|pair| (pair, quality(random))).collect();
@@ -160,6 +161,7 @@ impl Plan {
             slow_millionths: 0,
             lost_millionths: 0,
             bandwidth: 1_000_000,
+            window: 1 << 10,
         };
         self.qualities.get(&(from, to)).copied().unwrap_or(some)
     }

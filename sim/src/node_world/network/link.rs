@@ -26,6 +26,8 @@ pub(in super::super) struct Quality {
     pub(in super::super) lost_millionths: u64,
     /// Bytes a second.
     pub(in super::super) bandwidth: u64,
+    /// So many bytes may be written that were not read: then writing waits.
+    pub(in super::super) window: usize,
 }
 
 /// One direction.
@@ -58,6 +60,10 @@ impl Link {
             again *= 2;
         }
         Duration::from_micros(micros) + wait
+    }
+
+    pub(super) const fn window(&self) -> usize {
+        self.quality.window
     }
 
     /// How long so many bytes take to be put on it.
@@ -96,11 +102,6 @@ impl Net {
         let state = &mut *self.state();
         let link = state.links.get_mut(&(from, to)).expect("members");
         std::mem::replace(&mut link.quality, quality)
-    }
-
-    /// How good a direction is.
-    pub(in super::super) fn quality(&self, from: u64, to: u64) -> Quality {
-        self.state().links[&(from, to)].quality
     }
 
     /// Fails the connections between two members, and says how many there were.

@@ -13,9 +13,6 @@ use std::task::{Context, Poll, Waker};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Instant, Sleep, sleep_until};
 
-/// So much may be written that was not read: then writing waits.
-const UNREAD_BYTES_MAX: usize = 128 << 10;
-
 /// Two members' connection. The first end is that which dialled.
 pub(super) struct Connection {
     ends: [u64; 2],
@@ -244,14 +241,14 @@ impl State {
             return broken();
         }
         let pipe = &mut connection.pipes[side];
-        let room = UNREAD_BYTES_MAX - pipe.unread;
+        let link = &links[&(from, to)];
+        let room = link.window().saturating_sub(pipe.unread);
         if room == 0 {
             super::happened("writes that had to wait");
             pipe.writer = Some(context.waker().clone());
             return Poll::Pending;
         }
         let count = some_of(bytes.len().min(room), random);
-        let link = &links[&(from, to)];
         let now = Instant::now();
         pipe.free_at = pipe.free_at.max(now) + link.occupied(count);
         pipe.last_at = pipe.last_at.max(pipe.free_at + link.latency(random));
