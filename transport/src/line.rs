@@ -192,8 +192,10 @@ impl Line {
         ways.ping_at
     }
 
-    /// There is a link to it: what is sent from now on waits for that.
+    /// There is a link to it: what is sent from now on waits for that. A session of another start
+    /// is over: a relay may have held back what was sealed in it.
     pub(crate) fn linked(&self, who: Who, reached: Reached) {
+        self.relayed.sessions(|sessions| sessions.keep_only(who));
         let mut ways = lock(&self.ways);
         ways.link = Some((who, reached));
         self.queue.open(who.0);

@@ -11,6 +11,7 @@ mod hostile_strangers;
 mod islands;
 mod links;
 mod messages;
+mod relays;
 mod sealed;
 
 use crate::frame::{Frame, Head, Kind};
