@@ -199,6 +199,19 @@ impl<S: StateMachine> Node<S> {
         self.read_with(options, read).await.map(|seen| seen.value)
     }
 
+    /// Reads the state linearizably, with a time-out of its own.
+    ///
+    /// # Errors
+    /// As for [`read`](Self::read).
+    pub async fn read_within<R: Send + 'static>(
+        &self,
+        timeout: Duration,
+        read: impl FnOnce(&S) -> R + Send + 'static,
+    ) -> Result<R, Error> {
+        let options = ReadOptions { timeout: Some(timeout), ..ReadOptions::default() };
+        self.read_with(options, read).await.map(|seen| seen.value)
+    }
+
     /// Reads the state linearizably by the leader's lease, without asking anybody, where this member
     /// leads and has one (thesis §6.4.1); elsewhere as [`read`](Self::read). Linearizable as long as
     /// no clock of the cluster gains or loses more than a tenth.

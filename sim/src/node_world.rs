@@ -21,6 +21,7 @@ use crate::checkers::Violation;
 use crate::report::Report;
 use clients::{Client, Saw};
 use findings::{Findings, any_broken, broken, happened, note};
+use holm::Seen;
 use member::Member;
 use nemesis::Nemesis;
 use network::{Links, Net};
@@ -136,7 +137,7 @@ async fn judge(members: &[Member], saw: &Saw) {
         };
         let caught_up = node.read(|_| ()).await.is_ok();
         let state = node.read_local(|register| register.clone()).await;
-        let (true, Ok(state)) = (caught_up, state) else {
+        let (true, Ok(Seen { value: state, .. })) = (caught_up, state) else {
             return broken("liveness", format!("member {} serves no read", member.node));
         };
         let (count, applied) = (saw.commands(), state.applied());
