@@ -220,8 +220,10 @@ async fn a_member_that_slept_through_a_compaction_is_sent_a_snapshot() {
     nodes[0].propose(1).await.unwrap();
     third.shutdown().await;
     drop(third);
-    for _ in 0..100 {
-        nodes[0].propose(1).await.unwrap();
+    // Should the one that sleeps have led: with a key, a proposal is safely made again.
+    for number in 0..100 {
+        let key = Some(format!("key {number}").into());
+        nodes[0].propose_with(1, ProposeOptions { key, timeout: None }).await.unwrap();
     }
     let address = topology.member(3).unwrap().address.clone().unwrap();
     let mut again = Config::new("local", 3, topology, Security::Insecure);
