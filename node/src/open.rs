@@ -86,9 +86,15 @@ pub(crate) async fn open<S: StateMachine>(
     state: S,
 ) -> Result<Opened<S>, OpenError> {
     config.check().map_err(OpenError::Config)?;
-    // Before anything is made in the storage.
-    let repaired = repair::repair(&mut config, &edges).await?;
-    let found = find(&config, &edges)?;
+    let mut repaired = None;
+    let found = match find(&config, &edges) {
+        // Nothing was changed. Only now the whole log is read for what is wrong with it.
+        Err(OpenError::Log(holm_wal::Error::Damaged { .. })) => {
+            repaired = repair::repair(&mut config, &edges).await?;
+            find(&config, &edges)?
+        }
+        found => found?,
+    };
     let member = found.wal.identity().member;
     let boot = Boot(edges.entropy.draw());
     let raft = core(&config, member, boot, edges.entropy.draw(), &found)?;

@@ -11,6 +11,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 const SEGMENT_BYTES: u64 = 64 << 10;
+/// When something that must happen counts as not happening.
+const STUCK: Duration = Duration::from_secs(60);
 
 /// Milliseconds of the test's own runtime.
 struct Ticking(tokio::time::Instant);
@@ -237,4 +239,23 @@ async fn a_member_alone_whose_log_has_rotted_below_its_snapshot_starts_and_lacks
     assert_eq!(numbers(&again).await, Vec::from_iter(0..30));
     propose(&again, 30..40).await;
     assert_eq!(numbers(&again).await, Vec::from_iter(0..40));
+}
+
+#[tokio::test]
+async fn a_member_that_verifies_the_tail_alone_waits_for_nobody_to_repair_what_it_did_not_read() {
+    let mut members = start_with(3, |config| config.verify_log = VerifyLog::Tail).await;
+    propose(&members[0], 0..60).await;
+    for member in &members {
+        until(member, |status| status.applied >= 60).await;
+        member.node.shutdown().await;
+    }
+    let Member { disk, node } = members.pop().unwrap();
+    drop((node, members));
+    disk.flip("segment-00000001.wal", 20_000, 1);
+    // The others are not there, and what is known of them now is another cluster of three.
+    let config = Config::local_cluster(3).await.unwrap().pop().unwrap();
+    let config = Config { verify_log: VerifyLog::Tail, start: Start::Join, ..config };
+    let opened = tokio::time::timeout(STUCK, open(config, &disk)).await;
+    let node = opened.expect("it waits for nobody").unwrap();
+    assert!(node.status().borrow().stopped.is_none());
 }

@@ -26,16 +26,13 @@ const OFFERED_BYTES_MAX: u64 = 256 << 20;
 /// A transport that is up already, and what arrives on it.
 pub(super) type Links = (Transport, mpsc::Receiver<Inbound>);
 
-/// Repairs the log, if it is damaged and others may have what is missing. Waits for as long as that
-/// takes: the member is of no use without it.
+/// Repairs a damaged log, if others may have what is missing. Waits for as long as that takes: the
+/// member is of no use without it.
 pub(super) async fn repair(config: &mut Config, edges: &Edges) -> Result<Option<Links>, OpenError> {
-    if !Wal::exists(&*edges.disk)? {
-        return Ok(None);
-    }
     let cluster = digest(config.cluster.as_bytes());
     let is_mine = |found: Identity| found.cluster == cluster && found.member.node.0 == config.node;
     let mut damage = Wal::damage(&*edges.disk);
-    if !matches!(damage, Ok(None)) && give_up(config, edges, is_mine)? {
+    if give_up(config, edges, is_mine)? {
         tracing::warn!(
             node = config.node,
             "the log was damaged where the newest snapshot has all that stood there; the log \
