@@ -81,6 +81,17 @@ impl fmt::Debug for Shared {
     }
 }
 
+/// Members hold each other: one is the way to another, whose frames wait in its queue. Without
+/// this they would do so for ever.
+impl Drop for Shared {
+    fn drop(&mut self) {
+        for line in self.lines() {
+            line.goes_via(None);
+            drop(line.queue.close());
+        }
+    }
+}
+
 impl Shared {
     pub(crate) fn new(beginning: Beginning) -> Self {
         let Beginning { cluster, me, start, relaying, limits, timing, .. } = beginning;

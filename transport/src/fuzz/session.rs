@@ -69,7 +69,13 @@ pub(crate) fn session_held(data: &[u8]) -> Depth {
             world.step(step, &mut input).await;
             world.check();
         }
-        world.depth()
+        let depth = world.depth();
+        drop(world);
+        drop(shared);
+        let held = lines.map(|line| Arc::downgrade(&line));
+        let all_gone = held.iter().all(|line| line.strong_count() == 0);
+        assert!(all_gone, "the members hold each other when nobody holds them any more");
+        depth
     })
 }
 

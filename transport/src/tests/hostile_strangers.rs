@@ -306,6 +306,7 @@ async fn a_member_comes_in_while_as_many_as_may_speak_slowly() {
     let mut one = End::start(Config { network: Arc::new(doors), seed: [3; 32], ..one });
     one.sees_up(two.me).await;
     two.sees_up(one.me).await;
+    assert_eq!(two.transport.refused(), [(Refusal::Crowded, 1)].into(), "while they speak");
     one.talks_with(&mut two).await;
     for slow in slow {
         slow.await.expect("heard out");
