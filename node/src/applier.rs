@@ -102,7 +102,10 @@ impl<S: StateMachine> Applier<S> {
         let mut pace = Pace::Quick;
         while let Some(work) = self.work.recv().await {
             if pace == Pace::Slow {
-                #[allow(deprecated, reason = "the simulator's tokio warns of it, and runs it inline")]
+                #[allow(
+                    deprecated,
+                    reason = "the simulator's tokio warns of it, and runs it inline"
+                )]
                 let blocking = tokio::task::spawn_blocking(move || {
                     let paces = self.take(work);
                     (self, paces)

@@ -4,6 +4,7 @@
 //! in etcd's `etcdraft.tla`, or of the thesis' proof where that has none). From outside, over what
 //! clients saw: `linearizable`, `exactly_once`, `fresh_reads`.
 
+pub mod answers;
 pub mod committed;
 pub mod completeness;
 pub mod configuration;
@@ -11,12 +12,15 @@ pub mod durable;
 pub mod election;
 pub mod exactly_once;
 pub mod fresh_reads;
+pub mod leases;
 pub mod linearizable;
 pub mod machine;
 pub mod matching;
 pub mod monotonic;
 pub mod quorum;
+pub mod rounds;
 pub mod shadow;
+pub mod strangers;
 pub mod votes;
 
 use std::fmt;
@@ -72,6 +76,12 @@ pub struct Checkers {
     pub election: election::ElectionSafety,
     /// One vote a term.
     pub votes: votes::OneVote,
+    /// Votes for those who hold enough.
+    pub up_to_date: answers::UpToDate,
+    /// What leases stand on.
+    pub leases: leases::Leases,
+    /// Reads wait for rounds.
+    pub rounds: rounds::Rounds,
     /// Equal ids, equal histories.
     pub matching: matching::LogMatching,
     /// What is committed, for ever.

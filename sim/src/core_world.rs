@@ -80,6 +80,8 @@ enum Due {
     Deliver(usize),
     /// A disk finishes a job.
     Finish(usize),
+    /// A member that has gathered inputs has its turn.
+    Turn(usize),
     /// The plan's happening begins, or ends, or goes on.
     Begin(usize),
     End(usize),
@@ -288,6 +290,7 @@ impl World {
                 job();
                 self.act(at);
             }
+            Due::Turn(at) => self.take_turn(at),
             Due::Begin(n) => self.begin_happening(n),
             Due::End(n) => self.end_happening(n),
             Due::Again(n) => self.again(n),

@@ -158,14 +158,14 @@ fn a_seed_a_schedule_and_a_trace_in_a_file_are_shown_alike() {
         let written = std::fs::read_to_string(folder().join(out)).expect("it is there");
         assert!(written == seed, "{out}");
     }
-    std::fs::write(folder().join("half.jsonl"), &trace(3)[..700]).expect("written");
+    let whole = trace(3);
+    let half = &whole[..700];
+    std::fs::write(folder().join("half.jsonl"), half).expect("written");
     let refused = sim(&["view", "--world", "core", "half.jsonl"]);
     assert!(!refused.status.success());
     let says = String::from_utf8_lossy(&refused.stderr).into_owned();
-    assert!(
-        says.starts_with("half.jsonl, line 6: ") && says.contains("is the file whole?"),
-        "{says}"
-    );
+    let place = format!("half.jsonl, line {}: ", half.lines().count());
+    assert!(says.starts_with(&place) && says.contains("is the file whole?"), "{says}");
 }
 
 /// The document that a browser makes of a page, opened at a place; `None` where there is none.

@@ -6,7 +6,7 @@
 use super::quorum::halves;
 use super::shadow::Shadow;
 use super::{Check, ensure};
-use holm_raft_core::{Configuration, Entry, Glance, Index, MemberId};
+use holm_raft_core::{Configuration, Entry, Glance, Index, MemberId, SnapshotMeta};
 use std::collections::BTreeSet;
 
 const NAME: &str = "configuration safety";
@@ -33,6 +33,21 @@ pub fn appends(
     })?;
     ensure(meet(before, &after).into(), NAME, || {
         format!("{}: a majority of the new voters may not meet one of the old", entry.id)
+    })
+}
+
+/// A member has installed a snapshot, and has this configuration at its end, set at that index.
+///
+/// # Errors
+/// If that is not the snapshot's.
+pub fn installs(
+    me: MemberId,
+    meta: &SnapshotMeta,
+    (set_at, configuration): (Index, &Configuration),
+) -> Check {
+    let same = set_at == meta.configuration_index && *configuration == meta.configuration;
+    ensure(same.into(), NAME, || {
+        format!("{me} installs a snapshot of {}, and not its configuration", meta.last)
     })
 }
 

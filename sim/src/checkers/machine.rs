@@ -5,6 +5,7 @@
 use super::committed::Committed;
 use super::shadow::Chain;
 use super::{Check, ensure};
+use crate::core_world::machine::Machine;
 use bytes::Bytes;
 use holm_raft_core::{Index, MemberId};
 use std::collections::BTreeMap;
@@ -12,7 +13,7 @@ use std::collections::BTreeMap;
 /// The states at the indexes where somebody has frozen one.
 #[derive(Debug, Default)]
 pub struct StateMachineSafety {
-    frozen: BTreeMap<Index, Vec<u8>>,
+    frozen: BTreeMap<Index, Machine>,
     guests: BTreeMap<Index, Replied>,
     /// Stands for all that guests have replied and become.
     pub digest: u64,
@@ -41,13 +42,13 @@ impl StateMachineSafety {
         })
     }
 
-    /// A member's state at an index, frozen or taken from a snapshot, has these bytes.
+    /// A member's state at an index, about to be frozen or taken from a snapshot.
     ///
     /// # Errors
-    /// If another member's has others.
-    pub fn state(&mut self, me: MemberId, index: Index, bytes: &[u8]) -> Check {
-        let known = self.frozen.entry(index).or_insert_with(|| bytes.to_vec());
-        ensure((known == bytes).into(), Self::NAME, || {
+    /// If another member's was another.
+    pub fn state(&mut self, me: MemberId, index: Index, state: &Machine) -> Check {
+        let known = self.frozen.entry(index).or_insert_with(|| state.clone());
+        ensure((known == state).into(), Self::NAME, || {
             format!("the state of {me} at {index} is another than the one that somebody else had")
         })
     }
@@ -78,6 +79,20 @@ impl StateMachineSafety {
             format!(
                 "{} and {me} are in different states after the command at {index}, and replied \
                  alike; {advice}",
+                first.by
+            )
+        })
+    }
+
+    /// A member's guest was restored from a snapshot of the state after an index.
+    ///
+    /// # Errors
+    /// If it is in another state than where it was applied.
+    pub fn restored(&self, me: MemberId, index: Index, state: &[u8]) -> Check {
+        let Some(first) = self.guests.get(&index) else { return Ok(()) };
+        ensure((first.state == crc32fast::hash(state)).into(), Self::SAME, || {
+            format!(
+                "{me} was restored from a snapshot at {index}, and is in another state than {}",
                 first.by
             )
         })

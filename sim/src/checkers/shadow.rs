@@ -44,16 +44,20 @@ pub struct Shadow {
     pub hard_state: HardState,
     /// What the writes under way do.
     pending: VecDeque<Pending>,
+    /// A write that failed, and may have got as far as to its last byte.
+    attempted: Option<Box<Pending>>,
     /// What is acknowledged.
     pub acked: Acked,
 }
 
 /// A write that is not acknowledged.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 struct Pending {
     number: WriteNumber,
     /// Up to where it leaves the log as it was.
     keeps: Index,
+    /// How the log ends after each step of it.
+    ends: Vec<(EntryId, Chain)>,
     after: Acked,
 }
 
@@ -64,6 +68,8 @@ pub struct Acked {
     pub number: WriteNumber,
     /// The log's last entry.
     pub last: EntryId,
+    /// What stands for all entries up to there.
+    pub chain: Chain,
     /// The log begins after this.
     pub start: EntryId,
     /// Term and vote.
@@ -75,6 +81,53 @@ impl Shadow {
     #[must_use]
     pub fn last(&self) -> EntryId {
         self.entries.back().map_or(self.start, |(entry, _)| entry.id)
+    }
+
+    /// The log's last entry, and what stands for all up to there.
+    #[must_use]
+    pub fn end(&self) -> (EntryId, Chain) {
+        let last = self.entries.back().map(|(entry, chain)| (entry.id, *chain));
+        last.unwrap_or((self.start, self.start_chain))
+    }
+
+    /// Whether no write has failed.
+    #[must_use]
+    pub fn is_whole(&self) -> bool {
+        self.attempted.is_none()
+    }
+
+    /// Whether all that was written is acknowledged.
+    #[must_use]
+    pub fn is_durable(&self) -> bool {
+        self.pending.is_empty() && self.attempted.is_none()
+    }
+
+    /// Whether a power cut may leave a log that ends so: at what is acknowledged, or on the way
+    /// through the writes that are not.
+    #[must_use]
+    pub fn may_end(&self, end: (EntryId, Chain)) -> bool {
+        let acked = (self.acked.last, self.acked.chain);
+        acked == end || self.under_way().any(|write| write.ends.contains(&end))
+    }
+
+    /// Whether a kill may leave this: all that was written, and what a write that failed has done.
+    #[must_use]
+    pub fn ends_with(&self, end: (EntryId, Chain), hard_state: HardState) -> bool {
+        let failed = self.attempted.as_ref();
+        let ends = self.end() == end || failed.is_some_and(|write| write.ends.contains(&end));
+        let failed = failed.is_some_and(|write| write.after.hard_state == hard_state);
+        ends && (self.hard_state == hard_state || failed)
+    }
+
+    fn under_way(&self) -> impl Iterator<Item = &Pending> {
+        self.pending.iter().chain(self.attempted.as_deref())
+    }
+
+    /// Whether a power cut may leave this term and vote.
+    #[must_use]
+    pub fn may_have(&self, hard_state: HardState) -> bool {
+        let pending = self.under_way().map(|write| write.after.hard_state);
+        std::iter::once(self.acked.hard_state).chain(pending).any(|known| known == hard_state)
     }
 
     fn at(&self, index: Index) -> Option<&(Entry, Chain)> {
@@ -145,19 +198,30 @@ impl Shadow {
             let kept = usize::try_from(from.0.saturating_sub(self.start.index.0 + 1));
             self.entries.truncate(kept.unwrap_or(usize::MAX));
         }
+        let mut ends = vec![self.end()];
         for entry in &persist.entries {
             self.push(entry.clone());
+            ends.push(self.end());
         }
         self.pending.push_back(Pending {
             number: persist.number,
             keeps,
+            ends,
             after: Acked {
                 number: persist.number,
                 last: self.last(),
+                chain: self.end().1,
                 start: self.start,
                 hard_state: self.hard_state,
             },
         });
+    }
+
+    /// A write was handed to the log, which has failed by it and is not used any more.
+    pub fn attempt(&mut self, persist: &Persist, known: impl FnOnce(EntryId) -> Chain) {
+        let mut after = self.clone();
+        after.write(persist, known);
+        self.attempted = after.pending.pop_back().map(Box::new);
     }
 
     /// One more entry.
@@ -181,7 +245,7 @@ impl Shadow {
     /// way have made it.
     #[must_use]
     pub fn floor(&self) -> Index {
-        let kept = self.pending.iter().map(|pending| pending.keeps);
+        let kept = self.under_way().map(|pending| pending.keeps);
         kept.fold(self.acked.last.index, Ord::min)
     }
 
@@ -190,11 +254,12 @@ impl Shadow {
         (self.start, self.start_chain, self.hard_state) = (start, chain, hard_state);
         self.entries.clear();
         self.pending.clear();
+        self.attempted = None;
     }
 
     /// All that was found is read.
     pub fn restored(&mut self) {
-        let (last, start, hard_state) = (self.last(), self.start, self.hard_state);
-        self.acked = Acked { number: WriteNumber(0), last, start, hard_state };
+        let ((last, chain), start, hard_state) = (self.end(), self.start, self.hard_state);
+        self.acked = Acked { number: WriteNumber(0), last, chain, start, hard_state };
     }
 }

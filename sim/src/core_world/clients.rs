@@ -48,6 +48,8 @@ struct Current {
     request: u64,
     /// Up to where a read has to see.
     asked: Index,
+    /// At which event of the run it was asked.
+    moment: u64,
     again: u64,
 }
 
@@ -113,6 +115,7 @@ impl World {
             at,
             request: 0,
             asked: Index(0),
+            moment: 0,
             again: 0,
         });
         self.ask(client);
@@ -128,6 +131,7 @@ impl World {
         clients.asking.remove(&current.request);
         clients.asking.insert(clients.requests, client);
         (current.request, current.asked) = (clients.requests, fresh);
+        current.moment = self.events;
         let Current { operation, ask, key, at, request, again, .. } = *current;
         current.again += 1;
         let (what, value) = match ask {
@@ -152,10 +156,12 @@ impl World {
         }
         let number = RequestNumber(request);
         let event = match ask {
-            Ask::Write(command) => match guest::encode(&command, self.host.as_deref()) {
-                Ok(data) => Event::Propose { number, data },
-                Err(violation) => return self.broken(violation),
-            },
+            Ask::Write(command) => {
+                match guest::encode(&command, self.plan.settings.padding, self.host.as_deref()) {
+                    Ok(data) => Event::Propose { number, data },
+                    Err(violation) => return self.broken(violation),
+                }
+            }
             Ask::Read(By::Round) => Event::Read { number },
             Ask::Read(By::Lease) => {
                 Event::ReadByLease { number, now: self.members[at].clock.millis(self.now) }
@@ -217,6 +223,26 @@ impl World {
         };
         let Some(running) = &self.members[at].running else { return };
         let value = running.state.machine.read(current.key);
+        let glance = running.raft.glance();
+        let me = self.members[at].me;
+        let kept = if current.moment == self.events {
+            self.checkers.leases.served_at_once(me, &glance)
+        } else if glance.role == "leader" && by == By::Round {
+            let (leads, asked) = ((me, glance.term), current.moment);
+            let (set_at, configuration) = running.raft.configuration_at(glance.last.index);
+            let by_the_latest = self.checkers.rounds.served(leads, asked, configuration);
+            // Within one turn it may have served first, and then changed the configuration.
+            let before = running.raft.configuration_at(set_at.prev()).1;
+            let gathers = self.plan.settings.turn > 0;
+            by_the_latest.or_else(|error| {
+                if gathers { self.checkers.rounds.served(leads, asked, before) } else { Err(error) }
+            })
+        } else {
+            Ok(())
+        };
+        if let Err(violation) = kept {
+            self.broken(violation);
+        }
         if let Err(violation) = self.checkers.fresh_reads.served(by, current.asked, index) {
             if by == By::Lease && self.plan.settings.beyond == 1 {
                 // What the mode is there to show. The client is never told, so that nothing else

@@ -59,12 +59,17 @@ fn settings(seed: u64, random: &mut Random) -> Settings {
         install_log_bytes_max: random.pick(&[400, 4_096, 1 << 20]),
         snapshot_entries: random.pick(&[5, 20, 40, 200, 1_000]),
         snapshot_chunk_bytes: random.pick(&[40, 100, 4_096]),
+        turn: random.pick(&[0, 0, 100, 2_000]),
+        recent_entries: random.pick(&[0, 8, 64]),
+        frozen_apart: random.below(2),
         segment_bytes: random.pick(&[2_048, 4_096, 16_384]),
         drift: random.pick(&[0, 50, 100, 200]),
+        padding: random.pick(&[61, 61, 200, 900]),
         keys: random.pick(&[1, 2, 4, 8]),
         latency: random.below(3),
         loss: rare(random, 50_000),
         repeats: rare(random, 50_000),
+        repeat_late: random.pick(&[300_000, 300_000, 3_000_000]),
         reorders: rare(random, 100_000),
         disk_low: 50,
         disk_high,
@@ -112,6 +117,11 @@ fn field(key: &str, settings: &Settings, islands: &[u64], random: &mut Random) -
             random.between(10_000, most)
         }
         "period" => random.between(20_000, 300_000),
+        "operations" => {
+            let most = random.pick(&[12, 60, 400]);
+            random.between(1, most)
+        }
+        "cuts" => random.between(1, 15),
         "times" => random.between(2, 5),
         "factor" => random.pick(&[3, 10, 50, 200]),
         "millionths" => random.pick(&[20_000, 200_000, 600_000]),

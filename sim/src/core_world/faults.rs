@@ -3,6 +3,7 @@
 use super::happening::Happening;
 use super::network::{Direction, index};
 use super::operators::Ask;
+use super::random::Random;
 use super::{Due, World};
 use crate::trace::What;
 
@@ -53,6 +54,7 @@ impl World {
             }
             Happening::Kill { .. }
             | Happening::PowerCut { .. }
+            | Happening::LightsOut { .. }
             | Happening::RestartLoop { .. }
             | Happening::SlowStart { .. }
             | Happening::FailSync { .. }
@@ -86,6 +88,10 @@ impl World {
                 self.members[index(member)].held_down += 1;
                 self.switch_off(index(member), Ending::PowerCut);
             }
+            Happening::LightsOut { member, operations, cuts } => {
+                let random = Random::new(self.random.next(), 4);
+                self.members[index(member)].go_dark(operations, cuts.clamp(1, 30), random);
+            }
             Happening::Pause { member, .. } => self.members[index(member)].paused += 1,
             Happening::RestartLoop { member, times, period } => {
                 for time in 0..times.min(20) {
@@ -116,6 +122,12 @@ impl World {
             Happening::Jump { member, millis } => {
                 self.members[index(member)].clock.jump(self.now, millis);
             }
+            other => self.operators_do(other),
+        }
+    }
+
+    fn operators_do(&mut self, happening: Happening) {
+        match happening {
             Happening::Add { member } => self.change(Ask::Add(index(member))),
             Happening::Learn { member } => self.change(Ask::Learn(index(member))),
             Happening::Join { member } => self.change(Ask::Join(index(member))),
@@ -126,10 +138,7 @@ impl World {
             }
             Happening::Transfer { member } => self.transfer(index(member)),
             Happening::Snapshot { member } => self.snapshot(index(member)),
-            Happening::Put { .. }
-            | Happening::AddTo { .. }
-            | Happening::Read { .. }
-            | Happening::LeaseRead { .. } => {}
+            _ => {}
         }
     }
 

@@ -61,15 +61,19 @@ impl State {
     }
 
     /// All of it as bytes, equal for equal states.
-    pub(super) fn freeze(&self) -> Result<Bytes, Violation> {
-        let own = self.machine.freeze();
-        let Some(guest) = &self.guest else { return Ok(own) };
-        let guest = guest.freeze()?;
+    pub(super) fn freeze(&self, salt: u64) -> Result<Bytes, Violation> {
+        let own = self.machine.freeze(salt);
+        let Some(guest) = self.guest()? else { return Ok(own) };
         let mut bytes = Vec::with_capacity(8 + own.len() + guest.len());
         bytes.extend((own.len() as u64).to_le_bytes());
         bytes.extend_from_slice(&own);
         bytes.extend_from_slice(&guest);
         Ok(bytes.into())
+    }
+
+    /// The guest's state, encoded, if there is one.
+    pub(super) fn guest(&self) -> Result<Option<Bytes>, Violation> {
+        self.guest.as_ref().map(|guest| guest.freeze()).transpose()
     }
 
     /// The state that was frozen into these bytes. A guest has to come back as it was.
@@ -107,11 +111,15 @@ fn as_it_was(guest: &dyn Guest, frozen: &[u8]) -> Check {
 
 /// A command's bytes, with the guest's command behind them. What it is depends on the command
 /// alone, so that a shrunk schedule has the same ones.
-pub(super) fn encode(command: &Command, host: Option<&dyn Host>) -> Result<Bytes, Violation> {
-    let Some(host) = host else { return Ok(command.encode()) };
+pub(super) fn encode(
+    command: &Command,
+    padding: u64,
+    host: Option<&dyn Host>,
+) -> Result<Bytes, Violation> {
+    let Some(host) = host else { return Ok(command.encode(padding)) };
     let seed = command.key.rotate_left(32) ^ command.value.rotate_left(8) ^ command.client;
     let drawn = host.draw(&mut Random::new(seed, 4))?;
-    let mut bytes = command.head();
+    let mut bytes = command.head(drawn.len());
     bytes.extend_from_slice(&drawn);
     Ok(bytes.into())
 }

@@ -109,6 +109,9 @@ happenings! {
     Process "kill" Kill { member, lasting }
     /// A machine loses power and has it back.
     Process "power-cut" PowerCut { member, lasting }
+    /// A machine loses power once its disk has done at most so many operations, and has it back; so
+    /// many times, also while it starts.
+    Process "lights-out" LightsOut { member, operations, cuts }
     /// A process is stopped and goes on.
     Process "pause" Pause { member, lasting }
     /// A process is killed and started so many times.

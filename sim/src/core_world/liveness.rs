@@ -2,7 +2,9 @@
 //! time everybody who belongs to the cluster and can be reached has caught up, and every client,
 //! also a new one that asks each member, is answered.
 
+use super::faults::Ending;
 use super::happening::Happening;
+use super::member::Power;
 use super::{Due, World};
 use crate::checkers::Violation;
 use crate::trace::What;
@@ -34,6 +36,9 @@ impl World {
         self.network.heal();
         self.choose_who_stays_down();
         for at in 0..self.members.len() {
+            if self.members[at].lights_on() == Power::Gone {
+                self.switch_off(at, Ending::PowerCut);
+            }
             let now = self.now;
             let member = &mut self.members[at];
             member.clock.set_rate(now, 1_000);

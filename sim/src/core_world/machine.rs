@@ -33,18 +33,21 @@ impl Command {
     /// How many bytes say something.
     pub(super) const BYTES: usize = 33;
 
-    /// Its bytes.
+    /// Its bytes, of which less than `padding` say nothing.
+    ///
+    /// # Panics
+    /// If `padding` is 0, or more than memory holds.
     #[must_use]
-    pub fn encode(&self) -> Bytes {
-        let padding = usize::try_from(self.number * 13 % 61).expect("below 61");
-        let mut bytes = self.head();
+    pub fn encode(&self, padding: u64) -> Bytes {
+        let padding = usize::try_from(self.number * 13 % padding).expect("a small number");
+        let mut bytes = self.head(padding);
         bytes.resize(Self::BYTES + padding, 0x5a);
         bytes.into()
     }
 
-    /// Those of its bytes that say something.
-    pub(super) fn head(&self) -> Vec<u8> {
-        let mut bytes = Vec::with_capacity(Self::BYTES + 60);
+    /// Those of its bytes that say something, with room for more.
+    pub(super) fn head(&self, more: usize) -> Vec<u8> {
+        let mut bytes = Vec::with_capacity(Self::BYTES + more);
         bytes.push(u8::from(self.what == Write::Add));
         for part in [self.client, self.number, self.key, self.value] {
             bytes.extend(part.to_le_bytes());
@@ -101,9 +104,9 @@ impl Machine {
         self.keys.get(&key).copied().unwrap_or_default()
     }
 
-    /// All of it as bytes, equal for equal states; some of them say nothing.
+    /// All of it as bytes, equal for equal states and salts; some of them say nothing.
     #[must_use]
-    pub fn freeze(&self) -> Bytes {
+    pub fn freeze(&self, salt: u64) -> Bytes {
         let mut bytes = Vec::new();
         let mut put = |part: u64| bytes.extend(part.to_le_bytes());
         put(self.effects);
@@ -118,9 +121,9 @@ impl Machine {
             put(*number);
             put(*reply);
         }
-        let padding = self.effects % 32;
+        let padding = (self.effects + salt) % 32;
         for at in 0..padding {
-            put(at.rotate_left(17) ^ self.effects);
+            put(at.rotate_left(17) ^ self.effects ^ salt);
         }
         bytes.into()
     }

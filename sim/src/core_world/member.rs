@@ -7,6 +7,7 @@ mod starting;
 use super::guest::Host;
 use super::machine::Command;
 use super::plan::Settings;
+use super::random::Random;
 use crate::checkers::shadow::Shadow;
 use crate::checkers::{Checkers, Violation};
 use bytes::Bytes;
@@ -35,6 +36,14 @@ pub(super) struct Member {
     pub(super) doubtful: bool,
     /// How many syncs it must have done until the damage can be told from a torn write.
     witnessed_after: u64,
+    /// Whether it has inputs that wait for its next turn.
+    pub(super) gathers: bool,
+    /// When its power goes next, if that is to be.
+    dark: Option<Dark>,
+    /// Whether it has lost its power since it was started last.
+    lost_power: bool,
+    /// How many ticks its core was told of since it was started.
+    pub(super) ticks: u64,
     /// How often nobody had what its damaged log lacks.
     pub(super) unrepaired: u32,
     /// Starts fail as long as these last, and processes are paused.
@@ -57,6 +66,21 @@ pub(super) enum Stop {
     Lost(String),
     /// A promise is broken.
     Broken(Violation),
+}
+
+impl Stop {
+    /// A disk that failed, unless it only refused what no log may ask of it.
+    fn of_disk(error: &holm_wal::Error) -> Self {
+        let source = std::error::Error::source(error);
+        let io = source.and_then(|source| source.downcast_ref::<std::io::Error>());
+        let says = error.to_string();
+        match io.map(std::io::Error::kind) {
+            Some(std::io::ErrorKind::InvalidInput) => {
+                Self::Broken(Violation { checker: "bytes that are held stay", says })
+            }
+            _ => Self::Disk(says),
+        }
+    }
 }
 
 impl From<Violation> for Stop {
@@ -87,6 +111,24 @@ pub(super) enum Answer {
     Read { index: Index },
     /// Ask somebody else.
     Refused,
+}
+
+/// Whether a member's machine has power.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Power {
+    There,
+    Gone,
+}
+
+/// When the power goes.
+struct Dark {
+    /// After so many operations of the disk at most.
+    operations: u64,
+    /// So often.
+    left: u64,
+    /// The count of operations at which it goes next.
+    limit: u64,
+    random: Random,
 }
 
 /// A member's own clock: it goes at its own rate, and never back.
@@ -147,6 +189,10 @@ impl Member {
             shadow: Shadow::default(),
             doubtful: false,
             witnessed_after: 0,
+            gathers: false,
+            dark: None,
+            lost_power: false,
+            ticks: 0,
             unrepaired: 0,
             paused: 0,
             held_down: 0,
@@ -173,6 +219,7 @@ impl Member {
         self.disk = SimDisk::new(seed, runner(&self.jobs));
         self.shadow = Shadow::default();
         (self.doubtful, self.unrepaired, self.witnessed_after) = (false, 0, 0);
+        self.lost_power = false;
         self.format(settings);
     }
 
@@ -190,6 +237,43 @@ impl Member {
     pub(super) fn power_cut(&mut self) {
         self.switch_off();
         self.disk.power_cut();
+        self.lost_power = true;
+    }
+
+    /// The power goes after so many operations of the disk at most, and so many times.
+    pub(super) fn go_dark(&mut self, operations: u64, cuts: u64, random: Random) {
+        self.dark = Some(Dark { operations, left: cuts, limit: u64::MAX, random });
+        self.dim();
+    }
+
+    /// The disk stops once it has done as much as the power lasts for.
+    fn dim(&mut self) {
+        if let Some(dark) = &mut self.dark {
+            dark.limit = self.disk.operations() + dark.random.between(1, dark.operations);
+            self.disk.stop_after(dark.limit);
+        }
+    }
+
+    /// Whether its power is gone, so that it has to be switched off.
+    pub(super) fn power(&self) -> Power {
+        let gone = self.dark.as_ref().is_some_and(|dark| self.disk.operations() >= dark.limit);
+        if gone { Power::Gone } else { Power::There }
+    }
+
+    /// It was switched off for it.
+    pub(super) fn went_dark(&mut self) {
+        if let Some(dark) = &mut self.dark {
+            dark.left -= 1;
+        }
+        self.dark = self.dark.take().filter(|dark| dark.left > 0);
+    }
+
+    /// Nothing of that any more; what its power was until now.
+    pub(super) fn lights_on(&mut self) -> Power {
+        let power = self.power();
+        self.dark = None;
+        self.disk.stop_after(u64::MAX);
+        power
     }
 
     fn switch_off(&mut self) {

@@ -18,6 +18,7 @@ pub(super) struct Network {
     latency: u64,
     loss: u64,
     repeats: u64,
+    repeat_late: u64,
     reorders: u64,
     relaying: bool,
     /// How many faults forbid relaying right now.
@@ -77,6 +78,7 @@ impl Network {
             latency: settings.latency,
             loss: settings.loss,
             repeats: settings.repeats,
+            repeat_late: settings.repeat_late,
             reorders: settings.reorders,
             relaying: settings.relaying == 1,
             no_relay: 0,
@@ -147,7 +149,7 @@ impl Network {
                 link.last = due;
             }
             if self.random.happens(self.repeats + link.repeats) {
-                again = Some(self.random.between(0, 300_000));
+                again = Some(self.random.between(0, self.repeat_late));
             }
             time = due;
             if next == to {

@@ -87,12 +87,21 @@ settings! {
     snapshot_entries = 40 in 1..=1_000_000;
     /// The core's setting of this name.
     snapshot_chunk_bytes = 100 in 1..=1_048_576;
+    /// How long a member gathers inputs at most before it does what its core asks for: a turn. 0:
+    /// each input has a turn of its own.
+    turn = 0 in 0..=1_000_000;
+    /// How many of the last entries are sent from memory; those before are read from the log.
+    recent_entries = 64 in 0..=1_000_000;
+    /// 1: each member freezes equal states to bytes of its own.
+    frozen_apart = 0 in 0..=1;
     /// The size of a segment of the log.
     segment_bytes = 16_384 in 2_048..=1_073_741_824;
     /// The core's `clock_drift_permille`, which no clock exceeds but in the mode beyond.
     drift = 100 in 0..=900;
     /// 0: clocks keep the drift that leases allow for; 1: they do not.
     beyond = 0 in 0..=1;
+    /// Less than so many bytes of a command say nothing.
+    padding = 61 in 1..=65_536;
     /// How many keys there are.
     keys = 4 in 1..=1_000;
     /// How latencies are distributed: 0 evenly, 1 with a tail, 2 mostly the least.
@@ -101,6 +110,8 @@ settings! {
     loss = 0 in 0..=1_000_000;
     /// Millionths of all messages that arrive twice.
     repeats = 0 in 0..=1_000_000;
+    /// How much later what arrives twice arrives again, at most.
+    repeat_late = 300_000 in 0..=10_000_000;
     /// Millionths of all messages that others overtake.
     reorders = 0 in 0..=1_000_000;
     /// The least time a disk job takes.

@@ -1,13 +1,13 @@
 //! One turn of a member: it takes an event, does what its core asks for, and the checkers look; how
 //! messages travel, and how members are started and stopped.
 
-use super::member::{Effects, Stop};
+use super::member::{Effects, Power, Running, Stop};
 use super::network::Sent;
 use super::said;
 use super::slab::Slab;
 use super::{DiskJob, Due, Flight, World};
 use crate::checkers::quorum::{self, Commit};
-use crate::checkers::{Check, Violation, completeness, monotonic};
+use crate::checkers::{Check, Violation, completeness, monotonic, strangers};
 use crate::trace::{State, What};
 use holm_raft_core::{Configuration, Event, Glance, Index, Message, Standing};
 
@@ -23,6 +23,7 @@ impl World {
         }
         let now = self.members[at].clock.millis(self.now);
         self.plan_tick(at);
+        self.members[at].ticks += 1;
         self.handle(at, Event::Tick { now });
     }
 
@@ -54,11 +55,61 @@ impl World {
         if let Some(glance) = self.glances[to] {
             self.coverage.takes(glance.role, message.body.name());
         }
-        self.handle(to, Event::Message(message));
+        self.checkers.rounds.taken(&message);
+        if self.is_strange(to, &message) {
+            self.hand_over_strange(to, message);
+        } else {
+            self.handle(to, Event::Message(message));
+        }
+    }
+
+    fn is_strange(&self, at: usize, message: &Message) -> bool {
+        let member = &self.members[at];
+        let judge = |running: &Running| {
+            message.to == member.me && strangers::is_strange(message, running.raft.configuration())
+        };
+        member.running.as_deref().is_some_and(judge)
+    }
+
+    /// A message that its receiver has to drop.
+    fn hand_over_strange(&mut self, to: usize, message: Message) {
+        let dropped = |world: &Self| {
+            let running = world.members[to].running.as_ref();
+            running.map_or(0, |running| running.raft.status().dropped.stranger)
+        };
+        self.coverage.other("stranger answers");
+        let before = dropped(self);
+        self.members[to].handle(Event::Message(message.clone()));
+        if let Err(violation) = strangers::dropped(&message, before, dropped(self)) {
+            self.broken(violation);
+        }
+        self.gather(to);
     }
 
     pub(super) fn handle(&mut self, at: usize, event: Event) {
         self.members[at].handle(event);
+        self.gather(at);
+    }
+
+    /// A turn follows now, or once more has come in.
+    fn gather(&mut self, at: usize) {
+        let longest = self.plan.settings.turn;
+        if longest == 0 {
+            self.act(at);
+        } else if !self.members[at].gathers {
+            self.members[at].gathers = true;
+            let lasting = self.random.between(0, longest);
+            self.plan_after(lasting, Due::Turn(at));
+        }
+    }
+
+    /// What a member has gathered has its turn.
+    pub(super) fn take_turn(&mut self, at: usize) {
+        if self.members[at].paused > 0 {
+            self.backlogs[at].push(Due::Turn(at));
+            return;
+        }
+        self.members[at].gathers = false;
         self.act(at);
     }
 
@@ -157,16 +208,18 @@ impl World {
             self.checkers.election.leads(after.term, me)?;
             completeness::leads(after.term, me, &member.shadow, &self.checkers.committed)?;
         } else if after.committed > before.committed {
-            let commit = Commit {
-                me,
-                term: after.term,
-                index: after.committed,
-                log: &member.shadow,
-                configuration: running.raft.configuration(),
+            let commits = |configuration| {
+                let (term, index, log) = (after.term, after.committed, &member.shadow);
+                let commit = Commit { me, term, index, log, configuration };
+                let logs = self.members.iter().map(|member| (member.me, &member.shadow));
+                let lost = self.graves.iter().map(|(member, shadow)| (*member, shadow));
+                quorum::commits(&commit, logs.chain(lost))
             };
-            let logs = self.members.iter().map(|member| (member.me, &member.shadow));
-            let lost = self.graves.iter().map(|(member, shadow)| (*member, shadow));
-            quorum::commits(&commit, logs.chain(lost))?;
+            let by_the_latest = commits(running.raft.configuration());
+            // Within one turn it may have committed first, and then changed the configuration.
+            let gathers = self.plan.settings.turn > 0;
+            let before = running.raft.configuration_at(before.last.index).1;
+            by_the_latest.or_else(|error| if gathers { commits(before) } else { Err(error) })?;
         }
         Ok(())
     }
@@ -200,7 +253,11 @@ impl World {
     }
 
     fn send(&mut self, from: usize, message: Message) {
-        if let Err(violation) = self.checkers.votes.sent(&message) {
+        self.checkers.up_to_date.asks(&message);
+        self.checkers.rounds.sent(&message, self.events);
+        let (ticks, patience) = (self.members[from].ticks, self.plan.settings.election_ticks);
+        let lent = self.checkers.leases.sent(&message, ticks, patience);
+        if let Err(violation) = lent.and_then(|()| self.checkers.votes.sent(&message)) {
             self.broken(violation);
         }
         let to = super::network::index(message.to.node.0);
@@ -324,7 +381,14 @@ impl World {
             stop = Stop::Lost(why.clone());
         }
         self.trace.say(self.now, || What::Down { node, why });
-        self.members[at].kill();
+        let dark = self.members[at].power() == Power::Gone;
+        if dark {
+            self.members[at].power_cut();
+            self.members[at].went_dark();
+            self.coverage.other("power cut amid operations");
+        } else {
+            self.members[at].kill();
+        }
         self.members[at].disk.misdirect(0);
         self.downed(at);
         if matches!(stop, Stop::Damaged(_)) {
@@ -340,7 +404,8 @@ impl World {
         } else {
             self.coverage.other("stopped by its disk");
         }
-        let after = self.random.between(50_000, RESTART_MAX);
+        let least = if dark { 1_000 } else { 50_000 };
+        let after = self.random.between(least, if dark { 30_000 } else { RESTART_MAX });
         self.plan_after(after, Due::Start(at));
     }
 
@@ -356,6 +421,7 @@ impl World {
                     self.trace.say(self.now, || flight.lost());
                 }
                 Due::Finish(slot) => drop(self.jobs.take(slot)),
+                Due::Turn(_) => self.members[at].gathers = false,
                 _ => {}
             }
         }

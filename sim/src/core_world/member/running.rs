@@ -5,11 +5,12 @@ use super::{Answer, Effects, Stop};
 use crate::checkers::committed::Committed;
 use crate::checkers::machine::StateMachineSafety;
 use crate::checkers::shadow::{Chain, Shadow};
-use crate::checkers::{Checkers, configuration, ensure};
+use crate::checkers::{Checkers, answers, configuration, durable, ensure};
 use crate::core_world::guest::{Host, State};
+use crate::core_world::plan::Settings;
 use holm_raft_core::{
-    Body, Chunk, Configuration, Entry, EntryKind, Event, Fate, Index, LogStart, MemberId, Message,
-    NodeId, Outbound, Persist, Raft, Ready, RequestNumber, WriteNumber,
+    Body, Chunk, Configuration, Entry, EntryId, EntryKind, Event, Fate, Index, LogStart, MemberId,
+    Message, NodeId, Outbound, Persist, Raft, Ready, RequestNumber, WriteNumber,
 };
 use holm_wal::{Batch, Disk, Done, Error, Snapshot, Snapshots, Wal};
 use std::collections::{BTreeMap, VecDeque};
@@ -24,6 +25,10 @@ pub(in crate::core_world) struct Running {
     attached: Arc<dyn Disk>,
     snapshots: Snapshots,
     snapshot_entries: u64,
+    /// How many of the last entries are sent from memory.
+    recent_entries: u64,
+    /// Decides which bytes equal states are frozen to.
+    salt: u64,
     newest: Option<Snapshot>,
     saving: Option<Snapshot>,
     /// Pieces of a leader's snapshot that wait for the disk, and whether others are being stored.
@@ -70,14 +75,16 @@ enum Finished {
 
 /// What a failed disk means: the process ends, and is started again.
 fn failed(error: &Error) -> Stop {
-    let says = error.to_string();
-    if matches!(error, Error::Damaged { .. }) { Stop::Rotten(says) } else { Stop::Disk(says) }
+    match error {
+        Error::Damaged { .. } => Stop::Rotten(error.to_string()),
+        _ => Stop::of_disk(error),
+    }
 }
 
 impl Running {
     pub(super) fn new(
         making: Making,
-        snapshot_entries: u64,
+        settings: &Settings,
         committed: &Committed,
     ) -> Result<Self, Stop> {
         let Making { me, raft, wal, attached, snapshots, newest, host } = making;
@@ -92,7 +99,9 @@ impl Running {
             wal,
             attached,
             snapshots,
-            snapshot_entries,
+            snapshot_entries: settings.snapshot_entries,
+            recent_entries: settings.recent_entries,
+            salt: settings.frozen_apart * me.node.0,
             newest,
             saving: None,
             arriving: Vec::new(),
@@ -125,7 +134,7 @@ impl Running {
             self.finish(finished, shadow, checkers)?;
         }
         loop {
-            self.acknowledge(effects);
+            self.acknowledge(shadow, effects)?;
             let ready = self.raft.ready();
             if ready.is_empty() {
                 break;
@@ -148,6 +157,7 @@ impl Running {
         self.store(ready.chunks);
         for outbound in ready.send {
             let message = self.fill(outbound, shadow)?;
+            answers::leaves(&message, shadow)?;
             effects.messages.push(message);
         }
         if let Some(range) = ready.committed {
@@ -198,11 +208,18 @@ impl Running {
             self.chain = checkers.committed.chain(self.applied).unwrap_or_default();
             self.state = State::thaw(self.host.as_deref(), &snapshot.data)?;
             checkers.machine.installed += 1;
-            checkers.machine.state(self.me, self.applied, &snapshot.data)?;
+            checkers.machine.state(self.me, self.applied, &self.state.machine)?;
+            if let Some(frozen) = self.state.guest()? {
+                checkers.machine.restored(self.me, self.applied, &frozen)?;
+            }
+            configuration::installs(self.me, meta, self.raft.configuration_at(self.applied))?;
             self.newest = Some(snapshot);
         }
         let glance = self.raft.glance();
         checkers.committed.writes(&persist, shadow)?;
+        for message in &persist.then {
+            checkers.up_to_date.will_say(message, shadow)?;
+        }
         if glance.role == "leader" && persist.hard_state.is_none() {
             checkers.matching.leader_writes(&persist)?;
             let changes = |entry: &&Entry| entry.kind == EntryKind::Configuration;
@@ -217,26 +234,34 @@ impl Running {
             truncate: persist.truncate,
             entries: &persist.entries,
         };
-        let number = self.wal.append(&batch).map_err(|error| failed(&error))?;
+        let known = |id: EntryId| checkers.committed.chain(id.index).unwrap_or_default();
+        let number = self.wal.append(&batch).map_err(|error| {
+            shadow.attempt(&persist, known);
+            failed(&error)
+        })?;
         assert_eq!(number, persist.number, "the core and the log count the same writes");
         self.writes = number.0;
         self.batches += u64::from(!persist.entries.is_empty() || persist.hard_state.is_some());
-        shadow.write(&persist, |id| checkers.committed.chain(id.index).unwrap_or_default());
+        shadow.write(&persist, known);
         checkers.matching.written(&persist, shadow)?;
         self.held.push_back((number, persist.then));
         Ok(())
     }
 
-    fn acknowledge(&mut self, effects: &mut Effects) {
+    fn acknowledge(&mut self, shadow: &Shadow, effects: &mut Effects) -> Result<(), Stop> {
         let durable = self.wal.durable();
         if durable <= self.acknowledged {
-            return;
+            return Ok(());
         }
         self.acknowledged = durable;
         while self.held.front().is_some_and(|(write, _)| *write <= durable) {
-            effects.messages.extend(self.held.pop_front().into_iter().flat_map(|(_, then)| then));
+            for message in self.held.pop_front().into_iter().flat_map(|(_, then)| then) {
+                answers::leaves(&message, shadow)?;
+                effects.messages.push(message);
+            }
         }
         self.raft.handle(Event::Persisted(durable));
+        Ok(())
     }
 
     fn fill(&mut self, outbound: Outbound, shadow: &Shadow) -> Result<Message, Stop> {
@@ -271,7 +296,7 @@ impl Running {
     /// Entries to send: the recent tail from memory, as the node's driver captures it; what lies
     /// further back from the log.
     fn entries(&self, from: Index, to: Index, shadow: &Shadow) -> Result<Vec<Entry>, Stop> {
-        if from.0 + RECENT > shadow.last().index.0 || from > to {
+        if from.0 + self.recent_entries > shadow.last().index.0 || from > to {
             return Ok(shadow.entries(from, to).cloned().collect());
         }
         self.wal.entries(from..=to, u64::MAX).map_err(|error| failed(&error))
@@ -287,6 +312,7 @@ impl Running {
         ensure((index == self.applied.next()).into(), "applied in order", || {
             format!("{} has applied {} and is handed {index}", self.me, self.applied)
         })?;
+        durable::applies(self.me, index, shadow)?;
         let entry = self.wal.entry(index).map_err(|error| failed(&error))?;
         self.applied = index;
         self.chain = self.chain.then(&entry);
@@ -351,8 +377,8 @@ impl Running {
         }
         let entry = self.wal.entry(self.applied).map_err(|error| failed(&error))?;
         let meta = self.raft.snapshot_meta(&entry);
-        let data = self.state.freeze()?;
-        checkers.machine.state(self.me, self.applied, &data)?;
+        let data = self.state.freeze(self.salt)?;
+        checkers.machine.state(self.me, self.applied, &self.state.machine)?;
         let snapshot = Snapshot::new(meta, data);
         let done = self.done(Finished::Snapshot);
         self.attached.run(self.snapshots.save_job(&snapshot), done);
@@ -401,6 +427,3 @@ impl Running {
         Box::new(move |result| finished.lock().expect("nobody panicked").push(kind(result)))
     }
 }
-
-/// How many of the last entries are sent from memory.
-const RECENT: u64 = 64;

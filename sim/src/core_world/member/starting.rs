@@ -3,8 +3,9 @@
 
 use super::running::{Making, Running};
 use super::{Member, Stop, options};
+use crate::checkers::durable::{self, Crash, Opened, Tail};
 use crate::checkers::shadow::Shadow;
-use crate::checkers::{Checkers, Holds, durable, ensure};
+use crate::checkers::{Checkers, Holds, ensure};
 use crate::core_world::plan::Settings;
 use holm_raft_core as raft;
 use holm_raft_core::{Boot, Configuration, Entry, EntryId, Index, Raft, Restored, Switch};
@@ -21,13 +22,18 @@ impl Member {
     ) -> Result<(), Stop> {
         self.boots += 1;
         let attached = self.disk.attach();
-        let (wal, recovered) =
-            Wal::open(Arc::clone(&attached), options(settings)).map_err(|e| self.opening(e))?;
+        self.dim();
+        let open = || Wal::open(Arc::clone(&attached), options(settings));
+        let first = open().map(|(_, first)| Opened::from(&first));
+        let first = first.map_err(|error| self.opening(error))?;
+        // What a recovery has put right stays so, and a second one has nothing to do.
+        let (wal, recovered) = open().map_err(|error| self.opening(error))?;
+        durable::recovers(self.me, &first, &Opened::from(&recovered))?;
         let (snapshots, newest, receiving) =
             Snapshots::open(Arc::clone(&attached)).map_err(|e| self.opening(e))?;
         let meta = newest.as_ref().map(|snapshot| snapshot.meta.clone());
         recovered.check_snapshot(meta.as_ref()).map_err(|e| self.opening(e))?;
-        self.look_at(&wal, &recovered, newest.as_ref(), checkers)?;
+        self.look_at(&wal, &recovered, first.tail, newest.as_ref(), checkers)?;
         let configuration = |entry: &Entry| {
             let configuration = Configuration::decode(entry.data.clone()).expect("written here");
             (entry.id.index, configuration)
@@ -46,8 +52,8 @@ impl Member {
         let raft = Raft::new(self.config(settings, seed), restored).expect("good settings");
         let host = self.host.clone();
         let making = Making { me: self.me, raft, wal, attached, snapshots, newest, host };
-        let entries = settings.snapshot_entries;
-        self.running = Some(Box::new(Running::new(making, entries, &checkers.committed)?));
+        self.running = Some(Box::new(Running::new(making, settings, &checkers.committed)?));
+        (self.ticks, self.lost_power) = (0, false);
         (self.doubtful, self.unrepaired, self.witnessed_after) = (false, 0, 0);
         Ok(())
     }
@@ -76,6 +82,7 @@ impl Member {
         &mut self,
         wal: &Wal,
         recovered: &Recovered,
+        tail: Tail,
         newest: Option<&Snapshot>,
         checkers: &Checkers,
     ) -> Result<(), Stop> {
@@ -90,14 +97,20 @@ impl Member {
         }
         found.restored();
         durable::finds(self.me, &self.shadow, &found)?;
+        if !self.doubtful {
+            let crash = if self.lost_power { Crash::PowerCut } else { Crash::Kill };
+            durable::was_written(self.me, &self.shadow, &found, (crash, tail))?;
+        }
         // A snapshot that was durable before its entries were replaces them.
         if let Some(last) = newest.map(|snapshot| snapshot.meta.last)
             && last.index > start.index
             && found.entry(last.index).is_none_or(|entry| entry.id != last)
         {
             let chain = checkers.committed.chain(last.index).unwrap_or_default();
+            let on_disk = found.acked;
             found.restore(last, chain, recovered.hard_state);
-            found.restored();
+            // Until the core has said so to its log, another restart finds the same.
+            found.acked = on_disk;
         }
         self.shadow = found;
         Ok(())
@@ -107,7 +120,7 @@ impl Member {
     fn opening(&self, error: Error) -> Stop {
         let says = error.to_string();
         match error {
-            Error::Io { .. } | Error::Full { .. } | Error::Sync { .. } => Stop::Disk(says),
+            Error::Io { .. } | Error::Full { .. } | Error::Sync { .. } => Stop::of_disk(&error),
             _ if !self.doubtful => {
                 let broken = ensure(Holds::No, "what a crash leaves can be opened", || {
                     format!("{}: {says}", self.me)
