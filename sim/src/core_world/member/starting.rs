@@ -24,8 +24,11 @@ impl Member {
         let attached = self.disk.attach();
         self.dim();
         let open = || Wal::open(Arc::clone(&attached), options(settings));
+        let waiting = self.jobs.lock().expect("nobody panicked").len();
         let first = open().map(|(_, first)| Opened::from(&first));
         let first = first.map_err(|error| self.opening(error))?;
+        // What the first asked of its disk is nobody's any more.
+        self.jobs.lock().expect("nobody panicked").truncate(waiting);
         // What a recovery has put right stays so, and a second one has nothing to do.
         let (wal, recovered) = open().map_err(|error| self.opening(error))?;
         durable::recovers(self.me, &first, &Opened::from(&recovered))?;
