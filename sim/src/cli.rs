@@ -53,6 +53,9 @@ enum Command {
     },
     /// Join the JSON lines of sweeps, and print what they come to.
     Merge {
+        /// All seeds that there have to be, as FIRST..END.
+        #[arg(long, value_parser = parse_range)]
+        seeds: Option<Range<u64>>,
         /// Files of JSON lines.
         #[arg(required = true)]
         files: Vec<PathBuf>,
@@ -212,7 +215,7 @@ impl Cli {
                 let format = if json { sweep::Format::Json } else { sweep::Format::Table };
                 sweep::sweep(seeds, shard, jobs, format, &how)
             }
-            Command::Merge { files } => sweep::merge(&files),
+            Command::Merge { seeds, files } => sweep::merge(seeds, &files),
             Command::Replay { which, how } => core::replay(&which, &how),
             Command::Schedule { which, how } => core::schedule(&which, &how),
             Command::Trace { which, form, how } => core::trace(&which, form, &how),

@@ -172,8 +172,9 @@ fn install(name: &str) -> Result<(), String> {
 
 fn campaign(core: u64, node: u64) -> Result<(), String> {
     let seeds = format!("0..{core}");
+    let jobs = std::thread::available_parallelism().map_or(1, usize::from).to_string();
     let world = ["run", "--release", "-p", "holm-sim", "--", "sweep", "--world", "core"];
-    run(cargo(&[&world[..], &["--seeds", &seeds]].concat()))?;
+    run(cargo(&[&world[..], &["--seeds", &seeds, "--jobs", &jobs]].concat()))?;
     let seeds = format!("0..{node}");
     run(cargo(&["sim", "sweep", "--seeds", &seeds]))
 }

@@ -5,7 +5,7 @@ use super::{Ended, How, Shard, compare};
 use holm_sim::core_world::{self, Coverage, Mode, Outcome, Tracing};
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::Value;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -98,9 +98,9 @@ fn one(seed: u64, how: &How) -> Result<Outcome, String> {
     Ok(first)
 }
 
-pub(super) fn merge(files: &[PathBuf]) -> Ended {
+pub(super) fn merge(seeds: Option<Range<u64>>, files: &[PathBuf]) -> Ended {
     let mut total = Total::default();
-    let mut count = 0;
+    let mut known = BTreeSet::new();
     for path in files {
         let text = std::fs::read_to_string(path)
             .map_err(|error| format!("reading {} failed: {error}", path.display()))?;
@@ -110,16 +110,23 @@ pub(super) fn merge(files: &[PathBuf]) -> Ended {
             };
             let json: Value = serde_json::from_str(text).map_err(|e| wrong(&e.to_string()))?;
             let seed = json["seed"].as_u64().ok_or_else(|| wrong("no `seed`"))?;
+            if !known.insert(seed) {
+                return Err(wrong(&format!("`seed` {seed} is there twice")));
+            }
             total.add(&json).map_err(|what| wrong(&what))?;
             if let Some(violation) = json["violation"].as_object() {
                 let part = |key: &str| violation[key].as_str().unwrap_or_default().to_owned();
                 let says = format!("seed {seed}: {}: {}", part("checker"), part("says"));
                 total.failing.insert(seed, says);
             }
-            count += 1;
         }
     }
-    total.judge(count, Format::Table, Mode::Within)
+    let mut missing = seeds.into_iter().flatten().filter(|seed| !known.contains(seed));
+    if let Some(first) = missing.next() {
+        let others = missing.count();
+        return Err(format!("seed {first} and {others} others are missing; give all shards"));
+    }
+    total.judge(known.len() as u64, Format::Table, Mode::Within)
 }
 
 impl Total {
