@@ -18,9 +18,9 @@ use tokio::sync::Notify;
 /// until it is answered; made by [`Node::client`].
 ///
 /// It opens a session with its first command, and another one should that expire: after
-/// [`Config::idempotency_retention`](crate::Config::idempotency_retention) without a command, in log
-/// time. The cluster remembers 100,000 sessions at a time, and of each the replies that the client
-/// has not acknowledged: at most 256, and 64 MiB for all together.
+/// [`Config::idempotency_retention`](crate::Config::idempotency_retention) without a command, in
+/// log time. The cluster remembers 100,000 sessions at a time, and of each the replies that the
+/// client has not acknowledged: at most 256, and 64 MiB for all together.
 pub struct Client<S: StateMachine> {
     node: Node<S>,
     turns: Mutex<Turns>,
@@ -90,8 +90,8 @@ impl<S: StateMachine> Client<S> {
         &self.node
     }
 
-    /// Proposes a command and waits until it is applied on this client's member. Dropping the future
-    /// does not take the command back, and it may still take effect once.
+    /// Proposes a command and waits until it is applied on this client's member. Dropping the
+    /// future does not take the command back, and it may still take effect once.
     ///
     /// # Errors
     /// [`Error::Unknown`] if it may or may not have taken effect; with any other error it never

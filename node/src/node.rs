@@ -212,9 +212,9 @@ impl<S: StateMachine> Node<S> {
         self.read_with(options, read).await.map(|seen| seen.value)
     }
 
-    /// Reads the state linearizably by the leader's lease, without asking anybody, where this member
-    /// leads and has one (thesis §6.4.1); elsewhere as [`read`](Self::read). Linearizable as long as
-    /// no clock of the cluster gains or loses more than a tenth.
+    /// Reads the state linearizably by the leader's lease, without asking anybody, where this
+    /// member leads and has one (thesis §6.4.1); elsewhere as [`read`](Self::read). Linearizable as
+    /// long as no clock of the cluster gains or loses more than a tenth.
     ///
     /// # Errors
     /// As for [`read`](Self::read).
@@ -345,8 +345,8 @@ impl<S: StateMachine> Node<S> {
 
     /// Stops the member: a leader hands over first, and those who wait for a proposal are answered,
     /// for two election time-outs at most; then connections are closed, and callers get
-    /// [`Error::Stopped`]. What was acknowledged is durable already. Returns once nothing of it runs
-    /// any more.
+    /// [`Error::Stopped`]. What was acknowledged is durable already. Returns once nothing of it
+    /// runs any more.
     pub async fn shutdown(&self) -> Stop {
         // A full inbox or one that is gone already: either way it is waited for.
         let _ = self.requests.send(Request::Shutdown).await;

@@ -25,8 +25,9 @@ pub struct Report {
 
 impl Report {
     /// What a sweep of many seeds must have seen, or it has shown too little.
-    pub const EXPECTED: [&str; 45] = [
+    pub const EXPECTED: [&str; 48] = [
         "clocks that jumped",
+        "commands in sessions",
         "connection attempts that nobody answered",
         "connections half open",
         "connections reset",
@@ -54,6 +55,8 @@ impl Report {
         "members that a failed sync stopped",
         "packets lost and sent again",
         "power cuts",
+        "reads by lease",
+        "reads from an index",
         "relayed frames taken",
         "relays that died",
         "restarts in a loop",

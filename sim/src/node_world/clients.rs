@@ -1,11 +1,11 @@
 //! Clients of the simulated cluster: a `Client` changes numbers and reads them, and repeats what
 //! was not answered under its key, until it is; `Saw` holds what they all saw, for the checkers.
 
-use super::findings::{any_broken, broken};
-use super::machine::{Change, Command};
+use super::findings::{any_broken, broken, happened};
+use super::machine::{Change, Command, Register};
 use super::member::Member;
 use crate::checkers::linearizable::{Handle, History, What};
-use holm::{Error, ProposeOptions};
+use holm::{Error, Index, ProposeOptions};
 use madsim::rand::{Rng, thread_rng};
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
@@ -16,6 +16,8 @@ use tokio::time::sleep;
 /// So many numbers are only added to, and as many are only put.
 const COUNTERS: u64 = 2;
 const REGISTERS: u64 = 2;
+/// The client that has sessions.
+pub(super) const SESSIONS: u64 = 3;
 /// The most operations of one client.
 const OPERATIONS_MAX: u64 = 60;
 
@@ -26,9 +28,14 @@ pub(super) struct Saw {
     added: RefCell<BTreeMap<u64, u64>>,
     /// How many commands there were.
     commands: Cell<u64>,
+    /// How many more there may have been.
+    uncertain: Cell<u64>,
     /// Whether clients begin anything more.
     pub(super) enough: Cell<bool>,
 }
+
+/// A session, and at which member.
+type Session = (u64, holm::Client<Register>);
 
 /// Someone who asks, one thing after the other.
 pub(super) struct Client {
@@ -36,6 +43,8 @@ pub(super) struct Client {
     members: Rc<Vec<Member>>,
     saw: Rc<Saw>,
     pause_ms: u64,
+    /// Up to which index it has seen the state.
+    seen: Cell<u64>,
 }
 
 impl Saw {
@@ -44,6 +53,7 @@ impl Saw {
             history: RefCell::default(),
             added: RefCell::default(),
             commands: Cell::new(0),
+            uncertain: Cell::new(0),
             enough: Cell::new(false),
         })
     }
@@ -51,6 +61,11 @@ impl Saw {
     /// How many commands were answered.
     pub(super) fn commands(&self) -> u64 {
         self.commands.get()
+    }
+
+    /// How many more may have taken effect.
+    pub(super) fn uncertain(&self) -> u64 {
+        self.uncertain.get()
     }
 
     /// What each counter ought to be now that nothing is under way.
@@ -61,11 +76,13 @@ impl Saw {
 
 impl Client {
     pub(super) fn new(name: u64, members: &Rc<Vec<Member>>, saw: &Rc<Saw>, pause_ms: u64) -> Self {
-        Self { name, members: Rc::clone(members), saw: Rc::clone(saw), pause_ms }
+        let (members, saw) = (Rc::clone(members), Rc::clone(saw));
+        Self { name, members, saw, pause_ms, seen: Cell::new(0) }
     }
 
-    /// Asks until it is enough, and everything is answered.
+    /// Asks until it is enough, and everything is answered: under keys, or in sessions.
     pub(super) async fn run(self) {
+        let mut session = None;
         for number in 0..OPERATIONS_MAX {
             sleep(Duration::from_millis(thread_rng().gen_range(0..self.pause_ms))).await;
             if self.saw.enough.get() || any_broken() {
@@ -73,6 +90,8 @@ impl Client {
             }
             if thread_rng().gen_bool(0.3) {
                 self.read().await;
+            } else if self.name == SESSIONS {
+                session = self.put_in_session(number, session).await;
             } else {
                 self.change(number).await;
             }
@@ -109,12 +128,72 @@ impl Client {
         }
     }
 
+    /// Puts a number once in a session, which goes on until an answer is missing.
+    async fn put_in_session(&self, number: u64, session: Option<Session>) -> Option<Session> {
+        let name = thread_rng().gen_range(COUNTERS..COUNTERS + REGISTERS);
+        let change = Change::Put(thread_rng().gen_range(1..100));
+        let command = Command { client: self.name, number, name, change, ballast: Vec::new() };
+        let (member, client) = match session {
+            Some(session) => session,
+            None => {
+                let member = self.any_member();
+                (member.node, member.running()?.client())
+            }
+        };
+        let handle = self.begins(name, change.what());
+        match client.propose(command).await {
+            Ok(applied) => {
+                let reply = applied.reply;
+                tracing::info!(client = self.name, number, name, reply, "put in a session");
+                happened("commands in sessions");
+                self.ends(handle, reply);
+                self.saw.commands.set(self.saw.commands.get() + 1);
+                Some((member, client))
+            }
+            Err(error) => {
+                self.expected(member, &error);
+                if matches!(error, Error::Unknown { .. } | Error::Stopped { .. }) {
+                    self.saw.uncertain.set(self.saw.uncertain.get() + 1);
+                }
+                None
+            }
+        }
+    }
+
+    /// Reads a member's own state from where it was seen last, anywhere.
+    async fn read_on(&self) {
+        let member = self.any_member();
+        let Some(node) = member.running() else { return };
+        let from = self.seen.get();
+        match node.read_from(Index(from), Register::applied).await {
+            Ok(seen) if seen.index.0 < from => {
+                let says = format!("a read from {from} saw the state at {}", seen.index);
+                broken("reads from an index", says);
+            }
+            Ok(seen) => {
+                happened("reads from an index");
+                self.seen.set(seen.index.0);
+            }
+            Err(error) => self.expected(member.node, &error),
+        }
+    }
+
     async fn read(&self) {
+        if thread_rng().gen_bool(0.2) {
+            return self.read_on().await;
+        }
         let name = thread_rng().gen_range(0..COUNTERS + REGISTERS);
         let member = self.any_member();
         let Some(node) = member.running() else { return };
         let handle = self.begins(name, What::Read);
-        match node.read(move |register| register.number(name)).await {
+        let look = move |register: &Register| register.number(name);
+        let read = if thread_rng().gen_bool(0.5) {
+            node.read(look).await
+        } else {
+            happened("reads by lease");
+            node.read_lease(look).await
+        };
+        match read {
             Ok(value) => {
                 tracing::info!(client = self.name, member = member.node, name, value, "read");
                 self.ends(handle, value);

@@ -8,7 +8,7 @@ use crate::checkers::linearizable::What;
 use holm::StateMachine;
 use serde::{Deserialize, Serialize};
 use std::cell::RefCell;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Numbers by name.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -16,6 +16,8 @@ pub(super) struct Register {
     numbers: BTreeMap<u64, u64>,
     applied: u64,
     sum: u64,
+    /// Which commands have been applied, by client and number.
+    commands: BTreeSet<(u64, u64)>,
 }
 
 /// What may be done to a number, by whom.
@@ -78,6 +80,10 @@ impl StateMachine for Register {
     type Snapshot = Self;
 
     fn apply(&mut self, command: Command) -> u64 {
+        if !self.commands.insert((command.client, command.number)) {
+            let Command { client, number, .. } = command;
+            broken("exactly once", format!("command {number} of client {client} is applied again"));
+        }
         let value = self.numbers.entry(command.name).or_default();
         let (reply, change) = match command.change {
             Change::Put(new) => (std::mem::replace(value, new), new),
