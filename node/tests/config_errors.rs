@@ -171,6 +171,10 @@ fn each_mistake_in_bounds_and_topology_is_told_with_file_key_and_mend() {
             "node1.toml: segment_bytes: 4096 is out of bounds; choose 8388608 to 1073741824",
         ),
         (
+            with("insecure = true", "insecure = true\nsnapshot_log_bytes = 4095"),
+            "node1.toml: snapshot_log_bytes: 4095 is out of bounds; choose 4096 to 1099511627776",
+        ),
+        (
             with("insecure = true", "insecure = true\nsnapshot_entries = 0"),
             "node1.toml: snapshot_entries: 0 is out of bounds; choose 1 to 1000000000",
         ),

@@ -28,6 +28,8 @@ pub const REQUEST_TIMEOUT_MS: RangeInclusive<u64> = 1..=60_000;
 pub const IDEMPOTENCY_RETENTION_S: RangeInclusive<u64> = 1..=2_592_000;
 /// The bounds of `snapshot_entries`, in entries.
 pub const SNAPSHOT_ENTRIES: RangeInclusive<u64> = 1..=1_000_000_000;
+/// The bounds of `snapshot_log_bytes`, in bytes.
+pub const SNAPSHOT_LOG_BYTES: RangeInclusive<u64> = 4_096..=1_099_511_627_776;
 /// The bounds of `segment_bytes`, in bytes: a segment holds the longest command, and more.
 pub const SEGMENT_BYTES: RangeInclusive<u64> = 8_388_608..=1_073_741_824;
 
@@ -60,6 +62,8 @@ pub struct ServeConfig {
     pub idempotency_retention: Option<Duration>,
     /// After how many entries the log is compacted into a snapshot.
     pub snapshot_entries: Option<u64>,
+    /// After how many bytes of applied entries a snapshot is taken, though they are fewer.
+    pub snapshot_log_bytes: Option<u64>,
     /// The most bytes a second of snapshots to each member; no bound if left out.
     pub snapshot_bytes_per_second: Option<u64>,
     /// The most bytes a second passed on for each pair of others.
@@ -128,6 +132,9 @@ pub struct Overrides {
     /// Entries after which the log is compacted
     #[arg(long, env = "HOLM_SNAPSHOT_ENTRIES", value_name = "N")]
     pub snapshot_entries: Option<u64>,
+    /// After how many bytes of applied entries a snapshot is taken, though they are fewer
+    #[arg(long, env = "HOLM_SNAPSHOT_LOG_BYTES", value_name = "BYTES")]
+    pub snapshot_log_bytes: Option<u64>,
     /// Bytes a second of snapshots to each member [no bound if left out]
     #[arg(long, env = "HOLM_SNAPSHOT_BYTES_PER_SECOND", value_name = "BYTES")]
     pub snapshot_bytes_per_second: Option<u64>,
@@ -192,6 +199,7 @@ impl ServeConfig {
                 .or(file.idempotency_retention_s)
                 .map(Duration::from_secs),
             snapshot_entries: overrides.snapshot_entries.or(file.snapshot_entries),
+            snapshot_log_bytes: overrides.snapshot_log_bytes.or(file.snapshot_log_bytes),
             snapshot_bytes_per_second: overrides
                 .snapshot_bytes_per_second
                 .or(file.snapshot_bytes_per_second),
@@ -219,6 +227,7 @@ impl ServeConfig {
         within("request_timeout_ms", millis(self.request_timeout), &REQUEST_TIMEOUT_MS)?;
         within("idempotency_retention_s", retention, &IDEMPOTENCY_RETENTION_S)?;
         within("snapshot_entries", self.snapshot_entries, &SNAPSHOT_ENTRIES)?;
+        within("snapshot_log_bytes", self.snapshot_log_bytes, &SNAPSHOT_LOG_BYTES)?;
         within("segment_bytes", self.segment_bytes, &SEGMENT_BYTES)?;
         let (snapshots, relay) = (self.snapshot_bytes_per_second, self.relay_bytes_per_second);
         within("snapshot_bytes_per_second", snapshots, &Config::BYTES_PER_SECOND)?;

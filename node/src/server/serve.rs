@@ -109,6 +109,7 @@ impl ServeConfig {
         config.idempotency_retention =
             self.idempotency_retention.unwrap_or(config.idempotency_retention);
         config.snapshot_entries = self.snapshot_entries.unwrap_or(config.snapshot_entries);
+        config.snapshot_log_bytes = self.snapshot_log_bytes.unwrap_or(config.snapshot_log_bytes);
         config.snapshot_bytes_per_second = self.snapshot_bytes_per_second;
         config.relay_bytes_per_second =
             self.relay_bytes_per_second.unwrap_or(config.relay_bytes_per_second);

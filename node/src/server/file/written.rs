@@ -29,6 +29,7 @@ pub(super) struct Written {
     pub(super) request_timeout_ms: Option<u64>,
     pub(super) idempotency_retention_s: Option<u64>,
     pub(super) snapshot_entries: Option<u64>,
+    pub(super) snapshot_log_bytes: Option<u64>,
     pub(super) segment_bytes: Option<u64>,
     pub(super) verify_log: Option<VerifyLog>,
     pub(super) snapshot_bytes_per_second: Option<u64>,
