@@ -269,6 +269,10 @@ impl World<'_> {
 
     /// A frame that is not the next one: left out, repeated, or altered.
     async fn out_of_turn(&mut self, how: u8) {
+        if !self.link.incoming.buffer().is_empty() {
+            // Behind a part of something else there are no frames.
+            self.link_anew().await;
+        }
         let head = Head::new(Kind::Note, HOSTILE.node, ME.node);
         let handed_up = self.depth.direct;
         let mut bytes = self.link.sealed(head, b"out of turn");
