@@ -138,7 +138,7 @@ fn take(
             }
             Ok(_) => line.lost(Lost::Misaddressed, 1),
             Err(error) => {
-                tracing::debug!(peer = %member, "{error}");
+                tracing::trace!(peer = %member, "{error}");
                 line.lost(Lost::Malformed, 1);
             }
         },

@@ -39,7 +39,7 @@ impl Shared {
             Ok(Heard::Same) => self.send_records(),
             Ok(Heard::Stranger) => line.lost(Lost::Misaddressed, 1),
             Err(error) => {
-                tracing::debug!(peer = line.node.0, "{error}");
+                tracing::trace!(peer = line.node.0, "{error}");
                 line.lost(Lost::Malformed, 1);
             }
         }

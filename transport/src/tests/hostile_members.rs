@@ -85,14 +85,19 @@ async fn what_a_member_says_out_of_turn_costs_that_frame_and_is_logged_when_it_h
     for _ in 0..20 {
         raw.say(NodeId(1), NodeId(2), Kind::Note, b"as another").await;
         raw.say(three.node, NodeId(2), Kind::Ping, b"no number").await;
+        raw.say(three.node, NodeId(2), Kind::Message, b"nothing that is a message").await;
+        raw.say(three.node, NodeId(2), Kind::Route, b"no record").await;
     }
     raw.say(three.node, NodeId(2), Kind::Note, b"the last").await;
     let note = Bytes::from_static(b"the last");
     assert_eq!(two.next().await, Inbound::Note { from: three, note });
     let lost = two.peer(3).lost;
-    assert_eq!((lost[&Lost::Misaddressed], lost[&Lost::Malformed]), (20, 20));
-    for reason in ["misaddressed", "malformed"] {
-        assert_eq!(log.lines_with(&format!("reason={reason:?}")), 5, "{reason}");
+    assert_eq!((lost[&Lost::Misaddressed], lost[&Lost::Malformed]), (20, 60));
+    for (reason, lines) in [("misaddressed", 5), ("malformed", 6)] {
+        assert_eq!(log.lines_with(&format!("reason={reason:?}")), lines, "{reason}");
+    }
+    for each in ["no message", "a record"] {
+        assert_eq!(log.lines_with(each), 0, "a line for each of them");
     }
 }
 
