@@ -167,6 +167,14 @@ impl Sessions {
         self.current.as_ref().is_some_and(|session| session.seal.wear(session.next) != Wear::Good)
     }
 
+    /// For tests: as if the session that seals had used up nearly all of its numbers.
+    #[cfg(any(test, feature = "fuzzing"))]
+    pub(crate) fn wear_out(&mut self) {
+        if let Some(session) = &mut self.current {
+            session.next = session.next.max(Seal::NUMBERS_MAX / 8 * 7);
+        }
+    }
+
     /// From now on, this one seals.
     pub(crate) fn begin(&mut self, session: Session) {
         let (member, start) = session.who;

@@ -12,6 +12,7 @@ use crate::line::{Line, Who};
 use crate::message;
 use crate::pieces::{Assembly, Place};
 use crate::queue::Load;
+use crate::relayed::Sessions;
 use crate::routing::record::{Age, Record};
 use crate::shared::Shared;
 use crate::status::Reached;
@@ -41,6 +42,8 @@ pub(crate) struct Depth {
     pub(crate) away: usize,
     /// The member beyond came up.
     pub(crate) ups: usize,
+    /// Sessions that were nearly worn out, and were followed by another one.
+    pub(crate) renewed: usize,
     /// Links that ended by what was said on them.
     pub(crate) ended: usize,
     /// Frames that were lost, for whatever reason.
@@ -99,6 +102,7 @@ struct World<'a> {
     notes: u64,
     /// The number of the latest honest record.
     record: u64,
+    worn: bool,
     depth: Depth,
 }
 
@@ -124,6 +128,7 @@ impl<'a> World<'a> {
             said: BTreeSet::new(),
             notes: 0,
             record: 0,
+            worn: false,
             depth: Depth::default(),
         };
         world.link_up((HOSTILE, 1), hostile).await;
@@ -172,7 +177,7 @@ impl<'a> World<'a> {
     }
 
     async fn step(&mut self, step: u8, input: &mut Input<'_>) {
-        match step % 20 {
+        match step % 21 {
             step @ 0..8 => self.speaks(step, input).await,
             step => self.goes_on(step, input).await,
         }
@@ -254,6 +259,7 @@ impl<'a> World<'a> {
                 assert_eq!(heard, Heard::More);
             }
             18 => self.far = Far::new(self.far.start + 1),
+            20 => self.beyond.relayed.sessions(Sessions::wear_out),
             _ => self.greets().await,
         }
     }
@@ -463,6 +469,10 @@ impl World<'_> {
         let buffer = self.link.incoming.buffer();
         assert!(buffer.capacity() <= READ_BYTES_MAX, "{} bytes", buffer.capacity());
         assert!(self.shared.matrix().len() <= 4, "a record of nobody");
+        let session = |sessions: &mut Sessions| sessions.who().map(|_| sessions.is_worn());
+        let worn = self.beyond.relayed.sessions(session);
+        self.depth.renewed += usize::from(self.worn && worn == Some(false));
+        self.worn = worn == Some(true);
     }
 
     fn depth(&self) -> Depth {

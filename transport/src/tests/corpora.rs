@@ -58,19 +58,20 @@ fn kept_sessions_hold_and_get_through_handshakes_to_notes_both_ways() {
     let mut total = Session::default();
     let mut deep = 0;
     for data in &inputs {
-        let Session { direct, beyond, away, ups, ended, lost } = session_held(data);
+        let Session { direct, beyond, away, ups, renewed, ended, lost } = session_held(data);
         assert_eq!(session_held(data).lost, lost, "one input, one history");
         deep += usize::from(beyond + away > 0);
         total.direct += direct;
         total.beyond += beyond;
         total.away += away;
         total.ups += ups;
+        total.renewed += renewed;
         total.ended += ended;
         total.lost += lost;
     }
     println!("{} inputs, {deep} of them deep: {total:?}", inputs.len());
     assert!(inputs.len() >= 25 && deep >= 10, "{deep} of {} inputs: {total:?}", inputs.len());
-    let Session { direct, beyond, away, ups, ended, lost } = total;
+    let Session { direct, beyond, away, ups, renewed, ended, lost } = total;
     assert!(direct >= 10 && beyond >= 10 && away >= 10, "{total:?}");
-    assert!(ups >= 10 && ended >= 10 && lost >= 100, "{total:?}");
+    assert!(ups >= 10 && renewed >= 2 && ended >= 10 && lost >= 100, "{total:?}");
 }
