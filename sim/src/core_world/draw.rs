@@ -121,6 +121,7 @@ fn field(key: &str, settings: &Settings, islands: &[u64], random: &mut Random) -
             let most = random.pick(&[12, 60, 400]);
             random.between(1, most)
         }
+        "soon" => random.below(4),
         "cuts" => random.between(1, 15),
         "times" => random.between(2, 5),
         "factor" => random.pick(&[3, 10, 50, 200]),

@@ -55,6 +55,7 @@ impl World {
             Happening::Kill { .. }
             | Happening::PowerCut { .. }
             | Happening::LightsOut { .. }
+            | Happening::CutAtFiles { .. }
             | Happening::RestartLoop { .. }
             | Happening::SlowStart { .. }
             | Happening::FailSync { .. }
@@ -91,6 +92,9 @@ impl World {
             Happening::LightsOut { member, operations, cuts } => {
                 let random = Random::new(self.random.next(), 4);
                 self.members[index(member)].go_dark(operations, cuts.clamp(1, 30), random);
+            }
+            Happening::CutAtFiles { member, soon } => {
+                self.members[index(member)].watch_files(soon);
             }
             Happening::Pause { member, .. } => self.members[index(member)].paused += 1,
             Happening::RestartLoop { member, times, period } => {

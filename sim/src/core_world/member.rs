@@ -1,13 +1,13 @@
 //! One member without async: `Member`, who it is, its disk, and what runs on it: `running` joins a
 //! core to a log, as the node's driver does, and `starting` finds what a crash left.
 
+mod power;
 mod running;
 mod starting;
 
 use super::guest::Host;
 use super::machine::Command;
 use super::plan::Settings;
-use super::random::Random;
 use crate::checkers::shadow::Shadow;
 use crate::checkers::{Checkers, Violation};
 use bytes::Bytes;
@@ -16,6 +16,8 @@ use holm_raft_core::{
     Configuration, EntryId, Event, Incarnation, Index, MemberId, Message, NodeId, RequestNumber,
 };
 use holm_wal::{Identity, Options, SimDisk, Wal};
+use power::Dark;
+pub(super) use power::Power;
 pub(super) use running::Running;
 pub(super) use starting::Offer;
 use std::sync::{Arc, Mutex};
@@ -111,24 +113,6 @@ pub(super) enum Answer {
     Read { index: Index },
     /// Ask somebody else.
     Refused,
-}
-
-/// Whether a member's machine has power.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Power {
-    There,
-    Gone,
-}
-
-/// When the power goes.
-struct Dark {
-    /// After so many operations of the disk at most.
-    operations: u64,
-    /// So often.
-    left: u64,
-    /// The count of operations at which it goes next.
-    limit: u64,
-    random: Random,
 }
 
 /// A member's own clock: it goes at its own rate, and never back.
@@ -240,42 +224,6 @@ impl Member {
         self.lost_power = true;
     }
 
-    /// The power goes after so many operations of the disk at most, and so many times.
-    pub(super) fn go_dark(&mut self, operations: u64, cuts: u64, random: Random) {
-        self.dark = Some(Dark { operations, left: cuts, limit: u64::MAX, random });
-        self.dim();
-    }
-
-    /// The disk stops once it has done as much as the power lasts for.
-    fn dim(&mut self) {
-        if let Some(dark) = &mut self.dark {
-            dark.limit = self.disk.operations() + dark.random.between(1, dark.operations);
-            self.disk.stop_after(dark.limit);
-        }
-    }
-
-    /// Whether its power is gone, so that it has to be switched off.
-    pub(super) fn power(&self) -> Power {
-        let gone = self.dark.as_ref().is_some_and(|dark| self.disk.operations() >= dark.limit);
-        if gone { Power::Gone } else { Power::There }
-    }
-
-    /// It was switched off for it.
-    pub(super) fn went_dark(&mut self) {
-        if let Some(dark) = &mut self.dark {
-            dark.left -= 1;
-        }
-        self.dark = self.dark.take().filter(|dark| dark.left > 0);
-    }
-
-    /// Nothing of that any more; what its power was until now.
-    pub(super) fn lights_on(&mut self) -> Power {
-        let power = self.power();
-        self.dark = None;
-        self.disk.stop_after(u64::MAX);
-        power
-    }
-
     fn switch_off(&mut self) {
         self.running = None;
         self.jobs.lock().expect("nobody panicked").clear();
@@ -295,7 +243,9 @@ impl Member {
         checkers: &mut Checkers,
     ) -> Result<(), Stop> {
         let Some(running) = &mut self.running else { return Ok(()) };
-        running.act(&mut self.shadow, effects, checkers)
+        let done = running.act(&mut self.shadow, effects, checkers);
+        self.look_at_files();
+        done
     }
 
     /// What the disk has to do since the last call.

@@ -1,0 +1,103 @@
+//! Power that goes amid the operations of a disk: after so many of them, again and again, or right
+//! after the files of the log have changed, when most depends on what is durable.
+
+use super::Member;
+use crate::core_world::random::Random;
+
+/// Whether a member's machine has power.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::core_world) enum Power {
+    There,
+    Gone,
+}
+
+/// When the power goes.
+pub(super) struct Dark {
+    when: When,
+    /// So often.
+    left: u64,
+    /// The count of operations at which it goes next.
+    limit: u64,
+}
+
+enum When {
+    /// After so many operations of the disk at most.
+    Within(u64, Random),
+    /// So many operations after the log's files are others than these.
+    Files { known: Vec<String>, soon: u64 },
+}
+
+impl Member {
+    /// The power goes after so many operations of the disk at most, and so many times.
+    pub(in crate::core_world) fn go_dark(&mut self, operations: u64, cuts: u64, random: Random) {
+        let when = When::Within(operations, random);
+        self.dark = Some(Dark { when, left: cuts, limit: u64::MAX });
+        self.dim();
+    }
+
+    /// The power goes so many operations after the log's files have changed next.
+    pub(in crate::core_world) fn watch_files(&mut self, soon: u64) {
+        let when = When::Files { known: self.files(), soon };
+        self.dark = Some(Dark { when, left: 1, limit: u64::MAX });
+    }
+
+    fn files(&self) -> Vec<String> {
+        let mut names = self.disk.attach().list().unwrap_or_default();
+        names.retain(|name| name.starts_with("segment-"));
+        names.sort_unstable();
+        names
+    }
+
+    /// The disk stops once it has done as much as the power lasts for.
+    pub(super) fn dim(&mut self) {
+        let files = match &self.dark {
+            Some(Dark { when: When::Files { .. }, .. }) => self.files(),
+            _ => Vec::new(),
+        };
+        let Some(dark) = &mut self.dark else { return };
+        match &mut dark.when {
+            When::Within(operations, random) => {
+                dark.limit = self.disk.operations() + random.between(1, *operations);
+                self.disk.stop_after(dark.limit);
+            }
+            // Another fault was quicker: it is still to come.
+            When::Files { known, .. } => (dark.limit, *known) = (u64::MAX, files),
+        }
+    }
+
+    /// Sees whether the files have changed that the power waits for.
+    pub(super) fn look_at_files(&mut self) {
+        let Some(Dark { when: When::Files { known, soon }, limit: u64::MAX, .. }) = &self.dark
+        else {
+            return;
+        };
+        let soon = *soon;
+        if *known != self.files() {
+            let limit = self.disk.operations() + soon;
+            self.disk.stop_after(limit);
+            self.dark = self.dark.take().map(|dark| Dark { limit, ..dark });
+        }
+    }
+
+    /// Whether its power is gone, so that it has to be switched off.
+    pub(in crate::core_world) fn power(&self) -> Power {
+        let gone = self.dark.as_ref().is_some_and(|dark| self.disk.operations() >= dark.limit);
+        if gone { Power::Gone } else { Power::There }
+    }
+
+    /// It was switched off for it.
+    pub(in crate::core_world) fn went_dark(&mut self) {
+        if let Some(dark) = &mut self.dark {
+            dark.left -= 1;
+        }
+        self.dark = self.dark.take().filter(|dark| dark.left > 0);
+    }
+
+    /// Nothing of that any more; what its power was until now.
+    pub(in crate::core_world) fn lights_on(&mut self) -> Power {
+        let power = self.power();
+        self.dark = None;
+        self.disk.stop_after(u64::MAX);
+        power
+    }
+}
