@@ -9,6 +9,7 @@ use crate::StateMachine;
 use crate::driver::{Failed, Serve};
 use crate::edges::Clock;
 use crate::envelope::Envelope;
+use crate::mutation::{Mutation, on};
 use crate::node::Applied;
 use crate::replica::{Frozen, Outcome, Replica, Unreadable};
 use holm_raft_core::{Index, LogTime, SnapshotMeta};
@@ -148,7 +149,10 @@ impl<S: StateMachine> Applier<S> {
         if self.clock.now().saturating_sub(begun) >= SLOW_MS { Pace::Slow } else { Pace::Quick }
     }
 
-    fn apply(&mut self, batch: Batch<S>) -> Result<(), Unreadable> {
+    fn apply(&mut self, mut batch: Batch<S>) -> Result<(), Unreadable> {
+        if batch.commands.len() > 1 && on(Mutation::AppliedOutOfOrder) {
+            batch.commands.swap(0, 1);
+        }
         for command in batch.commands {
             if self.common.stopping.load(Ordering::Relaxed) {
                 return Ok(());

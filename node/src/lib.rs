@@ -54,6 +54,8 @@ mod envelope;
 mod error;
 mod machine;
 mod member_info;
+#[cfg_attr(not(feature = "mutations"), allow(unreachable_pub))]
+mod mutation;
 mod node;
 mod open;
 mod reading;
@@ -77,6 +79,8 @@ pub use holm_raft_core::Index;
 pub use holm_transport::{Accept, Answer, Listener, Network, Stream, Tcp, Transit};
 pub use holm_transport::{KeyPair, KeyRing, PrivateKey, PublicKey, Secret};
 pub use machine::StateMachine;
+#[cfg(feature = "mutations")]
+pub use mutation::{Mutation, on as mutation_is_on, with as with_mutation};
 pub use node::{Applied, Node, ProposeOptions};
 pub use open::OpenError;
 pub use reading::{Consistency, ReadOptions, Seen};

@@ -8,6 +8,7 @@ use crate::driver::{Confirm, Failed, Proposal, Request};
 use crate::edges::{Clock, Edges};
 use crate::envelope::{Key, Once};
 use crate::error::Error;
+use crate::mutation::{Mutation, on};
 use crate::open::{self, OpenError, Opened};
 use crate::reading::{Answer, Consistency, ReadOptions, Reading, Seen, either};
 use crate::replica;
@@ -148,10 +149,15 @@ impl<S: StateMachine> Node<S> {
     ) -> Result<Answered<S::Reply>, Error> {
         // Whether an attempt may have taken effect that was not heard of.
         let mut uncertain = false;
+        let mut attempts = 0;
         loop {
             let (reply, answer) = oneshot::channel();
-            let (command, once) = (command.clone(), once.clone());
+            let (command, mut once) = (command.clone(), once.clone());
             let again = once.is_repeatable();
+            attempts += 1;
+            if attempts > 1 && again && on(Mutation::RetryWithoutItsKey) {
+                once = Once::Anyway;
+            }
             let until = self.until(wait);
             self.ask(Request::Propose(Proposal { command, once, until, reply }))?;
             let failed = match wait.within(answer).await {

@@ -5,6 +5,7 @@
 use crate::digest::digest;
 use crate::envelope::{Envelope, Key, Once};
 use crate::machine::StateMachine;
+use crate::mutation::{Mutation, on};
 use crate::retries::{self, Retries};
 use crate::sessions::{self, Sessions};
 use bytes::Bytes;
@@ -152,6 +153,7 @@ impl<S: StateMachine> Replica<S> {
         let bytes = || postcard::to_stdvec(&reply).map_err(unreadable);
         match &envelope.once {
             Once::Keyed(key) => self.retries.remember(key, now, bytes()?, index),
+            Once::InSession(_) if on(Mutation::SessionWithoutReplies) => {}
             Once::InSession(place) => self.sessions.remember(place, bytes()?, index),
             Once::Anyway | Once::OpensSession { .. } => {}
         }
@@ -168,7 +170,12 @@ impl<S: StateMachine> Replica<S> {
     pub(crate) fn restore(&mut self, bytes: &[u8]) -> Result<(), Unreadable> {
         let frozen = Frozen::<S::Snapshot>::decode(bytes)?;
         self.state = S::restore(frozen.state);
-        (self.retries, self.sessions) = (frozen.retries, frozen.sessions);
+        if !on(Mutation::SnapshotWithoutRetries) {
+            self.retries = frozen.retries;
+        }
+        if !on(Mutation::SnapshotWithoutSessions) {
+            self.sessions = frozen.sessions;
+        }
         Ok(())
     }
 }

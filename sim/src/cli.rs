@@ -127,6 +127,9 @@ enum Command {
         /// Only bugs whose name contains this.
         #[arg(long, default_value = "")]
         only: String,
+        /// In which world: `core` hunts bugs of core and log, `node` those of transport and node.
+        #[arg(long, value_enum, default_value_t = World::DEFAULT)]
+        world: World,
     },
 }
 
@@ -223,7 +226,9 @@ impl Cli {
             Command::Shrink { which, tries, how } => core::shrink(&which, tries, &how),
             Command::Regress { which, folder, how } => core::regress(&which, &folder, &how),
             #[cfg(feature = "mutations")]
-            Command::Mutants { seeds, starts, only } => mutants::table(seeds, starts, &only),
+            Command::Mutants { seeds, starts, only, world } => {
+                mutants::table(world, seeds, starts, &only)
+            }
         }
     }
 }

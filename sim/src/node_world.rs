@@ -8,6 +8,8 @@ mod clients;
 mod findings;
 mod machine;
 mod member;
+#[cfg(feature = "mutations")]
+mod mutations;
 mod nemesis;
 mod network;
 mod plan;
@@ -16,6 +18,9 @@ mod sessions;
 mod settle;
 mod topologies;
 mod trace;
+
+#[cfg(feature = "mutations")]
+pub use mutations::Bug;
 
 use crate::checkers::Violation;
 use crate::report::Report;
@@ -46,11 +51,19 @@ const ANSWERED_WITHIN: Duration = Duration::from_secs(20);
 /// Runs one seed.
 #[must_use]
 pub fn run(seed: u64) -> Report {
+    run_by(seed, run_here)
+}
+
+/// Runs one seed, by `how`.
+fn run_by(
+    seed: u64,
+    how: impl FnOnce(u64, &Trace) -> (Findings, u64, u64) + Send + 'static,
+) -> Report {
     let trace = Trace::default();
     let recorded = trace.clone();
     // A fresh thread for each seed: the standard library keeps its hash keys by thread, and what a
     // run finds is kept by it, too.
-    let outcome = std::thread::spawn(move || run_here(seed, &recorded)).join();
+    let outcome = std::thread::spawn(move || how(seed, &recorded)).join();
     let (findings, acknowledged, millis) = outcome.unwrap_or_else(|panic| {
         let violation = Some(violation_of(&*panic));
         (Findings { violation, ..Findings::default() }, 0, 0)

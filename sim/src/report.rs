@@ -25,7 +25,7 @@ pub struct Report {
 
 impl Report {
     /// What a sweep of many seeds must have seen, or it has shown too little.
-    pub const EXPECTED: [&str; 48] = [
+    pub const EXPECTED: [&str; 50] = [
         "clocks that jumped",
         "commands in sessions",
         "connection attempts that nobody answered",
@@ -55,6 +55,8 @@ impl Report {
         "members that a failed sync stopped",
         "packets lost and sent again",
         "power cuts",
+        "power cuts after a failed sync",
+        "power cuts of hanging disks",
         "reads by lease",
         "reads from an index",
         "relayed frames taken",

@@ -29,6 +29,8 @@ mod keys;
 mod line;
 mod link;
 mod message;
+#[cfg_attr(not(feature = "mutations"), allow(unreachable_pub))]
+mod mutation;
 mod network;
 mod outgoing;
 mod passing;
@@ -49,6 +51,8 @@ pub use config::{Config, Dial, Error, Limits, Peer, Relaying, Security, Timing};
 pub use fuzz::{fuzz_frames, fuzz_session};
 pub use keys::{KEY_BYTES, KeyError, KeyPair, KeyRing, Kind, PrivateKey, PublicKey};
 pub use keys::{RingError, Secret, SecretId};
+#[cfg(feature = "mutations")]
+pub use mutation::{Mutation, on as mutation_is_on, with as with_mutation};
 pub use network::{Accept, Answer, Listener, Network, Stream, Tcp, Transit};
 #[cfg(any(test, feature = "fuzzing"))]
 pub use routing::fuzz_records;

@@ -4,6 +4,7 @@
 use crate::frame::{Flags, Head, Kind};
 use crate::greetings::{Own, Reply};
 use crate::line::{Line, Via, Who};
+use crate::mutation::{Mutation, on};
 use crate::network;
 use crate::queue::{Lane, Load, Queue};
 use crate::routing::{Heard, Onward, Transit};
@@ -85,6 +86,9 @@ impl Shared {
         let from = from.node;
         self.network.pass_on(network::Transit { from, head, body }, &mut |frame| {
             let Some(from) = self.line(frame.from) else { return };
+            if on(Mutation::RelayDuplicates) {
+                let _ = self.try_pass_on(&from, frame.head, frame.body.clone());
+            }
             if let Err(reason) = self.try_pass_on(&from, frame.head, frame.body) {
                 from.lost(reason, 1);
             }

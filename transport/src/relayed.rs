@@ -23,6 +23,7 @@ use crate::config::Limits;
 use crate::frame::{Flags, Head, Kind, TAG_BYTES};
 use crate::greetings::Greetings;
 use crate::line::{Who, lock};
+use crate::mutation::{Mutation, on};
 use crate::outgoing::{Outgoing, Sink};
 use crate::pieces::{Assembly, Joined};
 use crate::secure::handshake::Established;
@@ -107,6 +108,8 @@ impl Relayed {
             return Err(Lost::NoSession);
         }
         session.next += 1;
+        let (peer, start) = (session.who.0.node.0, session.who.1);
+        tracing::trace!(peer, start, ?kind, "a frame is sealed to be relayed");
         out.put(head, |sink| {
             // Whatever is put into a sealed frame is gathered.
             let gathered = sink.fields();
@@ -181,14 +184,26 @@ impl Sessions {
         let renewed = self.who() == Some(session.who);
         let exchange = session.exchange;
         tracing::debug!(peer = %member, start, exchange, renewed, "a session through others begins");
-        self.before = self.current.replace(session);
+        let before = self.current.replace(session);
+        if before.is_some() || !on(Mutation::OldSessionAccepted) {
+            self.before = before;
+        }
     }
 
     /// Forgets the sessions of other starts than this.
     pub(crate) fn keep_only(&mut self, who: Who) {
         let other = |session: &mut Session| session.who != who;
-        self.current.take_if(other);
-        self.before.take_if(other);
+        if self.current.as_mut().is_some_and(other) {
+            if on(Mutation::SessionKeptOverARestart) {
+                return;
+            }
+            let over = self.current.take();
+            if on(Mutation::OldSessionAccepted) {
+                self.before = over;
+                return;
+            }
+        }
+        self.before.take_if(|before| before.who != who && !on(Mutation::OldSessionAccepted));
         self.greetings.keep_only(who);
     }
 
@@ -217,12 +232,18 @@ impl Session {
     }
 
     fn open(&mut self, head: Head, number: u64, mut body: BytesMut) -> Result<BytesMut, Lost> {
-        self.window.check(number).map_err(|_| Lost::Repeated)?;
+        let stale = self.window.check(number).is_err();
+        let ignored = stale && on(Mutation::WindowIgnored);
+        if stale && !ignored {
+            return Err(Lost::Repeated);
+        }
         let tag = body.split_off(body.len() - TAG_BYTES);
         let tag = tag[..].try_into().map_err(|_| Lost::Malformed)?;
         let opened = self.open.open_in_place(number, &vouched(head), &mut body, tag);
         opened.map_err(|_| Lost::Tampered)?;
-        self.window.accept(number);
+        if !ignored {
+            self.window.accept(number);
+        }
         let (Self { exchange, who: (member, start), .. }, source) = (self, head.source.0);
         tracing::trace!(%member, source, start, exchange, number, "a relayed frame was opened");
         Ok(body)

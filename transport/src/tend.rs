@@ -4,6 +4,7 @@
 use crate::frame::Kind;
 use crate::greetings::Own;
 use crate::line::{Line, Via};
+use crate::mutation::{Mutation, on};
 use crate::queue::Load;
 use crate::shared::Shared;
 use std::sync::Arc;
@@ -51,7 +52,8 @@ fn way(shared: &Shared, line: &Arc<Line>) -> (Option<Via>, Duration) {
     let silent = line.is_silent(shared.timing.keepalive_timeout);
     let (stands, due_at) = line.relayed.sessions(|sessions| {
         sessions.keep_only(via.who);
-        let stands = sessions.who() == Some(via.who);
+        let kept = sessions.who().is_some() && on(Mutation::SessionKeptOverARestart);
+        let stands = sessions.who() == Some(via.who) || kept;
         let begins = if stands { sessions.is_worn() || silent } else { shared.me.node < line.node };
         if !begins {
             return (stands, Duration::MAX);

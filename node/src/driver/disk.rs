@@ -3,6 +3,7 @@
 
 use super::{Driver, log_failed};
 use crate::StateMachine;
+use crate::mutation::{Mutation, on};
 use crate::stop::Stop;
 use holm_raft_core::{Event, Message, Persist, WriteNumber};
 use holm_wal::{Batch, Disk, Done, Job};
@@ -46,6 +47,11 @@ impl<S: StateMachine> Driver<S> {
             Err(error) => return Err(log_failed(&error)),
         };
         assert_eq!(number, persist.number, "the core and the log count the same writes");
+        if !persist.then.is_empty() && on(Mutation::SentBeforeDurable) {
+            for message in std::mem::take(&mut persist.then) {
+                self.send_message(&message);
+            }
+        }
         self.held.push_back(Held { write: number, messages: persist.then });
         Ok(())
     }
@@ -60,6 +66,8 @@ impl<S: StateMachine> Driver<S> {
     pub(super) fn disk_event(&mut self, event: DiskEvent) -> Result<(), Stop> {
         match event {
             DiskEvent::Synced(result) => {
+                let swallowed = result.is_err() && on(Mutation::SyncErrorSwallowed);
+                let result = if swallowed { Ok(()) } else { result };
                 self.wal.finish_sync(result).map_err(|error| log_failed(&error))?;
                 self.acknowledge();
                 self.start_sync();

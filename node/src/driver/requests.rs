@@ -6,6 +6,7 @@ use crate::StateMachine;
 use crate::applier::{Answered, Reply};
 use crate::envelope::{Envelope, Once};
 use crate::error::Error;
+use crate::mutation::{Mutation, on};
 use crate::stop::Stop;
 use bytes::Bytes;
 use holm_raft_core::{Entry, EntryId, Event, Fate, Index, RequestNumber, Term};
@@ -194,6 +195,9 @@ impl<S: StateMachine> Driver<S> {
             }
             Request::Propose(proposal) => self.propose(proposal),
             Request::Read { serve, .. } if full => serve(Err(Failed::Busy)),
+            Request::Read { serve, .. } if on(Mutation::ReadAtTheOwnCommit) => {
+                self.applying.read(serve);
+            }
             Request::Read { confirm, until, serve } => {
                 let number = self.waiting.number();
                 self.waiting.reads.insert(number, Reader { until, serve });

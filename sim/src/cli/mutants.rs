@@ -1,12 +1,13 @@
-//! The mutation table: each known bug of the core and of the log, switched on; by which checker it
-//! is caught, and in how many seeds. Without any, all are green. One that no seed reaches is
-//! *unreached*, and not caught.
+//! The mutation table: each known bug switched on, in the core's world those of the core and of the
+//! log, in the node's those of the transport and of the node; by which checker it is caught, and in
+//! how many seeds. Without any, all are green. One that no seed reaches is *unreached*, and not
+//! caught.
 
-use super::Ended;
+mod bugs;
+
 use super::core::quiet;
-use holm_raft_core as raft;
-use holm_sim::core_world::{self, Mode, Outcome, Tracing};
-use holm_wal as wal;
+use super::{Ended, World};
+use bugs::Bug;
 use std::collections::BTreeMap;
 use std::process::ExitCode;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -17,13 +18,6 @@ const APART: u64 = 1_000_000;
 /// How many bugs are hunted at once.
 const THREADS: usize = 2;
 
-#[derive(Clone, Copy)]
-enum Bug {
-    None,
-    Core(raft::Mutation),
-    Wal(wal::Mutation),
-}
-
 /// How a hunt from several first seeds ended.
 struct Found {
     /// In how many seeds, for each start; less than there are starts if one was in vain.
@@ -33,49 +27,25 @@ struct Found {
     reached: u64,
 }
 
-impl Bug {
-    fn name(self) -> (String, &'static str) {
-        match self {
-            Self::None => ("(none)".to_owned(), ""),
-            Self::Core(bug) => (format!("{bug:?}"), "core"),
-            Self::Wal(bug) => (format!("{bug:?}"), "log"),
-        }
+fn hunt(bug: Bug, seeds: u64, starts: u64) -> Found {
+    let mut found = Found { seeds: Vec::new(), checkers: BTreeMap::new(), reached: 0 };
+    for start in 0..starts {
+        let caught = (0..seeds).find_map(|nth| {
+            let (checker, reached) = bug.run(start * APART + nth);
+            found.reached += reached;
+            checker.map(|checker| (nth + 1, checker))
+        });
+        let Some((nth, checker)) = caught else { break };
+        found.seeds.push(nth);
+        *found.checkers.entry(checker).or_default() += 1;
     }
-
-    fn run(self, seed: u64) -> (Outcome, u64) {
-        let run = || core_world::run(seed, Mode::Within, Tracing::Off);
-        match self {
-            Self::None => (run(), 0),
-            Self::Core(bug) => {
-                let (outcome, times) = raft::with_mutation(Some(bug), run);
-                (outcome, times.reached)
-            }
-            Self::Wal(bug) => wal::with_mutation(Some(bug), run),
-        }
-    }
-
-    fn hunt(self, seeds: u64, starts: u64) -> Found {
-        let mut found = Found { seeds: Vec::new(), checkers: BTreeMap::new(), reached: 0 };
-        for start in 0..starts {
-            let caught = (0..seeds).find_map(|nth| {
-                let (outcome, reached) = self.run(start * APART + nth);
-                found.reached += reached;
-                outcome.violation.map(|violation| (nth + 1, violation.checker))
-            });
-            let Some((nth, checker)) = caught else { break };
-            found.seeds.push(nth);
-            *found.checkers.entry(checker).or_default() += 1;
-        }
-        found.seeds.sort_unstable();
-        found
-    }
+    found.seeds.sort_unstable();
+    found
 }
 
-pub(super) fn table(seeds: u64, starts: u64, only: &str) -> Ended {
+pub(super) fn table(world: World, seeds: u64, starts: u64, only: &str) -> Ended {
     quiet();
-    let core = raft::Mutation::ALL.iter().map(|bug| Bug::Core(*bug));
-    let log = wal::Mutation::ALL.iter().map(|bug| Bug::Wal(*bug));
-    let all = std::iter::once(Bug::None).chain(core).chain(log);
+    let all = bugs::all(world)?.into_iter();
     let bugs: Vec<Bug> =
         all.filter(|bug| bug.name().0.to_lowercase().contains(&only.to_lowercase())).collect();
     let (next, (done, hunts)) = (AtomicUsize::new(0), mpsc::channel());
@@ -87,8 +57,8 @@ pub(super) fn table(seeds: u64, starts: u64, only: &str) -> Ended {
             let (done, next, bugs) = (done.clone(), &next, &bugs);
             scope.spawn(move || {
                 while let Some(bug) = bugs.get(next.fetch_add(1, Ordering::Relaxed)) {
-                    let starts = if matches!(bug, Bug::None) { 1 } else { starts };
-                    if done.send((*bug, bug.hunt(seeds, starts))).is_err() {
+                    let starts = if bug.is_none() { 1 } else { starts };
+                    if done.send((*bug, hunt(*bug, seeds, starts))).is_err() {
                         return;
                     }
                 }
@@ -98,8 +68,8 @@ pub(super) fn table(seeds: u64, starts: u64, only: &str) -> Ended {
         for (bug, found) in hunts {
             let row = row(&found, starts, seeds);
             let (name, of) = bug.name();
-            all_caught &= matches!(bug, Bug::None) == found.seeds.is_empty()
-                && (matches!(bug, Bug::None) || found.seeds.len() as u64 == starts);
+            all_caught &= bug.is_none() == found.seeds.is_empty()
+                && (bug.is_none() || found.seeds.len() as u64 == starts);
             println!("| {name} | {of} | {row} |");
         }
     });

@@ -33,6 +33,8 @@ struct Seat {
     clock: Arc<Skewed>,
     /// Whether its disk fails, so that a stop is no surprise.
     failing: AtomicBool,
+    /// What a leader knew to be committed and durable here: whatever happens, it is there.
+    floor: AtomicU64,
     /// The node that runs now, or ran last.
     running: Mutex<Option<Node<Register>>>,
 }
@@ -47,6 +49,7 @@ impl Member {
             disk: SimDisk::new(thread_rng().r#gen(), runner()),
             clock: Arc::new(Skewed { rate: plan.clocks[&node], jumped_ms: AtomicU64::new(0) }),
             failing: AtomicBool::new(false),
+            floor: AtomicU64::new(0),
             running: Mutex::default(),
         });
         let seated = Arc::clone(&seat);
@@ -66,6 +69,14 @@ impl Member {
     /// What the node shows of itself, if one runs.
     pub(super) fn status(&self) -> Option<Status> {
         Some(self.running()?.status().borrow().clone())
+    }
+
+    /// A leader shows how far it knows each member to be.
+    pub(super) fn must_keep(&self, leader: &Status) {
+        let own = leader.members.iter().find(|member| member.node == self.node);
+        if let Some(matched) = own.and_then(|own| own.matched) {
+            self.seat.floor.fetch_max(matched.min(leader.commit), Ordering::Relaxed);
+        }
     }
 
     /// Its process is killed: what it wrote stays, and its connections are closed for it.
@@ -162,6 +173,7 @@ async fn serve(seat: Arc<Seat>) {
     loop {
         match seat.open().await {
             Ok(opened) => {
+                seat.finds(opened.status().borrow().last);
                 *seat.running.lock().expect("nobody panicked") = Some(opened.clone());
                 let stop = opened.stopped().await;
                 *seat.running.lock().expect("nobody panicked") = None;
@@ -179,6 +191,15 @@ async fn serve(seat: Arc<Seat>) {
 const NAME: &str = "no member stops by itself";
 
 impl Seat {
+    /// What a start finds has all that was acknowledged in the member's name (paper figure 2).
+    fn finds(&self, last: u64) {
+        let (node, floor) = (self.node, self.floor.load(Ordering::Relaxed));
+        if last < floor {
+            let says = format!("member {node} had acknowledged all up to {floor}, finds {last}");
+            broken("durability of acknowledgements", says);
+        }
+    }
+
     fn stopped(&self, stop: &Stop) {
         match stop {
             Stop::Disk(_) if self.failing.load(Ordering::Relaxed) => {

@@ -111,6 +111,11 @@ impl Nemesis {
                 member.disk().resume();
                 happened("disks that hung");
             }
+            Fault::CutWhileHanging(_) => {
+                member.disk().stall();
+                sleep(lasting).await;
+                self.die(member, lasting, Member::power_cut, "power cuts of hanging disks").await;
+            }
             Fault::Full(_) => {
                 member.disk().set_capacity(0);
                 sleep(lasting * 2).await;
@@ -124,6 +129,10 @@ impl Nemesis {
                 // By then it has found out.
                 sleep(Duration::from_secs(1)).await;
                 member.fails_syncs(0);
+                if thread_rng().gen_bool(0.5) {
+                    let word = "power cuts after a failed sync";
+                    self.die(member, lasting, Member::power_cut, word).await;
+                }
             }
             Fault::ClockJump(_) => {
                 member.clock_jumps(u64::try_from(lasting.as_millis()).unwrap_or(0));
@@ -145,6 +154,10 @@ impl Nemesis {
         if status.is_some_and(|status| status.role == "leader") {
             happened("leaders that died");
         }
+        let statuses = self.members.iter().filter_map(Member::status);
+        statuses.filter(|status| status.role == "leader").for_each(|leader| {
+            member.must_keep(&leader);
+        });
         how(member);
         sleep(lasting).await;
         member.start_again();
@@ -204,6 +217,7 @@ impl Fault {
             | Self::RestartLoop(node)
             | Self::Pause(node)
             | Self::Stall(node)
+            | Self::CutWhileHanging(node)
             | Self::Full(node)
             | Self::FailingSync(node)
             | Self::ClockJump(node) => Some(node),

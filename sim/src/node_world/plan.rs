@@ -62,6 +62,7 @@ pub(super) enum Fault {
     RestartLoop(u64),
     Pause(u64),
     Stall(u64),
+    CutWhileHanging(u64),
     Full(u64),
     FailingSync(u64),
     ClockJump(u64),
@@ -79,13 +80,14 @@ const OF_LINKS: [fn(u64, u64) -> Fault; 9] = [
     Fault::Narrow,
     Fault::Lossy,
 ];
-const OF_MEMBERS: [fn(u64) -> Fault; 9] = [
+const OF_MEMBERS: [fn(u64) -> Fault; 10] = [
     Fault::IslandOff,
     Fault::Kill,
     Fault::PowerCut,
     Fault::RestartLoop,
     Fault::Pause,
     Fault::Stall,
+    Fault::CutWhileHanging,
     Fault::Full,
     Fault::FailingSync,
     Fault::ClockJump,

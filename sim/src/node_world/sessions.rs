@@ -1,5 +1,5 @@
 //! What the transport must keep to between two members, as its own lines tell: no frame is taken
-//! twice within a session, and none in the name of a start of its sender that is over.
+//! twice within a session, and none comes from, or goes to, a start that is over.
 
 use super::findings::{broken, happened};
 use super::trace::Line;
@@ -15,7 +15,7 @@ struct Sessions {
     taken: BTreeSet<(u64, u64, u64, u64)>,
     /// The start of each member that each other one has announced last.
     reached: BTreeMap<(u64, u64), u64>,
-    /// Those that were announced before, and are over.
+    /// Those that were announced before another one was.
     over: BTreeSet<(u64, u64, u64)>,
 }
 
@@ -27,6 +27,7 @@ std::thread_local! {
 pub(super) fn heard(me: u64, line: &Line) {
     match &*line.message {
         "a relayed frame was opened" => opened(me, line),
+        "a frame is sealed to be relayed" => sealed(me, line),
         "reached" => announced(me, line),
         "reached another way" => happened("ways changed"),
         "a session through others begins" => {
@@ -58,6 +59,16 @@ fn opened(me: u64, line: &Line) {
     }
 }
 
+fn sealed(me: u64, line: &Line) {
+    let [peer, start] = ["peer", "start"].map(|name| line.number(name).unwrap_or(0));
+    // The last message of a handshake may come so late that it welcomes a start that is over.
+    let says_something = matches!(line.field("kind"), Some("Message" | "Note"));
+    if says_something && SESSIONS.with_borrow(|known| known.over.contains(&(me, peer, start))) {
+        let says = format!("member {me} seals a frame for a start of member {peer} that is over");
+        broken(STARTS, says);
+    }
+}
+
 fn announced(me: u64, line: &Line) {
     let digits = |text: &str| text.split(|c: char| !c.is_ascii_digit()).next()?.parse().ok();
     let peer = line.field("peer").and_then(digits);
@@ -66,6 +77,8 @@ fn announced(me: u64, line: &Line) {
         let before = known.reached.insert((me, peer), start);
         if let Some(before) = before.filter(|before| *before != start) {
             known.over.insert((me, peer, before));
+            // A connection of an earlier start may arrive late, and be taken for the newest.
+            known.over.remove(&(me, peer, start));
         }
     });
 }

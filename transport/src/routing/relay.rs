@@ -5,6 +5,7 @@
 use super::bucket::{Bucket, Taken};
 use super::table::Table;
 use crate::config::{Limits, Relaying};
+use crate::mutation::{Mutation, on};
 use crate::status::Lost;
 use holm_raft_core::NodeId;
 use std::collections::BTreeMap;
@@ -56,7 +57,7 @@ impl Relay {
         transit: Transit,
         now: Duration,
     ) -> Result<Onward, Lost> {
-        let Transit { from, source, destination, hops, bytes } = transit;
+        let Transit { source, destination, hops, bytes, .. } = transit;
         if self.relaying == Relaying::Off {
             return Err(Lost::RelayingOff);
         }
@@ -64,10 +65,7 @@ impl Relay {
         if !table.knows(source) || !table.knows(destination) {
             return Err(Lost::Misaddressed);
         }
-        let (next, _) = table.way(destination, Some(from)).ok_or(Lost::NoWay)?;
-        if next == source {
-            return Err(Lost::NoWay);
-        }
+        let next = onward(table, transit).ok_or(Lost::NoWay)?;
         let Limits { relay_bytes_per_second: rate, relay_queue_bytes_max: most, .. } = self.limits;
         let share = self
             .pairs
@@ -95,4 +93,18 @@ impl Relay {
     pub(crate) fn know(&mut self, known: impl Fn(NodeId) -> bool) {
         self.pairs.retain(|(source, destination), _| known(*source) && known(*destination));
     }
+}
+
+/// To whom a frame goes: never back to its source, nor to whoever gave it.
+fn onward(table: &mut Table, transit: Transit) -> Option<NodeId> {
+    let Transit { from, source, destination, .. } = transit;
+    if cfg!(feature = "mutations")
+        && let Some((next, _)) = table.way(destination, None)
+        && (next == from || next == source)
+        && on(Mutation::RelaySendsBack)
+    {
+        return Some(next);
+    }
+    let (next, _) = table.way(destination, Some(from))?;
+    (next != source).then_some(next)
 }
