@@ -1,6 +1,6 @@
 //! The replicated state: `Replica` is the embedder's state machine with the tables of retries and
-//! sessions beside it, applied, frozen and restored together. A state without its tables would apply
-//! a retry twice.
+//! sessions beside it, applied, frozen and restored together. A state without its tables would
+//! apply a retry twice.
 
 use crate::digest::digest;
 use crate::envelope::{Envelope, Key, Once};

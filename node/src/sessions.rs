@@ -217,7 +217,10 @@ mod tests {
         /// frozen and restored gives the same verdicts.
         #[test]
         fn each_number_is_new_at_most_once(
-            steps in proptest::collection::vec((1u64..20, 0u64..20, 0u64..40, any::<bool>()), 1..200)
+            steps in proptest::collection::vec(
+                (1u64..20, 0u64..20, 0u64..40, any::<bool>()),
+                1..200,
+            )
         ) {
             let (mut sessions, mut now, mut applied) = (opened(), 0, BTreeSet::new());
             for (number, answered, later, restored) in steps {
