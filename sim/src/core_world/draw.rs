@@ -33,7 +33,17 @@ impl Plan {
         let slowest = links.iter().map(|link| link.high).max().unwrap_or(0);
         let round_trips = 8 * slowest * (settings.members - 1) / settings.tick;
         settings.election_ticks = settings.election_ticks.max(round_trips);
-        let mut happenings = faults(&settings, &islands, random);
+        let crashes = if settings.beyond == 0 && random.one_in(4) {
+            // What a log does seldom, and what a crash amid it leaves: seen only where it is often.
+            settings.segment_bytes = 2_048;
+            settings.snapshot_entries = random.pick(&[5, 20]);
+            settings.turn = random.pick(&[0, 2_000, 20_000]);
+            settings.padding = random.pick(&[61, 900]);
+            Crashes::Often
+        } else {
+            Crashes::AsDrawn
+        };
+        let mut happenings = faults(&settings, &islands, crashes, random);
         happenings.extend(operators(&settings, random));
         happenings.extend(clients(&settings, random));
         happenings.sort();
@@ -79,8 +89,20 @@ fn settings(seed: u64, random: &mut Random) -> Settings {
     }
 }
 
+/// Whether the power goes amid the operations of disks all the time, or as any other fault.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Crashes {
+    AsDrawn,
+    Often,
+}
+
 /// Which faults are on, and each so often.
-fn faults(settings: &Settings, islands: &[u64], random: &mut Random) -> Vec<(u64, Happening)> {
+fn faults(
+    settings: &Settings,
+    islands: &[u64],
+    crashes: Crashes,
+    random: &mut Random,
+) -> Vec<(u64, Happening)> {
     let mut happenings = Vec::new();
     let calm = random.one_in(16);
     let classes = [Class::Link, Class::Process, Class::Disk, Class::Clock];
@@ -92,10 +114,12 @@ fn faults(settings: &Settings, islands: &[u64], random: &mut Random) -> Vec<(u64
             let on = class_on && random.below(100) < 45;
             // Clocks that stray, and leaders that are cut off: what leases break by, if they do.
             let strays = beyond && ["rate", "isolate-leader"].contains(word);
-            if !on && !strays {
+            let often = crashes == Crashes::Often && ["lights-out", "cut-at-files"].contains(word);
+            if !on && !strays && !often {
                 continue;
             }
-            let gap = random.pick(&[400_000, 1_000_000, 2_500_000]);
+            let drawn = random.pick(&[400_000, 1_000_000, 2_500_000]);
+            let gap = if often { 300_000 } else { drawn };
             let mut time = random.between(300_000, gap + 300_000);
             while time < settings.faults_end {
                 let fault = Happening::build(word, |key| {

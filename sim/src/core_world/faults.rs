@@ -93,8 +93,8 @@ impl World {
                 let random = Random::new(self.random.next(), 4);
                 self.members[index(member)].go_dark(operations, cuts.clamp(1, 30), random);
             }
-            Happening::CutAtFiles { member, soon } => {
-                self.members[index(member)].watch_files(soon);
+            Happening::CutAtFiles { member, soon, cuts } => {
+                self.members[index(member)].watch_files(soon, cuts.clamp(1, 30));
             }
             Happening::Pause { member, .. } => self.members[index(member)].paused += 1,
             Happening::RestartLoop { member, times, period } => {

@@ -1,5 +1,6 @@
 //! What messages say, in a few words, and how many bytes they take on a link.
 
+use bytes::Bytes;
 use holm_raft_core::{Body, Entry, Message};
 
 /// What a message says beside its kind, sender, receiver and term.
@@ -33,6 +34,19 @@ pub(super) fn says(message: &Message) -> String {
             None => format!("number={number} refused"),
         },
     }
+}
+
+/// The message as its receiver decodes it: its entries are no part of the sender's log any more.
+pub(super) fn off_the_wire(mut message: Message) -> Message {
+    if let Body::Append { entries, .. } = &mut message.body {
+        entries.iter_mut().for_each(own);
+    }
+    message
+}
+
+/// The entry's bytes become its own, so that no file of a log is held by them.
+pub(super) fn own(entry: &mut Entry) {
+    entry.data = Bytes::copy_from_slice(&entry.data);
 }
 
 /// About how many bytes it has in a frame.

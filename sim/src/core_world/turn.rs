@@ -51,6 +51,7 @@ impl World {
             return;
         }
         let Flight { message, id, .. } = flight;
+        let message = said::off_the_wire(message);
         self.trace.say(self.now, || What::Delivered { id });
         if let Some(glance) = self.glances[to] {
             self.coverage.takes(glance.role, message.body.name());

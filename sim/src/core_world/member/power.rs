@@ -35,10 +35,10 @@ impl Member {
         self.dim();
     }
 
-    /// The power goes so many operations after the log's files have changed next.
-    pub(in crate::core_world) fn watch_files(&mut self, soon: u64) {
+    /// The power goes so many operations after the log's files have changed next, so many times.
+    pub(in crate::core_world) fn watch_files(&mut self, soon: u64, cuts: u64) {
         let when = When::Files { known: self.files(), soon };
-        self.dark = Some(Dark { when, left: 1, limit: u64::MAX });
+        self.dark = Some(Dark { when, left: cuts, limit: u64::MAX });
     }
 
     fn files(&self) -> Vec<String> {

@@ -7,6 +7,7 @@ use crate::checkers::durable::{self, Crash, Opened, Tail};
 use crate::checkers::shadow::Shadow;
 use crate::checkers::{Checkers, Holds, ensure};
 use crate::core_world::plan::Settings;
+use crate::core_world::said;
 use holm_raft_core as raft;
 use holm_raft_core::{Boot, Configuration, Entry, EntryId, Index, Raft, Restored, Switch};
 use holm_wal::{Error, Proof, Recovered, Snapshot, Snapshots, Wal};
@@ -96,7 +97,9 @@ impl Member {
         let chain = chain.unwrap_or_default();
         found.restore(start, chain, recovered.hard_state);
         for index in (start.index.0 + 1..=recovered.last.index.0).map(Index) {
-            found.push(wal.entry(index).map_err(|error| self.opening(error))?);
+            let mut entry = wal.entry(index).map_err(|error| self.opening(error))?;
+            said::own(&mut entry);
+            found.push(entry);
         }
         found.restored();
         durable::finds(self.me, &self.shadow, &found)?;
