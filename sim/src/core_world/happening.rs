@@ -113,7 +113,8 @@ happenings! {
     /// many times, also while it starts.
     Process "lights-out" LightsOut { member, operations, cuts }
     /// A machine loses power so many operations of its disk after the files of its log have changed
-    /// next, and has it back; so many times. A file was begun then, or is not needed any more.
+    /// next, and has it back; so many times. A file was begun then, or is not needed any more. A
+    /// batch that holds a term and entries counts as well.
     Process "cut-at-files" CutAtFiles { member, soon, cuts }
     /// A process is stopped and goes on.
     Process "pause" Pause { member, lasting }

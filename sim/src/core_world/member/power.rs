@@ -65,14 +65,15 @@ impl Member {
         }
     }
 
-    /// Sees whether the files have changed that the power waits for.
+    /// Sees whether what the power waits for has come: other files, or a batch with a term.
     pub(super) fn look_at_files(&mut self) {
         let Some(Dark { when: When::Files { known, soon }, limit: u64::MAX, .. }) = &self.dark
         else {
             return;
         };
-        let soon = *soon;
-        if *known != self.files() {
+        let (soon, changed) = (*soon, *known != self.files());
+        let mixed = self.running.as_mut().is_some_and(|run| std::mem::take(&mut run.wrote_mixed));
+        if changed || mixed {
             let limit = self.disk.operations() + soon;
             self.disk.stop_after(limit);
             self.dark = self.dark.take().map(|dark| Dark { limit, ..dark });

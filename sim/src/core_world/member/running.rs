@@ -49,6 +49,8 @@ pub(in crate::core_world) struct Running {
     reads: Vec<(Index, RequestNumber)>,
     /// How many writes there were, and how many of them wrote something.
     pub(in crate::core_world) writes: u64,
+    /// Whether a batch held a term and entries, since somebody looked.
+    pub(super) wrote_mixed: bool,
     batches: u64,
     batches_synced: u64,
     /// How many syncs made something durable.
@@ -117,6 +119,7 @@ impl Running {
             host,
             reads: Vec::new(),
             writes: 0,
+            wrote_mixed: false,
             batches: 0,
             batches_synced: 0,
             syncs: 0,
@@ -241,6 +244,7 @@ impl Running {
         })?;
         assert_eq!(number, persist.number, "the core and the log count the same writes");
         self.writes = number.0;
+        self.wrote_mixed |= persist.hard_state.is_some() && !persist.entries.is_empty();
         self.batches += u64::from(!persist.entries.is_empty() || persist.hard_state.is_some());
         shadow.write(&persist, known);
         checkers.matching.written(&persist, shadow)?;
