@@ -65,7 +65,7 @@ pub fn was_written(
     let (end, hard_state) = (found.end(), found.hard_state);
     let explained = match crash {
         Crash::Kill => before.ends_with(end, hard_state),
-        Crash::PowerCut => before.may_end(end) && before.may_have(hard_state),
+        Crash::PowerCut => before.may_be(end, hard_state),
     };
     ensure(explained.into(), WRITTEN, || {
         format!(

@@ -102,12 +102,16 @@ impl Shadow {
         self.pending.is_empty() && self.attempted.is_none()
     }
 
-    /// Whether a power cut may leave a log that ends so: at what is acknowledged, or on the way
-    /// through the writes that are not.
+    /// Whether a power cut may leave a log that ends so with this term and vote: what is
+    /// acknowledged, or a step on the way through the writes that are not. A write's hard state
+    /// comes before all else of it.
     #[must_use]
-    pub fn may_end(&self, end: (EntryId, Chain)) -> bool {
-        let acked = (self.acked.last, self.acked.chain);
-        acked == end || self.under_way().any(|write| write.ends.contains(&end))
+    pub fn may_be(&self, end: (EntryId, Chain), hard_state: HardState) -> bool {
+        let Acked { last, chain, hard_state: acked, .. } = self.acked;
+        ((last, chain), acked) == (end, hard_state)
+            || self
+                .under_way()
+                .any(|write| write.after.hard_state == hard_state && write.ends.contains(&end))
     }
 
     /// Whether a kill may leave this: all that was written, and what a write that failed has done.
@@ -121,13 +125,6 @@ impl Shadow {
 
     fn under_way(&self) -> impl Iterator<Item = &Pending> {
         self.pending.iter().chain(self.attempted.as_deref())
-    }
-
-    /// Whether a power cut may leave this term and vote.
-    #[must_use]
-    pub fn may_have(&self, hard_state: HardState) -> bool {
-        let pending = self.under_way().map(|write| write.after.hard_state);
-        std::iter::once(self.acked.hard_state).chain(pending).any(|known| known == hard_state)
     }
 
     fn at(&self, index: Index) -> Option<&(Entry, Chain)> {
@@ -178,6 +175,7 @@ impl Shadow {
     /// log does not reach there.
     pub fn write(&mut self, persist: &Persist, known: impl FnOnce(EntryId) -> Chain) {
         let mut keeps = self.last().index;
+        let mut ends = vec![self.end()];
         if let Some(hard_state) = persist.hard_state {
             self.hard_state = hard_state;
         }
@@ -198,7 +196,7 @@ impl Shadow {
             let kept = usize::try_from(from.0.saturating_sub(self.start.index.0 + 1));
             self.entries.truncate(kept.unwrap_or(usize::MAX));
         }
-        let mut ends = vec![self.end()];
+        ends.push(self.end());
         for entry in &persist.entries {
             self.push(entry.clone());
             ends.push(self.end());
