@@ -10,6 +10,8 @@ mod hosts;
 mod link;
 mod pipe;
 mod relays;
+#[cfg(test)]
+mod tests;
 
 pub(super) use link::Quality;
 pub(super) use pipe::Ending;
