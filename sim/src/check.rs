@@ -111,7 +111,7 @@ pub fn check<M: StateMachine>(
     let host = Embedded::host(machine, workload);
     let next = AtomicU64::new(sweep.seeds.start);
     let checked = Mutex::new(Checked::default());
-    let failing = Mutex::new(None::<u64>);
+    let failing = Mutex::new(None::<(u64, Violation)>);
     std::thread::scope(|scope| {
         for _ in 0..sweep.jobs.max(1) {
             scope.spawn(|| {
@@ -121,17 +121,19 @@ pub fn check<M: StateMachine>(
                     let outcome = core_world::host(plan(seed), Tracing::Off, &host);
                     let mut checked = checked.lock().expect("nobody panicked");
                     checked.add(seed == sweep.seeds.start, &outcome);
-                    if outcome.violation.is_some() {
+                    if let Some(violation) = outcome.violation {
                         let mut failing = failing.lock().expect("nobody panicked");
-                        *failing = Some(failing.map_or(seed, |known| known.min(seed)));
+                        if failing.as_ref().is_none_or(|(known, _)| seed < *known) {
+                            *failing = Some((seed, violation));
+                        }
                         next.fetch_max(sweep.seeds.end, Ordering::Relaxed);
                     }
                 }
             });
         }
     });
-    if let Some(seed) = failing.into_inner().expect("nobody panicked") {
-        return Err(Failed::shrunk(plan(seed), &host));
+    if let Some((seed, violation)) = failing.into_inner().expect("nobody panicked") {
+        return Err(Failed::shrunk(plan(seed), violation, &host));
     }
     let checked = checked.into_inner().expect("nobody panicked");
     again(sweep.seeds.start, &checked, &host)?;
@@ -265,7 +267,7 @@ pub struct Failed {
 }
 
 impl Failed {
-    fn shrunk(plan: Plan, host: &Arc<dyn Host>) -> Self {
+    fn shrunk(plan: Plan, first: Violation, host: &Arc<dyn Host>) -> Self {
         let run = |plan: Plan| core_world::host(plan, Tracing::Off, host);
         match shrink_by(&run, &plan, TRIES_MAX) {
             Some(shrunk) => {
@@ -273,10 +275,12 @@ impl Failed {
                 Self { seed: plan.settings.seed, ..Self::by(&shrunk.plan, violation) }
             }
             None => {
-                let says = "it failed once, and not when it was run again; `apply` depends on \
-                            something besides the state and the command"
-                    .to_owned();
-                Self::by(&plan, Violation { checker: "deterministic", says })
+                let says = format!(
+                    "{}; when it was run again it did not fail, so it depends on something besides \
+                     the state and the command",
+                    first.says
+                );
+                Self::by(&plan, Violation { says, ..first })
             }
         }
     }
