@@ -130,6 +130,9 @@ enum Command {
         /// In which world: `core` hunts bugs of core and log, `node` those of transport and node.
         #[arg(long, value_enum, default_value_t = World::DEFAULT)]
         world: World,
+        /// Hunt those of core and log in the node's world, too.
+        #[arg(long)]
+        everywhere: bool,
     },
 }
 
@@ -226,8 +229,10 @@ impl Cli {
             Command::Shrink { which, tries, how } => core::shrink(&which, tries, &how),
             Command::Regress { which, folder, how } => core::regress(&which, &folder, &how),
             #[cfg(feature = "mutations")]
-            Command::Mutants { seeds, starts, only, world } => {
-                mutants::table(world, seeds, starts, &only)
+            Command::Mutants { seeds, starts, only, world, everywhere } => {
+                let hunt =
+                    if everywhere { mutants::Hunt::Everywhere } else { mutants::Hunt::AtHome };
+                mutants::table(world, hunt, (seeds, starts), &only)
             }
         }
     }

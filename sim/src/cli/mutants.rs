@@ -43,9 +43,18 @@ fn hunt(bug: Bug, seeds: u64, starts: u64) -> Found {
     found
 }
 
-pub(super) fn table(world: World, seeds: u64, starts: u64, only: &str) -> Ended {
+/// Which bugs are hunted in a world.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Hunt {
+    /// Those that it was made for.
+    AtHome,
+    /// All that it can have.
+    Everywhere,
+}
+
+pub(super) fn table(world: World, hunted: Hunt, (seeds, starts): (u64, u64), only: &str) -> Ended {
     quiet();
-    let all = bugs::all(world)?.into_iter();
+    let all = bugs::all(world, hunted)?.into_iter();
     let bugs: Vec<Bug> =
         all.filter(|bug| bug.name().0.to_lowercase().contains(&only.to_lowercase())).collect();
     let (next, (done, hunts)) = (AtomicUsize::new(0), mpsc::channel());

@@ -2,7 +2,10 @@
 //! time and the member in front. madsim's lines stay out: they carry ids that count through the
 //! whole process. What lines say of sessions and ways is handed to their checker.
 
+use super::findings::note;
 use super::sessions;
+use crate::checkers::election::ElectionSafety;
+use holm_raft_core::{Incarnation, MemberId, NodeId, Term};
 use std::fmt::{self, Write};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -21,7 +24,7 @@ pub(super) struct Trace {
 #[derive(Default)]
 struct Lines {
     text: String,
-    leaders: std::collections::BTreeSet<u64>,
+    leaders: ElectionSafety,
 }
 
 /// Simulated milliseconds since the run began.
@@ -42,7 +45,7 @@ impl Trace {
 
     /// How many terms had a leader.
     pub(super) fn leaders(&self) -> u64 {
-        self.lines.lock().expect("nobody panicked").leaders.len() as u64
+        self.lines.lock().expect("nobody panicked").leaders.terms()
     }
 }
 
@@ -75,16 +78,17 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for Trace {
         if *metadata.level() > Level::DEBUG {
             return sessions::heard(machine, &line);
         }
-        {
+        let led = {
             let mut lines = self.lines.lock().expect("nobody panicked");
-            if let Some(term) = line.leading_in() {
-                lines.leaders.insert(term);
-            }
+            let leader = MemberId::new(NodeId(machine), Incarnation(0));
+            let led = line.leading_in().map(|term| lines.leaders.leads(Term(term), leader));
             let Line { message, fields, .. } = &line;
             let target = metadata.target();
             writeln!(lines.text, "{:>8} {machine} {target} {message}{fields}", now())
                 .expect("a string takes everything");
-        }
+            led
+        };
+        note(led.unwrap_or(Ok(())));
         sessions::heard(machine, &line);
     }
 }

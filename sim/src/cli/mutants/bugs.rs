@@ -1,5 +1,6 @@
 //! The bugs that are hunted in each world: `Bug`.
 
+use super::Hunt;
 use crate::cli::World;
 use holm_raft_core as raft;
 use holm_sim::core_world::{self, Mode, Tracing};
@@ -17,29 +18,34 @@ pub(super) enum Bug {
 }
 
 /// All bugs of a world, and none.
-pub(super) fn all(world: World) -> Result<Vec<Bug>, String> {
+pub(super) fn all(world: World, hunted: Hunt) -> Result<Vec<Bug>, String> {
     let mut all = vec![Bug::None(world)];
     match world {
         World::Core => {
             all.extend(raft::Mutation::ALL.iter().map(|bug| Bug::Core(*bug)));
             all.extend(wal::Mutation::ALL.iter().map(|bug| Bug::Log(*bug)));
         }
-        World::Node => all.extend(of_node()?),
+        World::Node => all.extend(of_node(hunted)?),
     }
     Ok(all)
 }
 
 #[cfg(madsim)]
 #[expect(clippy::unnecessary_wraps, reason = "without madsim there are none")]
-fn of_node() -> Result<Vec<Bug>, String> {
+fn of_node(hunted: Hunt) -> Result<Vec<Bug>, String> {
     use holm_sim::node_world::Bug as OfNode;
     let transport = holm_transport::Mutation::ALL.iter().map(|bug| OfNode::Transport(*bug));
     let node = holm::Mutation::ALL.iter().map(|bug| OfNode::Node(*bug));
-    Ok(transport.chain(node).map(Bug::OfNode).collect())
+    let mut all: Vec<_> = transport.chain(node).collect();
+    if hunted == Hunt::Everywhere {
+        all.extend(wal::Mutation::ALL.iter().map(|bug| OfNode::Log(*bug)));
+        all.extend(raft::Mutation::ALL.iter().map(|bug| OfNode::Core(*bug)));
+    }
+    Ok(all.into_iter().map(Bug::OfNode).collect())
 }
 
 #[cfg(not(madsim))]
-fn of_node() -> Result<Vec<Bug>, String> {
+fn of_node(_: Hunt) -> Result<Vec<Bug>, String> {
     Err("the node's world needs --cfg madsim; run it with `cargo sim`".to_owned())
 }
 
