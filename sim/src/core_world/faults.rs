@@ -192,10 +192,8 @@ impl World {
             Happening::Rot { member, .. } | Happening::Misdirect { member, .. } => {
                 let at = index(member);
                 self.members[at].disk.misdirect(0);
-                if self.members[at].doubtful && self.members[at].is_unwitnessed() {
-                    self.downed(at);
-                    self.wipe_now(at);
-                    self.plan_after(1_000, Due::Start(at));
+                if self.is_to_be_given_up(at) {
+                    self.give_up(at);
                 }
                 self.bounce(at);
             }
@@ -284,6 +282,28 @@ impl World {
         if self.members[at].running.is_some() {
             self.switch_off(at, Ending::Kill);
             self.plan_after(1_000, Due::Start(at));
+        }
+    }
+
+    /// Whether its disk may be damaged where a restart could not tell that from a torn write: the
+    /// operator was told not to trust such a disk.
+    pub(super) fn is_to_be_given_up(&self, at: usize) -> bool {
+        self.members[at].doubtful && self.members[at].is_unwitnessed()
+    }
+
+    /// Its disk counts as lost, and another one takes its place.
+    fn give_up(&mut self, at: usize) {
+        self.downed(at);
+        self.wipe_now(at);
+        self.plan_after(1_000, Due::Start(at));
+    }
+
+    /// Its power is gone.
+    pub(super) fn lose_power(&mut self, at: usize) {
+        if self.is_to_be_given_up(at) {
+            self.give_up(at);
+        } else {
+            self.switch_off(at, Ending::PowerCut);
         }
     }
 

@@ -2,7 +2,6 @@
 //! time everybody who belongs to the cluster and can be reached has caught up, and every client,
 //! also a new one that asks each member, is answered.
 
-use super::faults::Ending;
 use super::happening::Happening;
 use super::member::Power;
 use super::{Due, World};
@@ -37,7 +36,7 @@ impl World {
         self.choose_who_stays_down();
         for at in 0..self.members.len() {
             if self.members[at].lights_on() == Power::Gone {
-                self.switch_off(at, Ending::PowerCut);
+                self.lose_power(at);
             }
             let now = self.now;
             let member = &mut self.members[at];

@@ -67,6 +67,8 @@ impl World {
         let number = self.unasked();
         let event = Event::Change { number, expected: None, steps, leave };
         self.handle(leader, event);
+        // Written at once: whoever loses its disk next has to be told by what is in force now.
+        self.act(leader);
     }
 
     pub(super) fn transfer(&mut self, to: usize) {
@@ -138,6 +140,7 @@ impl World {
             if self.calm || self.random.one_in(4) {
                 let number = self.unasked();
                 self.handle(leader, Event::LeaveJoint { number });
+                self.act(leader);
             }
             return;
         }

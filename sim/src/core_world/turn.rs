@@ -376,9 +376,7 @@ impl World {
             }
         };
         let mut stop = stop;
-        if self.members[at].doubtful && self.members[at].is_unwitnessed() {
-            // A restart could not tell this from a torn write, and the operator was told not to
-            // trust the disk.
+        if self.is_to_be_given_up(at) {
             stop = Stop::Lost(why.clone());
         }
         self.trace.say(self.now, || What::Down { node, why });
