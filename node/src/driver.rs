@@ -182,6 +182,7 @@ impl<S: StateMachine> Driver<S> {
 
     fn tick(&mut self) -> Result<(), Stop> {
         self.ticks += 1;
+        self.wal.check().map_err(|error| log_failed(&error))?;
         let now = self.edges.clock.now();
         self.raft.handle(Event::Tick { now });
         if self.ticks.is_multiple_of(64) {

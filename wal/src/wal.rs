@@ -191,6 +191,16 @@ impl Wal {
         }
     }
 
+    /// Whether the log goes on. A job that makes segments ahead of need may fail while nobody
+    /// writes: then what was written last never becomes durable, [`begin_sync`](Self::begin_sync)
+    /// gives nothing to do, and this alone says so. Ask now and then, as at each tick. O(1).
+    ///
+    /// # Errors
+    /// [`Error::Sync`] the first time, [`Error::Poisoned`] from then on.
+    pub fn check(&mut self) -> Result<(), Error> {
+        self.check_spares()
+    }
+
     pub(crate) fn check_health(&self) -> Result<(), Error> {
         if self.health == Health::Poisoned { Err(Error::Poisoned) } else { Ok(()) }
     }

@@ -136,6 +136,7 @@ impl Running {
         for finished in finished {
             self.finish(finished, shadow, checkers)?;
         }
+        self.wal.check().map_err(|error| failed(&error))?;
         loop {
             self.acknowledge(shadow, effects)?;
             let ready = self.raft.ready();
