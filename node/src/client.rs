@@ -124,8 +124,12 @@ impl<S: StateMachine> Client<S> {
 
     /// The session, opened if there is none.
     async fn session(&self, wait: &Wait) -> Result<Index, Error> {
+        if let Some(session) = self.with(|turns| turns.session) {
+            return Ok(session);
+        }
         let busy = wait.within(self.opening.lock()).await;
         let _opening = busy.ok_or_else(|| wait.unavailable())?;
+        // Whoever was quicker may have opened it.
         if let Some(session) = self.with(|turns| turns.session) {
             return Ok(session);
         }

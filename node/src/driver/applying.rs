@@ -147,7 +147,6 @@ impl<S: StateMachine> Driver<S> {
             if entry.kind == EntryKind::Command {
                 batch.commands.push(self.command(entry)?);
             }
-            self.displaced(entry);
         }
         self.applying.ahead_bytes += batch.bytes;
         self.applying.bytes_since_snapshot += batch.bytes;

@@ -9,9 +9,9 @@ use crate::error::Error;
 use crate::mutation::{Mutation, on};
 use crate::stop::Stop;
 use bytes::Bytes;
-use holm_raft_core::{Entry, EntryId, Event, Fate, Index, RequestNumber, Term};
+use holm_raft_core::{EntryId, Event, Fate, Index, RequestNumber, Term};
 use holm_transport::KeyRing;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use tokio::sync::oneshot;
 
 /// What a caller asks of the driver.
@@ -78,8 +78,6 @@ pub(crate) struct Waiting<S: StateMachine> {
     last_number: u64,
     pub(super) proposals_seen: u64,
     proposals: BTreeMap<RequestNumber, Waiter<S>>,
-    /// Where the leader put a proposal. Another term's entry at that index means it never commits.
-    placed: BTreeMap<Index, (Term, RequestNumber)>,
     reads: BTreeMap<RequestNumber, Reader<S>>,
     /// Reads that are confirmed, and wait for this index to be applied.
     confirmed: BTreeMap<(Index, RequestNumber), Reader<S>>,
@@ -90,6 +88,8 @@ struct Waiter<S: StateMachine> {
     /// In which term it was proposed, here or to that term's leader: it is appended in that term,
     /// or never.
     term: Term,
+    /// Where that term's leader has put it, once that is known.
+    placed: Option<Index>,
     repeats: Repeats,
     reply: Reply<S>,
 }
@@ -112,7 +112,6 @@ impl<S: StateMachine> Default for Waiting<S> {
             last_number: 0,
             proposals_seen: 0,
             proposals: BTreeMap::new(),
-            placed: BTreeMap::new(),
             reads: BTreeMap::new(),
             confirmed: BTreeMap::new(),
         }
@@ -143,31 +142,22 @@ impl<S: StateMachine> Waiting<S> {
 
     /// A snapshot took the place of all entries up to `to`: what they did can't be told any more.
     pub(super) fn skipped(&mut self, to: EntryId) {
-        let later = self.placed.split_off(&to.index.next());
-        let placed = std::mem::replace(&mut self.placed, later);
-        let behind: BTreeSet<RequestNumber> =
-            self.placed.values().map(|(_, number)| *number).collect();
-        let before = |(number, waiter): (&RequestNumber, &Waiter<S>)| {
-            let skipped = waiter.term <= to.term && !behind.contains(number);
-            skipped.then_some(*number)
-        };
-        let mut lost: Vec<RequestNumber> = self.proposals.iter().filter_map(before).collect();
-        lost.extend(placed.into_values().map(|(_, number)| number));
-        for number in lost {
-            self.answer(number, Err(Failed::Unknown));
-        }
+        self.answer_those(Failed::Unknown, |waiter| {
+            waiter.term <= to.term && waiter.placed.is_none_or(|index| index <= to.index)
+        });
     }
 
     /// An entry of this term is committed, and all before it is known: what was proposed in an
     /// earlier term and was not among that never takes effect, since terms never fall within a log
     /// (paper §5.3).
     pub(super) fn outlived(&mut self, term: Term) {
-        let before = |(number, waiter): (&RequestNumber, &Waiter<S>)| {
-            (waiter.term < term).then_some(*number)
-        };
-        let never: Vec<RequestNumber> = self.proposals.iter().filter_map(before).collect();
-        for number in never {
-            self.answer(number, Err(Failed::Refused));
+        self.answer_those(Failed::Refused, |waiter| waiter.term < term);
+    }
+
+    fn answer_those(&mut self, failed: Failed, which: impl Fn(&Waiter<S>) -> bool) {
+        for (_, waiter) in self.proposals.extract_if(.., |_, waiter| which(waiter)) {
+            // A caller that no longer listens has given up waiting.
+            let _ = waiter.reply.send(Err(failed));
         }
     }
 
@@ -227,34 +217,23 @@ impl<S: StateMachine> Driver<S> {
         self.waiting.proposals_seen += 1;
         let repeats = if once.is_repeatable() { Repeats::Freely } else { Repeats::Never };
         let term = self.raft.glance().term;
-        self.waiting.proposals.insert(number, Waiter { until, term, repeats, reply });
+        self.waiting.proposals.insert(number, Waiter { until, term, placed: None, repeats, reply });
         let data = Envelope { boot: self.boot, number, once, command }.encode();
         self.raft.handle(Event::Propose { number, data });
     }
 
     /// The core knows something of a proposal.
     pub(super) fn told(&mut self, number: RequestNumber, fate: Fate) {
-        let repeats = self.waiting.proposals.get(&number).map(|waiter| waiter.repeats);
+        let Some(waiter) = self.waiting.proposals.get_mut(&number) else { return };
         match fate {
-            Fate::Appended(id) if id.index > self.applying.handed => {
-                self.waiting.placed.insert(id.index, (id.term, number));
-            }
+            Fate::Appended(id) => waiter.placed = Some(id.index),
             Fate::Refused => self.waiting.answer(number, Err(Failed::Refused)),
             // What takes effect once may be asked for again at once; other things may still be
             // applied.
-            Fate::Unknown if repeats == Some(Repeats::Freely) => {
+            Fate::Unknown if waiter.repeats == Repeats::Freely => {
                 self.waiting.answer(number, Err(Failed::Unknown));
             }
-            Fate::Appended(_) | Fate::Unknown => {}
-        }
-    }
-
-    /// Another leader's entry may stand where a proposal was placed: that one never commits.
-    pub(super) fn displaced(&mut self, entry: &Entry) {
-        if let Some((term, number)) = self.waiting.placed.remove(&entry.id.index)
-            && term != entry.id.term
-        {
-            self.waiting.answer(number, Err(Failed::Refused));
+            Fate::Unknown => {}
         }
     }
 
@@ -306,7 +285,7 @@ mod tests {
         let (reply, answer) = oneshot::channel();
         let number = waiting.number();
         let (term, repeats) = (Term(term), Repeats::Never);
-        let waiter = Waiter { until: u64::MAX, term, repeats, reply };
+        let waiter = Waiter { until: u64::MAX, term, placed: None, repeats, reply };
         waiting.proposals.insert(number, waiter);
         (number, answer)
     }
@@ -328,8 +307,9 @@ mod tests {
         let (behind, mut placed_behind) = waits(&mut waiting, 2);
         let (_, mut anywhere) = waits(&mut waiting, 2);
         let (_, mut later) = waits(&mut waiting, 3);
-        waiting.placed.insert(Index(5), (Term(2), within));
-        waiting.placed.insert(Index(6), (Term(2), behind));
+        for (number, index) in [(within, 5), (behind, 6)] {
+            waiting.proposals.get_mut(&number).unwrap().placed = Some(Index(index));
+        }
         waiting.skipped(EntryId { term: Term(2), index: Index(5) });
         assert_eq!(placed_within.try_recv().unwrap().unwrap_err(), Failed::Unknown);
         assert_eq!(anywhere.try_recv().unwrap().unwrap_err(), Failed::Unknown);
