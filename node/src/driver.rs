@@ -30,6 +30,7 @@ use crate::StateMachine;
 use crate::applier::Report;
 use crate::config::Config;
 use crate::edges::Edges;
+use crate::rendezvous::Placement;
 use crate::status::Status;
 use crate::stop::Stop;
 
@@ -70,6 +71,8 @@ pub(crate) struct Driver<S: StateMachine> {
     pub(crate) overview: Overview,
     /// Whom the transport knows, and since which configuration.
     pub(crate) roster: Roster,
+    /// Whom keys belong to, by the newest committed configuration.
+    pub(crate) placement: watch::Sender<Placement>,
     pub(crate) status: watch::Sender<Status>,
     /// Wakes callers that wait for a leader.
     pub(crate) led: Arc<Notify>,

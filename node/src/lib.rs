@@ -59,6 +59,7 @@ mod mutation;
 mod node;
 mod open;
 mod reading;
+pub mod rendezvous;
 mod repair_note;
 mod replica;
 mod retries;

@@ -4,15 +4,18 @@
 use crate::topology::Member;
 use bytes::Bytes;
 use holm_transport::PublicKey;
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 /// Where a member is, and what it does for others.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct MemberInfo {
     pub(crate) address: Option<String>,
     pub(crate) island: String,
     pub(crate) key: Option<PublicKey>,
     pub(crate) relay: bool,
+    /// How many keys it owns, next to the others (`rendezvous`).
+    pub(crate) weight: u16,
 }
 
 /// Bytes that are no `MemberInfo` of this version.
@@ -32,8 +35,23 @@ pub(crate) enum Unknown {
     Damaged,
 }
 
+/// What format 2 said: all weighed alike.
+#[derive(Deserialize)]
+struct Format2 {
+    address: Option<String>,
+    island: String,
+    key: Option<PublicKey>,
+    relay: bool,
+}
+
 /// The first byte. An unreleased version had none, and began with 0 or 1.
-const FORMAT: u8 = 2;
+const FORMAT: u8 = 3;
+
+impl Default for MemberInfo {
+    fn default() -> Self {
+        Self { address: None, island: String::new(), key: None, relay: false, weight: 1 }
+    }
+}
 
 impl MemberInfo {
     /// One byte of format, then postcard.
@@ -43,10 +61,11 @@ impl MemberInfo {
 
     pub(crate) fn decode(bytes: &[u8]) -> Result<Self, Unknown> {
         match bytes.split_first() {
-            Some((&FORMAT, rest)) => match postcard::take_from_bytes(rest) {
-                Ok((info, [])) => Ok(info),
-                _ => Err(Unknown::Damaged),
-            },
+            Some((&FORMAT, rest)) => whole(rest),
+            Some((2, rest)) => {
+                let Format2 { address, island, key, relay } = whole(rest)?;
+                Ok(Self { address, island, key, relay, ..Self::default() })
+            }
             Some((&found, _)) => Err(Unknown::Format { found }),
             None => Err(Unknown::Damaged),
         }
@@ -54,8 +73,8 @@ impl MemberInfo {
 
     /// The member of the topology that this is.
     pub(crate) fn placed(self, id: u64) -> Member {
-        let Self { address, island, key, relay } = self;
-        Member { id, island, address, key, relay }
+        let Self { address, island, key, relay, weight } = self;
+        Member { id, island, address, key, relay, weight }
     }
 }
 
@@ -66,7 +85,16 @@ impl From<&Member> for MemberInfo {
             island: member.island.clone(),
             key: member.key,
             relay: member.relay,
+            weight: member.weight,
         }
+    }
+}
+
+/// What these bytes say, if they say it to the end.
+fn whole<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Unknown> {
+    match postcard::take_from_bytes(bytes) {
+        Ok((info, [])) => Ok(info),
+        _ => Err(Unknown::Damaged),
     }
 }
 
@@ -82,6 +110,7 @@ mod tests {
             island: "i".repeat(crate::topology::Topology::ISLAND_BYTES_MAX),
             key: Some(PublicKey([7; 32])),
             relay: true,
+            weight: u16::MAX,
         };
         let bytes = info.encode();
         assert!(bytes.len() <= Configuration::INFO_BYTES_MAX, "{} bytes", bytes.len());
@@ -94,11 +123,23 @@ mod tests {
     fn the_bytes_are_the_format_and_its_fields_in_order() {
         let mut info =
             MemberInfo { address: Some("a:1".into()), island: "n".into(), ..Default::default() };
-        assert_eq!(&info.encode()[..], b"\x02\x01\x03a:1\x01n\x00\x00");
+        assert_eq!(&info.encode()[..], b"\x03\x01\x03a:1\x01n\x00\x00\x01");
         let key = PublicKey([0; 32]);
-        info = MemberInfo { key: Some(key), relay: true, ..info };
-        let expected = format!("\x02\x01\x03a:1\x01n\x01\x3c{key}\x01");
-        assert_eq!(&info.encode()[..], expected.as_bytes());
+        info = MemberInfo { key: Some(key), relay: true, weight: 300, ..info };
+        let expected = format!("\x03\x01\x03a:1\x01n\x01\x3c{key}\x01");
+        // 300 = 0b10_0101100, seven bits a byte, the lowest first.
+        assert_eq!(&info.encode()[..], [expected.as_bytes(), b"\xac\x02"].concat());
+    }
+
+    #[test]
+    fn what_format_2_said_is_read_and_weighs_one() {
+        let info = MemberInfo {
+            address: Some("a:1".into()),
+            island: "n".into(),
+            relay: true,
+            ..Default::default()
+        };
+        assert_eq!(MemberInfo::decode(b"\x02\x01\x03a:1\x01n\x00\x01"), Ok(info));
     }
 
     #[test]
@@ -107,7 +148,7 @@ mod tests {
         for old in [&b"\x01\x03a:1\x01n"[..], b"\x00\x01n"] {
             assert_eq!(MemberInfo::decode(old), Err(Unknown::Format { found: old[0] }));
         }
-        assert_eq!(MemberInfo::decode(b"\x03"), Err(Unknown::Format { found: 3 }));
+        assert_eq!(MemberInfo::decode(b"\x04"), Err(Unknown::Format { found: 4 }));
         let bytes = MemberInfo::default().encode();
         let longer = [&bytes[..], b"\x00"].concat();
         for damaged in [&b""[..], &bytes[..bytes.len() - 1], &longer] {

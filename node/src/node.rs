@@ -11,6 +11,7 @@ use crate::error::Error;
 use crate::mutation::{Mutation, on};
 use crate::open::{self, OpenError, Opened};
 use crate::reading::{Answer, Consistency, ReadOptions, Reading, Seen, either};
+use crate::rendezvous::Placement;
 use crate::replica;
 use crate::status::Status;
 use crate::stop::Stop;
@@ -27,6 +28,7 @@ use tokio::time::{Instant, sleep_until};
 pub struct Node<S: StateMachine> {
     requests: mpsc::Sender<Request<S>>,
     status: watch::Receiver<Status>,
+    placement: watch::Receiver<Placement>,
     stopped: watch::Receiver<Option<Stop>>,
     /// Told whenever another leader is known. Not the status channel: that wakes its waiters in an
     /// order drawn from a count of the whole process, which no seed can repeat.
@@ -67,6 +69,7 @@ impl<S: StateMachine> Clone for Node<S> {
         Self {
             requests: self.requests.clone(),
             status: self.status.clone(),
+            placement: self.placement.clone(),
             stopped: self.stopped.clone(),
             led: Arc::clone(&self.led),
             clock: Arc::clone(&self.clock),
@@ -99,13 +102,14 @@ impl<S: StateMachine> Node<S> {
             command_bytes_max: config.command_bytes_max,
         };
         let clock = Arc::clone(&edges.clock);
-        let Opened { driver, requests, status, led } = open::open(config, edges, state).await?;
+        let Opened { driver, requests, status, placement, led } =
+            open::open(config, edges, state).await?;
         let (stopping, stopped) = watch::channel(None);
         tokio::task::spawn(async move {
             let stop = driver.run().await;
             stopping.send_replace(Some(stop));
         });
-        Ok(Self { requests, status, stopped, led, clock, settings })
+        Ok(Self { requests, status, placement, stopped, led, clock, settings })
     }
 
     /// Proposes a command, on any member, and waits until it is applied here.
@@ -314,6 +318,13 @@ impl<S: StateMachine> Node<S> {
     #[must_use]
     pub fn status(&self) -> watch::Receiver<Status> {
         self.status.clone()
+    }
+
+    /// Whom keys belong to, by the newest configuration that this member knows to be committed; a
+    /// member learns of it within a tick.
+    #[must_use]
+    pub fn placement(&self) -> Placement {
+        self.placement.borrow().clone()
     }
 
     /// From now on this member begins connections with the first of these secrets, and accepts

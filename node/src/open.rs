@@ -10,6 +10,7 @@ use crate::driver::{
 };
 use crate::edges::Edges;
 use crate::member_info::MemberInfo;
+use crate::rendezvous::Placement;
 use crate::replica::Replica;
 use crate::security::Security;
 use crate::status::Status;
@@ -77,6 +78,7 @@ pub(crate) struct Opened<S: StateMachine> {
     pub(crate) driver: Driver<S>,
     pub(crate) requests: mpsc::Sender<Request<S>>,
     pub(crate) status: watch::Receiver<Status>,
+    pub(crate) placement: watch::Receiver<Placement>,
     pub(crate) led: Arc<Notify>,
 }
 
@@ -118,6 +120,7 @@ pub(crate) async fn open<S: StateMachine>(
     let roster = Roster::following(known);
     let (requests, inbox) = mpsc::channel(config.inbox_requests_max);
     let (status, watched) = watch::channel(Status::default());
+    let (placement, placed) = watch::channel(Placement::default());
     let led = Arc::new(Notify::new());
     let formation = Formation::new(config.start, raft.configuration());
     let applying = Applying::start(replica, applied, Arc::clone(&edges.clock));
@@ -141,13 +144,14 @@ pub(crate) async fn open<S: StateMachine>(
         formation,
         overview: Overview::default(),
         roster,
+        placement,
         status,
         led: Arc::clone(&led),
         ticks: 0,
         parting: None,
     };
     driver.publish(None);
-    Ok(Opened { driver, requests, status: watched, led })
+    Ok(Opened { driver, requests, status: watched, placement: placed, led })
 }
 
 /// Opens the storage; where it is empty, draws an incarnation and makes a log for it.

@@ -18,6 +18,7 @@
 //! id = 2
 //! island = "south"          # no address: member 2 dials, and is never dialled
 //! relay = false             # and passes nothing on for others
+//! weight = 2                # and owns twice as many keys as member 1
 //!
 //! [[links]]                 # one direction; without an entry, islands may dial each other
 //! from = "north"
@@ -30,6 +31,7 @@ mod reach;
 
 pub use file_error::FileError;
 
+use crate::rendezvous::Placement;
 use holm_raft_core::Configuration;
 use holm_transport::PublicKey;
 use reach::Reach;
@@ -80,6 +82,10 @@ pub struct Member {
     /// Whether it passes on what others send to each other. Default: true.
     #[serde(default = "relays")]
     pub relay: bool,
+    /// How many keys it owns next to the others ([`rendezvous`](crate::rendezvous)); 0: none.
+    /// Default: 1.
+    #[serde(default = "weighs", skip_serializing_if = "weighs_one")]
+    pub weight: u16,
 }
 
 /// What holds from one island to another, in this direction only.
@@ -98,7 +104,7 @@ impl Member {
     /// A member without a key, that relays.
     #[must_use]
     pub fn new(id: u64, island: impl Into<String>, address: Option<String>) -> Self {
-        Self { id, island: island.into(), address, key: None, relay: relays() }
+        Self { id, island: island.into(), address, key: None, relay: relays(), weight: weighs() }
     }
 }
 
@@ -182,6 +188,11 @@ impl Topology {
                 return Err(FileError::new(key("id"), "is given twice", "renumber one of the two"));
             }
             self.check_island_known(key("island"), &member.island)?;
+            if member.weight > Placement::WEIGHT_MAX {
+                let problem = format!("is {}", member.weight);
+                let mend = format!("give it 0 to {}", Placement::WEIGHT_MAX);
+                return Err(FileError::new(key("weight"), problem, mend));
+            }
             let Some(address) = &member.address else { continue };
             if address.len() > Self::ADDRESS_BYTES_MAX {
                 let problem = format!("is longer than {} bytes", Self::ADDRESS_BYTES_MAX);
@@ -274,6 +285,14 @@ pub fn with_port(text: &str, port: u16) -> Result<String, String> {
 
 fn relays() -> bool {
     true
+}
+
+fn weighs() -> u16 {
+    1
+}
+
+fn weighs_one(weight: &u16) -> bool {
+    *weight == weighs()
 }
 
 fn address<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {

@@ -11,6 +11,7 @@ use crate::StateMachine;
 use crate::error::Error;
 use crate::member_info::MemberInfo;
 use crate::open::peers;
+use crate::rendezvous::Placement;
 use crate::security::Security;
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 use holm_raft_core::{Configuration, Index, MemberId, NodeId};
@@ -100,6 +101,8 @@ impl<S: StateMachine> Driver<S> {
             self.let_in();
         }
         if news {
+            let (index, configuration) = self.raft.configuration_at(settled);
+            self.placement.send_replace(Placement::of(index, configuration));
             // Some may know nobody else who could tell them.
             for peer in self.transport.peers() {
                 self.vouch_to(peer.node);

@@ -148,7 +148,7 @@ fn topology_text(topology: &Topology) -> String {
     for Island { name } in &topology.islands {
         line(&mut text, format_args!("\n[[islands]]\nname = {}", quoted(name)));
     }
-    for Member { id, island, address, key, relay } in &topology.members {
+    for Member { id, island, address, key, relay, weight } in &topology.members {
         line(&mut text, format_args!("\n[[members]]\nid = {id}\nisland = {}", quoted(island)));
         if let Some(address) = address {
             line(&mut text, format_args!("address = {}", quoted(address)));
@@ -158,6 +158,9 @@ fn topology_text(topology: &Topology) -> String {
         }
         if !relay {
             line(&mut text, format_args!("relay = false"));
+        }
+        if *weight != 1 {
+            line(&mut text, format_args!("weight = {weight}"));
         }
     }
     for Link { from, to, dial } in &topology.links {
@@ -186,6 +189,7 @@ mod tests {
         members[0].key = Some(holm_transport::PublicKey([1; 32]));
         members[1].key = Some(holm_transport::PublicKey([2; 32]));
         members[1].relay = false;
+        members[1].weight = 0;
         let island = |name: &str| Island { name: name.into() };
         let link = Link { from: name.into(), to: "b".into(), dial: false };
         let islands = vec![island(name), island("b")];

@@ -230,6 +230,19 @@ fn a_member_relays_unless_it_says_otherwise() {
 }
 
 #[test]
+fn a_weight_is_one_unless_it_is_written_and_has_a_bound() {
+    let text = |weight: &str| {
+        format!("[[islands]]\nname = \"a\"\n[[members]]\nid = 1\nisland = \"a\"\n{weight}")
+    };
+    let weight = |line: &str| Topology::parse(&text(line)).map(|found| found.members[0].weight);
+    assert_eq!(weight(""), Ok(1));
+    assert_eq!(weight("weight = 0"), Ok(0));
+    assert_eq!(weight("weight = 1000"), Ok(1000));
+    let error = weight("weight = 1001").unwrap_err().to_string();
+    assert_eq!(error, "members 1: weight: is 1001; give it 0 to 1000");
+}
+
+#[test]
 fn keys_are_those_of_all_members_each_its_own_or_of_none() {
     let key = |byte| PublicKey([byte; 32]);
     let checked = |keys: [Option<PublicKey>; 3]| {
