@@ -10,20 +10,38 @@ use crate::types::{EntryId, MemberId, NodeId, Term, WriteNumber};
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 
+/// A learner stands in for those that vote once it has heard of no leader for so many of the
+/// shortest election time-outs: the voters come first, and need one or two.
+const STAND_IN_TIMEOUTS: u32 = 4;
+
+/// Whether a member may ask for votes.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Candidacy {
+    /// Not now.
+    None,
+    /// It votes, or did before a change that is not known to be committed.
+    Voter,
+    /// It is a learner, and nobody has led for long.
+    StandIn,
+}
+
 impl Raft {
     /// No leader was heard for an election time-out.
     pub(crate) fn time_out(&mut self) {
-        if !self.core.may_campaign() {
-            // It can do nothing but stop believing in that leader, so that callers learn of it.
-            if self.leader().is_some() {
-                self.follow(self.core.term, None);
+        match self.core.candidacy() {
+            Candidacy::None => {
+                // It can do nothing but stop believing in that leader, so that callers learn of it.
+                if self.leader().is_some() {
+                    self.follow(self.core.term, None);
+                }
             }
-        } else if self.waits_for_its_own_vote() {
             // A disk that hangs must not drive the terms up: nobody has been asked yet.
-        } else if self.core.config.pre_vote.is_on() {
-            self.pre_campaign();
-        } else {
-            self.campaign(Cause::Timeout);
+            _ if self.waits_for_its_own_vote() => {}
+            Candidacy::Voter if !self.core.config.pre_vote.is_on() => {
+                self.campaign(Cause::Timeout);
+            }
+            // Who only stands in asks first, whatever is set: it must disturb nobody.
+            Candidacy::Voter | Candidacy::StandIn => self.pre_campaign(),
         }
     }
 
@@ -34,7 +52,7 @@ impl Raft {
 
     /// The leader hands over to this member: it need not ask whether it could win.
     pub(crate) fn on_timeout_now(&mut self, from: MemberId) {
-        if self.core.may_campaign() && self.leader() == Some(from) {
+        if self.core.candidacy() == Candidacy::Voter && self.leader() == Some(from) {
             self.campaign(Cause::Transfer);
         } else {
             self.core.dropped.outdated += 1;
@@ -176,16 +194,32 @@ fn is_up_to_date(candidate: EntryId, own: EntryId) -> bool {
 }
 
 impl Core {
-    /// Whether this member may ask for votes: if its disk is not full, and if it votes, or did
-    /// before a change that is not known to be committed. It may be the only one who can win then,
-    /// though its own vote does not count (thesis §4.2.2, figure 4.6). Of whoever was just started
-    /// nothing is known to be committed, so each configuration of its log counts.
-    fn may_campaign(&self) -> bool {
-        let me = self.config.me;
+    /// Whether this member may ask for votes; nobody whose disk is full does.
+    ///
+    /// It may if it votes, or did before a change that is not known to be committed: it may be the
+    /// only one who can win then, though its own vote does not count (thesis §4.2.2, figure 4.6).
+    /// Of whoever was just started nothing is known to be committed, so each configuration of its
+    /// log counts.
+    ///
+    /// And after long without a leader a learner may: whoever can refuse a vote must be able to win
+    /// one. By another's log it may be a voter whose vote is needed; if a leader has replaced that
+    /// change in its log by entries that reached nobody else, it refuses that vote, rightly, and is
+    /// the only one whom nobody refuses. No proof asks who a candidate is: it needs the votes of a
+    /// majority of its configuration, and its own does not count. Who was removed is sent nothing
+    /// any more, so it has nothing that others lack.
+    fn candidacy(&self) -> Candidacy {
+        let (me, current) = (self.config.me, self.membership.current());
+        if self.writes.is_full() {
+            return Candidacy::None;
+        }
         let mut possible = self.membership.possible(self.log.committed());
-        let votes = possible.any(|configuration| configuration.is_voter(me))
-            || self.membership.current().is_voter(me);
-        votes && !self.writes.is_full()
+        if possible.any(|configuration| configuration.is_voter(me)) || current.is_voter(me) {
+            return Candidacy::Voter;
+        }
+        // Without check-quorum a leader's followers would let it be replaced.
+        let long = self.config.election_ticks.saturating_mul(STAND_IN_TIMEOUTS);
+        let waited = self.config.check_quorum.is_on() && self.unheard >= long;
+        if current.contains(me) && waited { Candidacy::StandIn } else { Candidacy::None }
     }
 
     pub(crate) fn other_voters(&self) -> Vec<MemberId> {

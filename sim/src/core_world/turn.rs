@@ -207,6 +207,9 @@ impl World {
         let me = member.me;
         if before.role != after.role || before.term != after.term {
             self.checkers.election.leads(after.term, me)?;
+            if !running.raft.configuration().is_voter(me) {
+                self.coverage.other("led without a vote");
+            }
             completeness::leads(after.term, me, &member.shadow, &self.checkers.committed)?;
         } else if after.committed > before.committed {
             let commits = |configuration| {
