@@ -1,7 +1,10 @@
 //! The state has a task of its own: however slow it is, the member goes on; and readers choose how
 //! new what they see has to be.
 
-use holm::{Config, Consistency, Error, Index, Node, ReadOptions, Seen, StateMachine, Stop};
+mod local;
+
+use holm::{Consistency, Error, Index, Node, ReadOptions, Seen, StateMachine, Stop};
+use local::open;
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
@@ -51,16 +54,6 @@ impl StateMachine for Sum {
     }
 }
 
-async fn open(adjust: impl Fn(&mut Config)) -> Vec<Node<Sum>> {
-    let mut nodes = Vec::new();
-    for mut config in Config::local_cluster(3).await.unwrap() {
-        config.request_timeout = Duration::from_secs(60);
-        adjust(&mut config);
-        nodes.push(Node::open(config, Sum::default()).await.unwrap());
-    }
-    nodes
-}
-
 /// Proposes them all at once, on each member in turn.
 async fn propose_all(nodes: &[Node<Sum>], commands: usize, command: Command) {
     let propose = |nth: usize| {
@@ -78,7 +71,7 @@ async fn propose_all(nodes: &[Node<Sum>], commands: usize, command: Command) {
 
 async fn a_slow_apply_delays_neither_heartbeats_nor_appends() {
     // 300 ms and more without a sign of life would begin an election.
-    let nodes = open(|config| config.election_ticks = 30).await;
+    let nodes = open::<Sum>(|config| config.election_ticks = 30).await;
     nodes[0].propose(Command::Add(1)).await.unwrap();
     let elections = || nodes.iter().map(|node| node.status().borrow().elections).sum::<u64>();
     let before = elections();
@@ -99,7 +92,7 @@ async fn a_slow_apply_delays_neither_heartbeats_nor_appends_on_one_thread() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_read_that_is_confirmed_while_the_state_is_busy_is_answered_when_it_no_longer_is() {
-    let nodes = open(|_| ()).await;
+    let nodes = open::<Sum>(|_| ()).await;
     let before = nodes[0].propose(Command::Add(1)).await.unwrap().index.0;
     let slow = nodes[0].clone();
     let slow = tokio::task::spawn(async move { slow.propose(Command::AddVerySlowly(1)).await });
@@ -110,7 +103,7 @@ async fn a_read_that_is_confirmed_while_the_state_is_busy_is_answered_when_it_no
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn callers_of_a_slow_state_machine_are_bounded() {
-    let nodes = open(|config| config.waiting_requests_max = 5).await;
+    let nodes = open::<Sum>(|config| config.waiting_requests_max = 5).await;
     nodes[0].propose(Command::Add(1)).await.unwrap();
     let propose = || {
         let node = nodes[0].clone();
@@ -131,7 +124,7 @@ async fn callers_of_a_slow_state_machine_are_bounded() {
 
 #[tokio::test]
 async fn a_panic_in_apply_stops_the_member_and_is_told() {
-    let nodes = open(|_| ()).await;
+    let nodes = open::<Sum>(|_| ()).await;
     let proposed = nodes[0].propose(Command::Panic).await.unwrap_err();
     assert!(matches!(proposed, Error::Stopped { .. }), "{proposed}");
     for node in nodes {
@@ -142,7 +135,7 @@ async fn a_panic_in_apply_stops_the_member_and_is_told() {
 
 #[tokio::test]
 async fn a_read_from_an_index_sees_what_was_written_elsewhere_up_to_it() {
-    let nodes = open(|_| ()).await;
+    let nodes = open::<Sum>(|_| ()).await;
     for (nth, writer) in nodes.iter().enumerate() {
         let written = writer.propose(Command::Add(1)).await.unwrap();
         for reader in &nodes {
@@ -161,7 +154,7 @@ async fn a_read_from_an_index_sees_what_was_written_elsewhere_up_to_it() {
 
 #[tokio::test]
 async fn a_read_by_lease_sees_what_was_written_before_it_on_any_member() {
-    let nodes = open(|_| ()).await;
+    let nodes = open::<Sum>(|_| ()).await;
     for written in 1..=20 {
         nodes[0].propose(Command::Add(1)).await.unwrap();
         for reader in &nodes {
@@ -175,7 +168,7 @@ async fn a_read_by_lease_sees_what_was_written_before_it_on_any_member() {
 
 #[tokio::test]
 async fn a_snapshot_is_taken_after_so_many_bytes_though_entries_are_few() {
-    let nodes = open(|config| config.snapshot_log_bytes = 2_000).await;
+    let nodes = open::<Sum>(|config| config.snapshot_log_bytes = 2_000).await;
     for _ in 0..40 {
         nodes[0].propose(Command::Add(1)).await.unwrap();
     }

@@ -1,7 +1,10 @@
 //! Clients with a session of their own: whatever happens on the way, each of their commands takes
 //! effect once.
 
-use holm::{Config, Error, Node, StateMachine};
+mod local;
+
+use holm::{Error, StateMachine};
+use local::open;
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 use std::time::Duration;
@@ -33,19 +36,9 @@ impl StateMachine for Sum {
     }
 }
 
-async fn open(adjust: impl Fn(&mut Config)) -> Vec<Node<Sum>> {
-    let mut nodes = Vec::new();
-    for mut config in Config::local_cluster(3).await.unwrap() {
-        config.request_timeout = Duration::from_secs(60);
-        adjust(&mut config);
-        nodes.push(Node::open(config, Sum::default()).await.unwrap());
-    }
-    nodes
-}
-
 #[tokio::test]
 async fn a_client_counts_on_any_member_across_snapshots_and_many_at_once() {
-    let nodes = open(|config| config.snapshot_entries = 50).await;
+    let nodes = open::<Sum>(|config| config.snapshot_entries = 50).await;
     let clients: Vec<_> = nodes.iter().map(|node| Arc::new(node.client())).collect();
     let propose = |nth: usize| {
         let client = Arc::clone(&clients[nth % clients.len()]);
@@ -64,7 +57,7 @@ async fn a_client_counts_on_any_member_across_snapshots_and_many_at_once() {
 
 #[tokio::test]
 async fn a_client_goes_on_while_leaders_stop_and_nothing_counts_twice() {
-    let mut nodes = open(|_| ()).await;
+    let mut nodes = open::<Sum>(|_| ()).await;
     nodes[0].client().propose(0).await.unwrap();
     let leader = nodes[0].status().borrow().leader.unwrap();
     let leader = nodes.remove(usize::try_from(leader).unwrap() - 1);
@@ -83,7 +76,8 @@ async fn a_client_goes_on_while_leaders_stop_and_nothing_counts_twice() {
 
 #[tokio::test]
 async fn a_client_whose_session_has_expired_opens_another_one() {
-    let nodes = open(|config| config.idempotency_retention = Duration::from_millis(50)).await;
+    let nodes =
+        open::<Sum>(|config| config.idempotency_retention = Duration::from_millis(50)).await;
     let client = nodes[0].client();
     for expected in 1..=3 {
         assert_eq!(client.propose(1).await.unwrap().reply, expected);
@@ -97,7 +91,7 @@ async fn a_client_whose_session_has_expired_opens_another_one() {
 
 #[tokio::test]
 async fn a_command_that_waited_too_long_is_unknown_or_never_was() {
-    let nodes = open(|_| ()).await;
+    let nodes = open::<Sum>(|_| ()).await;
     let client = nodes[0].client();
     client.propose(1).await.unwrap();
     for other in &nodes[1..] {

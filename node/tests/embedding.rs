@@ -1,7 +1,10 @@
 //! The library as an embedder uses it: three members in one process, on loopback, with their logs
 //! in memory or in a directory.
 
+mod local;
+
 use holm::{Config, Error, Node, ProposeOptions, Security, StateMachine, Stop, Storage};
+use local::open;
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
@@ -29,16 +32,6 @@ impl StateMachine for Counter {
 
 type Nodes = Vec<Node<Counter>>;
 
-async fn open(adjust: impl Fn(&mut Config)) -> Nodes {
-    let mut nodes = Vec::new();
-    for mut config in Config::local_cluster(3).await.unwrap() {
-        config.request_timeout = Duration::from_secs(30);
-        adjust(&mut config);
-        nodes.push(Node::open(config, Counter::default()).await.unwrap());
-    }
-    nodes
-}
-
 async fn until_a_leader(node: &Node<Counter>) -> u64 {
     let mut status = node.status();
     let seen = status.wait_for(|status| status.leader.is_some()).await.unwrap();
@@ -51,7 +44,7 @@ fn at(nodes: &Nodes, node: u64) -> &Node<Counter> {
 
 #[tokio::test]
 async fn every_member_takes_proposals_and_serves_linearizable_reads() {
-    let nodes = open(|_| ()).await;
+    let nodes = open::<Counter>(|_| ()).await;
     for (node, expected) in nodes.iter().zip(1..) {
         assert_eq!(node.propose(1).await.unwrap().reply, expected);
         for other in &nodes {
@@ -65,7 +58,7 @@ async fn every_member_takes_proposals_and_serves_linearizable_reads() {
 
 #[tokio::test]
 async fn every_member_tells_how_far_all_are() {
-    let nodes = open(|_| ()).await;
+    let nodes = open::<Counter>(|_| ()).await;
     let index = nodes[0].propose(1).await.unwrap().index.0;
     let caught_up = |member: &holm::MemberStatus| {
         member.matched.is_some_and(|matched| matched >= index) && member.trails == Some(0)
@@ -78,7 +71,7 @@ async fn every_member_tells_how_far_all_are() {
 
 #[tokio::test]
 async fn a_retry_under_its_key_is_applied_once_whichever_member_takes_it() {
-    let nodes = open(|_| ()).await;
+    let nodes = open::<Counter>(|_| ()).await;
     let options = || ProposeOptions { key: Some("key-1".into()), timeout: None };
     let first = nodes[0].propose_with(5, options()).await.unwrap();
     for node in &nodes {
@@ -90,7 +83,7 @@ async fn a_retry_under_its_key_is_applied_once_whichever_member_takes_it() {
 
 #[tokio::test]
 async fn the_members_left_elect_another_leader_and_lose_nothing() {
-    let mut nodes = open(|_| ()).await;
+    let mut nodes = open::<Counter>(|_| ()).await;
     nodes[0].propose(7).await.unwrap();
     let leader = until_a_leader(&nodes[0]).await;
     let stopped = nodes.remove(usize::try_from(leader).unwrap() - 1);
@@ -107,7 +100,7 @@ async fn the_members_left_elect_another_leader_and_lose_nothing() {
 
 #[tokio::test]
 async fn a_leader_that_is_stopped_hands_over_first_and_answers_what_it_took() {
-    let nodes = open(|_| ()).await;
+    let nodes = open::<Counter>(|_| ()).await;
     let leader = until_a_leader(&nodes[0]).await;
     nodes[0].propose(1).await.unwrap();
     let leader = at(&nodes, leader).clone();
@@ -133,7 +126,7 @@ async fn a_leader_that_is_stopped_hands_over_first_and_answers_what_it_took() {
 
 #[tokio::test]
 async fn without_a_quorum_nothing_is_promised() {
-    let nodes = open(|config| config.request_timeout = Duration::from_millis(300)).await;
+    let nodes = open::<Counter>(|config| config.request_timeout = Duration::from_millis(300)).await;
     let leader = until_a_leader(&nodes[0]).await;
     for node in nodes.iter().filter(|node| node.status().borrow().node != leader) {
         node.shutdown().await;

@@ -20,7 +20,7 @@ fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_owned()
 }
 
-/// The Rust files of the workspace and of `fuzz`, by their paths within it.
+/// The Rust files of the workspace, of `fuzz` and of the examples, by their paths within it.
 fn sources() -> BTreeMap<String, String> {
     fn visit(folder: &Path, found: &mut BTreeMap<String, String>) {
         for entry in std::fs::read_dir(folder).unwrap() {
@@ -38,6 +38,7 @@ fn sources() -> BTreeMap<String, String> {
         visit(&root().join(folder), &mut found);
     }
     visit(&root().join("fuzz").join("fuzz_targets"), &mut found);
+    visit(&root().join("examples"), &mut found);
     assert!(found.len() > 60, "{} files were found", found.len());
     found
 }

@@ -16,9 +16,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::process::Command;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
+use tokio::sync::watch;
 use tokio::task::JoinHandle;
+use tokio::time::timeout;
 
 /// When something that must happen counts as not happening.
 const STUCK: Duration = Duration::from_secs(60);
@@ -194,7 +196,8 @@ async fn two_islands_between_which_nothing_arrives_do_without_an_election() {
 /// Clients that increment until they are told to stop, one at each of some members.
 struct Clients {
     stops: Arc<AtomicBool>,
-    answered: Vec<Arc<AtomicU64>>,
+    /// How many increments of each were answered; its client's end is the end of the channel.
+    answered: Vec<watch::Receiver<u64>>,
     tasks: Vec<JoinHandle<()>>,
 }
 
@@ -204,14 +207,14 @@ impl Clients {
         let mut clients = Self { stops: Arc::clone(&stops), answered: vec![], tasks: vec![] };
         for id in members {
             let (endpoint, stops) = (cluster.endpoint(*id).clone(), Arc::clone(&stops));
-            let answered = Arc::new(AtomicU64::new(0));
-            clients.answered.push(Arc::clone(&answered));
+            let (answered, seen) = watch::channel(0);
+            clients.answered.push(seen);
             clients.tasks.push(tokio::spawn(async move {
                 let client = Client::new();
                 while !stops.load(Ordering::Relaxed) {
                     let ask = Ask::add("hits", 1, Some(random_key()));
                     increment(&client, &endpoint, &ask, UNANSWERED_MAX).await;
-                    answered.fetch_add(1, Ordering::Relaxed);
+                    answered.send_modify(|answered| *answered += 1);
                 }
             }));
         }
@@ -220,13 +223,11 @@ impl Clients {
 
     /// Waits until each has been answered ten times more.
     async fn go_on(&self) {
-        let now = || self.answered.iter().map(|answered| answered.load(Ordering::Relaxed));
-        let wanted: Vec<u64> = now().map(|answered| answered + 10).collect();
-        let start = Instant::now();
-        while now().zip(&wanted).any(|(answered, wanted)| answered < *wanted) {
-            let ended = self.tasks.iter().any(JoinHandle::is_finished);
-            assert!(!ended && start.elapsed() < STUCK, "{:?}", now().collect::<Vec<_>>());
-            tokio::time::sleep(Duration::from_millis(5)).await;
+        let now = || self.answered.iter().cloned();
+        let wanted: Vec<u64> = now().map(|answered| *answered.borrow() + 10).collect();
+        for (mut answered, wanted) in now().zip(wanted) {
+            let more = timeout(STUCK, answered.wait_for(|answered| *answered >= wanted)).await;
+            more.expect("increments go on").expect("the client has not ended");
         }
     }
 
@@ -236,7 +237,7 @@ impl Clients {
         for task in self.tasks {
             task.await.expect("each increment was answered");
         }
-        self.answered.iter().map(|answered| answered.load(Ordering::Relaxed)).sum()
+        self.answered.iter().map(|answered| *answered.borrow()).sum()
     }
 }
 
