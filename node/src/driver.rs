@@ -35,7 +35,7 @@ use crate::status::Status;
 use crate::stop::Stop;
 
 use disk::{DiskEvent, Held};
-use holm_raft_core::{Boot, Event, MemberId, Raft, WriteNumber};
+use holm_raft_core::{Body, Boot, Event, MemberId, Raft, WriteNumber};
 use holm_transport::{Inbound, Transport};
 use holm_wal::Wal;
 use std::collections::VecDeque;
@@ -167,6 +167,9 @@ impl<S: StateMachine> Driver<S> {
             }
             Input::Abandoned => Err(Stop::Shutdown),
             Input::Inbound(Inbound::Message(message)) => {
+                if let Body::Propose { .. } = message.body {
+                    self.read_clock();
+                }
                 self.raft.handle(Event::Message(message));
                 Ok(())
             }
@@ -181,6 +184,12 @@ impl<S: StateMachine> Driver<S> {
                 Ok(())
             }
         }
+    }
+
+    /// Before a proposal: it was asked for before this, whenever the last tick was.
+    fn read_clock(&mut self) {
+        let now = self.edges.clock.now();
+        self.raft.handle(Event::Clock { now });
     }
 
     fn tick(&mut self) -> Result<(), Stop> {

@@ -19,6 +19,14 @@ pub enum Event {
         /// The clock.
         now: u64,
     },
+    /// The clock of a tick, read again between two of them. Told before a proposal, with a reading
+    /// that was made after the proposal came in: an entry must not bear an earlier time than that
+    /// at which it was asked for, though this member may have stood still since its last tick, or a
+    /// lease that begins with the entry would end early.
+    Clock {
+        /// The clock.
+        now: u64,
+    },
     /// A message arrived.
     Message(Message),
     /// A write is durable, and with it all before it.

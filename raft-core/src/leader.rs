@@ -301,3 +301,48 @@ impl Core {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::configuration::{Configuration, Member};
+    use crate::types::{Boot, Incarnation, NodeId, RequestNumber};
+    use crate::{Config, Event, Restored};
+    use alloc::vec::Vec;
+
+    fn alone() -> Raft {
+        let me = MemberId::new(NodeId(1), Incarnation(1));
+        let mut raft = Raft::new(Config::new(me, Boot(1), 1), Restored::default()).unwrap();
+        raft.handle(Event::Form(Configuration::new([Member { id: me, info: Bytes::new() }])));
+        raft.set_election_timeout(1);
+        raft.handle(Event::Tick { now: 1_000 });
+        times(&mut raft);
+        raft
+    }
+
+    /// The times of the entries that are to be written.
+    fn times(raft: &mut Raft) -> Vec<u64> {
+        let mut found = Vec::new();
+        while let Some(persist) = raft.ready().persist {
+            found.extend(persist.entries.iter().map(|entry| entry.time.0));
+            raft.handle(Event::Persisted(persist.number));
+        }
+        found
+    }
+
+    #[test]
+    fn an_entry_bears_the_time_of_the_clock_that_was_read_for_it() {
+        let mut raft = alone();
+        let propose = |raft: &mut Raft, number, now| {
+            raft.handle(Event::Clock { now });
+            let data = Bytes::new();
+            raft.handle(Event::Propose { number: RequestNumber(number), data });
+            times(raft)
+        };
+        // The member stood still for a minute since its tick.
+        assert_eq!(propose(&mut raft, 1, 61_000), [60_000]);
+        assert_eq!(propose(&mut raft, 2, 60_000), [60_000], "a clock that falls is not believed");
+        raft.handle(Event::Tick { now: 61_010 });
+        assert_eq!(propose(&mut raft, 3, 61_012), [60_012]);
+    }
+}

@@ -136,11 +136,12 @@ impl Raft {
     /// When an own invariant is broken, or the driver breaks the contract.
     pub fn handle(&mut self, event: Event) {
         // Ticks and messages say themselves whether they stir.
-        if !matches!(event, Event::Tick { .. } | Event::Message(_)) {
+        if !matches!(event, Event::Tick { .. } | Event::Clock { .. } | Event::Message(_)) {
             self.stir();
         }
         match event {
             Event::Tick { now } => self.tick(now),
+            Event::Clock { now } => self.core.now = self.core.now.max(now),
             Event::Message(message) => self.message(message),
             Event::Persisted(number) => self.persisted(number),
             Event::Full(persist) => self.full(persist),

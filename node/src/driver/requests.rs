@@ -213,6 +213,7 @@ impl<S: StateMachine> Driver<S> {
 
     fn propose(&mut self, proposal: Proposal<S>) {
         let Proposal { command, once, until, reply } = proposal;
+        self.read_clock();
         let number = self.waiting.number();
         self.waiting.proposals_seen += 1;
         let repeats = if once.is_repeatable() { Repeats::Freely } else { Repeats::Never };
