@@ -5,6 +5,7 @@ mod lab;
 mod wal;
 
 use clap::{Parser, Subcommand};
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 
@@ -61,6 +62,13 @@ enum Task {
     /// Real processes on islands that are network namespaces, cut from each other (needs root and
     /// iproute2; else exit code 3).
     Lab(lab::LabArgs),
+    /// Measure whole clusters, as processes on this machine, next to other crates and databases, in
+    /// one run (a quarter of an hour).
+    Cluster {
+        /// Handed on to the bench: `--help` says what there is.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<OsString>,
+    },
     /// Measure the log next to other logs, in one run (several minutes, and 4 GiB of disk).
     LogPeers {
         /// Less of everything: half a minute, for a first look.
@@ -85,6 +93,8 @@ const FUZZ_TARGETS: [&str; 8] = [
 
 /// A workspace of its own: ordinary builds do not compile the peers.
 const PEERS: &str = "benches/peers/Cargo.toml";
+/// The same.
+const CLUSTER: &str = "benches/cluster/Cargo.toml";
 
 fn main() -> ExitCode {
     let done = match Cli::parse().task {
@@ -103,6 +113,7 @@ fn main() -> ExitCode {
         Task::Miri => return ended(wal::miri()),
         Task::Flakey => return ended(flakey::flakey()),
         Task::Lab(args) => return ended(lab::lab(&args)),
+        Task::Cluster { arguments } => cluster(&arguments),
         Task::LogPeers { quick, directory } => {
             log_peers(quick.then_some("--quick"), directory.as_deref())
         }
@@ -177,6 +188,17 @@ fn campaign(core: u64, node: u64) -> Result<(), String> {
     run(cargo(&[&world[..], &["--seeds", &seeds, "--jobs", &jobs]].concat()))?;
     let seeds = format!("0..{node}");
     run(cargo(&["sim", "sweep", "--seeds", &seeds]))
+}
+
+/// The bench runs Holm's binary, as it is shipped, beside what it embeds itself.
+fn cluster(arguments: &[OsString]) -> Result<(), String> {
+    run(cargo(&["build", "--release", "--locked", "-p", "holm"]))?;
+    let target = std::env::var_os("CARGO_TARGET_DIR").map_or(root().join("target"), PathBuf::from);
+    let built = ["run", "--release", "--locked", "--manifest-path", CLUSTER, "--", "run"];
+    let mut command = cargo(&built);
+    command.arg("--directory").arg(&target).arg("--holm").arg(target.join("release/holm"));
+    command.args(arguments);
+    run(command)
 }
 
 fn log_peers(effort: Option<&str>, directory: Option<&Path>) -> Result<(), String> {
