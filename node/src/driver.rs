@@ -8,6 +8,7 @@ mod applying;
 mod disk;
 mod formation;
 mod health;
+mod membership;
 mod outbound;
 mod overview;
 mod parting;
@@ -20,6 +21,7 @@ mod snapshots;
 pub(crate) use applying::Applying;
 pub(crate) use formation::Formation;
 pub(crate) use health::Health;
+pub(crate) use membership::Membership;
 pub(crate) use overview::Overview;
 pub(crate) use parting::Parting;
 pub(crate) use requests::{Confirm, Failed, Proposal, Request, Serve, Waiting};
@@ -30,6 +32,7 @@ use crate::StateMachine;
 use crate::applier::Report;
 use crate::config::Config;
 use crate::edges::Edges;
+use crate::members::IncarnationNumber;
 use crate::rendezvous::Placement;
 use crate::status::Status;
 use crate::stop::Stop;
@@ -67,6 +70,8 @@ pub(crate) struct Driver<S: StateMachine> {
     pub(crate) health: Health,
     pub(crate) waiting: Waiting<S>,
     pub(crate) formation: Formation,
+    /// Changes of the members, and hand-overs, that are not answered yet.
+    pub(crate) membership: Membership,
     /// How far the members are, as a leader said last.
     pub(crate) overview: Overview,
     /// Whom the transport knows, and since which configuration.
@@ -102,6 +107,7 @@ impl<S: StateMachine> Driver<S> {
         };
         match &stop {
             Stop::Shutdown => tracing::info!(node = self.config.node, "stopped"),
+            Stop::Removed(why) => tracing::warn!(node = self.config.node, why, "stopped"),
             Stop::Disk(why) | Stop::Refused(why) | Stop::Fault(why) => {
                 tracing::error!(node = self.config.node, why, "stopped");
             }
@@ -199,12 +205,13 @@ impl<S: StateMachine> Driver<S> {
         self.raft.handle(Event::Tick { now });
         if self.ticks.is_multiple_of(64) {
             self.forget_abandoned(now);
+            self.forget_questions(now);
             self.forget_sent_snapshots();
         }
         self.form()?;
         self.look_at_disk(now);
         self.tell_overview();
-        self.follow_configuration();
+        self.follow_configuration()?;
         self.publish(None);
         Ok(())
     }
@@ -229,6 +236,9 @@ impl<S: StateMachine> Driver<S> {
             for (number, fate) in ready.proposals {
                 self.told(number, fate);
             }
+            for (number, changed) in ready.changes {
+                self.change_told(number, changed);
+            }
             for (number, index) in ready.reads {
                 self.may_read(number, index);
             }
@@ -238,6 +248,7 @@ impl<S: StateMachine> Driver<S> {
         if !self.raft.is_full() {
             self.has_room();
         }
+        self.settle_changes();
         self.take_snapshot()?;
         self.publish_change();
         self.may_part()
@@ -269,6 +280,7 @@ impl<S: StateMachine> Driver<S> {
         let status = Status {
             cluster: self.config.cluster.clone(),
             node: self.config.node,
+            incarnation: IncarnationNumber(self.me.incarnation.0),
             formed,
             role: role.into(),
             term: core.term.0,

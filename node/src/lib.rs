@@ -45,6 +45,7 @@ compile_error!(
 );
 
 mod applier;
+mod changing;
 mod client;
 mod config;
 mod digest;
@@ -54,6 +55,7 @@ mod envelope;
 mod error;
 mod machine;
 mod member_info;
+pub mod members;
 #[cfg_attr(not(feature = "mutations"), allow(unreachable_pub))]
 mod mutation;
 mod node;

@@ -370,7 +370,7 @@ impl<S: StateMachine> Node<S> {
         self.stopped().await
     }
 
-    fn ask(&self, request: Request<S>) -> Result<(), Error> {
+    pub(crate) fn ask(&self, request: Request<S>) -> Result<(), Error> {
         self.requests.try_send(request).map_err(|error| match error {
             mpsc::error::TrySendError::Full(_) => Error::Busy { limit: "inbox_requests_max" },
             mpsc::error::TrySendError::Closed(_) => self.stopped_error(),
@@ -385,19 +385,19 @@ impl<S: StateMachine> Node<S> {
         Ok(replica::key(bytes, command, self.settings.retention))
     }
 
-    fn until(&self, wait: &Wait) -> u64 {
+    pub(crate) fn until(&self, wait: &Wait) -> u64 {
         self.clock.now().saturating_add(millis(wait.left()))
     }
 
     /// Waits for another leader, but not for long, before a refused request is made again. False:
     /// time is up.
-    async fn pause(&self, wait: &Wait) -> bool {
+    pub(crate) async fn pause(&self, wait: &Wait) -> bool {
         let soon = Wait { until: wait.until.min(Instant::now() + PAUSE), long: PAUSE };
         soon.within(self.led.notified()).await;
         Instant::now() < wait.until
     }
 
-    fn stopped_error(&self) -> Error {
+    pub(crate) fn stopped_error(&self) -> Error {
         let why = self.status.borrow().stopped.clone();
         Error::Stopped { why: why.unwrap_or_else(|| "its driver has ended".into()) }
     }
@@ -419,7 +419,7 @@ impl Wait {
         Self { until: Instant::now() + long, long }
     }
 
-    fn attempt(&self) -> Self {
+    pub(crate) fn attempt(&self) -> Self {
         Self { until: self.until.min(Instant::now() + READ_ATTEMPT), long: READ_ATTEMPT }
     }
 
@@ -438,6 +438,11 @@ impl Wait {
     /// Nothing was proposed yet, and time is up.
     pub(crate) const fn unavailable(&self) -> Error {
         Error::Unavailable { waited: self.long }
+    }
+
+    /// It may or may not be done, and time is up.
+    pub(crate) const fn unknown(&self) -> Error {
+        Error::Unknown { waited: self.long }
     }
 
     /// What a failure means for a command that was to come after it.

@@ -6,15 +6,17 @@ use crate::StateMachine;
 use crate::config::{Config, Listen, Start, Storage, VerifyLog};
 use crate::digest::digest;
 use crate::driver::{
-    Applying, Driver, Formation, Health, Overview, Request, Roster, SnapshotTraffic, Waiting,
+    Applying, Driver, Formation, Health, Membership, Overview, Request, Roster, SnapshotTraffic,
+    Waiting,
 };
 use crate::edges::Edges;
 use crate::member_info::MemberInfo;
+use crate::members::IncarnationNumber;
 use crate::rendezvous::Placement;
 use crate::replica::Replica;
 use crate::security::Security;
 use crate::status::Status;
-use crate::topology::Topology;
+use crate::topology::{Member, Topology};
 use holm_raft_core as raft;
 use holm_raft_core::{
     Boot, Configuration, Incarnation, Index, MemberId, NodeId, Partial, Raft, Restored,
@@ -107,17 +109,12 @@ pub(crate) async fn open<S: StateMachine>(
         replica.restore(&snapshot.data).map_err(unreadable)?;
         applied = snapshot.meta.last.index;
     }
-    let repaired_now = repaired.is_some();
-    let (transport, inbound) = match repaired {
-        Some(links) => links,
-        None => {
-            let peers = peers(&config, raft.configuration())?;
-            Transport::start(transport_config(&mut config, &edges, member, peers).await?)?
-        }
+    let ((transport, inbound), roster) = match repaired {
+        // It knows the members of the file.
+        Some(links) => (links, Roster::default()),
+        None => linked(&mut config, &edges, member, raft.configuration()).await?,
     };
-    // After a repair the transport knows the members of the file.
-    let known = if repaired_now { Configuration::default() } else { raft.configuration().clone() };
-    let roster = Roster::following(known);
+    say(&config, member, raft.configuration());
     let (requests, inbox) = mpsc::channel(config.inbox_requests_max);
     let (status, watched) = watch::channel(Status::default());
     let (placement, placed) = watch::channel(Placement::default());
@@ -142,6 +139,7 @@ pub(crate) async fn open<S: StateMachine>(
         health: Health::default(),
         waiting: Waiting::default(),
         formation,
+        membership: Membership::default(),
         overview: Overview::default(),
         roster,
         placement,
@@ -152,6 +150,23 @@ pub(crate) async fn open<S: StateMachine>(
     };
     driver.publish(None);
     Ok(Opened { driver, requests, status: watched, placement: placed, led })
+}
+
+/// Starts the transport: with the members of the log, if this one is among them. Whoever came later
+/// knows better by its file.
+async fn linked(
+    config: &mut Config,
+    edges: &Edges,
+    me: MemberId,
+    configuration: &Configuration,
+) -> Result<(repair::Links, Roster), OpenError> {
+    let (peers, roster) = if configuration.contains(me) {
+        (peers(config, configuration)?, Roster::following(configuration.clone()))
+    } else {
+        (peers_of_file(config), Roster::default())
+    };
+    let links = Transport::start(transport_config(config, edges, me, peers).await?)?;
+    Ok((links, roster))
 }
 
 /// Opens the storage; where it is empty, draws an incarnation and makes a log for it.
@@ -325,7 +340,7 @@ pub(crate) fn peers(
 ) -> Result<Vec<Peer>, OpenError> {
     let mut topology = config.topology.clone();
     if !configuration.is_empty() {
-        replace_members(&mut topology, configuration)?;
+        topology.members = members_of(configuration)?;
         let wrong = |key| OpenError::Config(format!("by the replicated configuration, {key}"));
         config.security.check(&topology, config.node).map_err(wrong)?;
     }
@@ -348,19 +363,28 @@ fn peers_of(config: &Config, topology: &Topology) -> Vec<Peer> {
     others.map(peer).collect()
 }
 
-fn replace_members(
-    topology: &mut Topology,
-    configuration: &Configuration,
-) -> Result<(), OpenError> {
+/// The members of the replicated configuration, as a topology has them.
+pub(crate) fn members_of(configuration: &Configuration) -> Result<Vec<Member>, OpenError> {
     let member = |(member, _): &(raft::Member, raft::Standing)| {
         let info = MemberInfo::decode(&member.info);
         info.map(|info| info.placed(member.id.node.0))
     };
     let replicated: Result<Vec<_>, _> = configuration.members().map(member).collect();
-    let replicated = replicated.map_err(|unknown| OpenError::Storage(unknown.to_string()))?;
-    if topology.members != replicated {
-        tracing::warn!("the members in the file differ from the replicated ones, which count");
-        topology.members = replicated;
+    replicated.map_err(|unknown| OpenError::Storage(unknown.to_string()))
+}
+
+/// Says what a start can't know by its file alone.
+fn say(config: &Config, me: MemberId, configuration: &Configuration) {
+    let node = config.node;
+    if configuration.is_empty() && config.start == Start::Join {
+        let incarnation = IncarnationNumber(me.incarnation.0);
+        tracing::info!(node, %incarnation, "waiting to be added to the cluster");
     }
-    Ok(())
+    let differ = |members: Vec<Member>| members != config.topology.members;
+    if !configuration.is_empty() && members_of(configuration).is_ok_and(differ) {
+        tracing::info!(
+            node,
+            "the members in the file differ from the replicated ones, which count"
+        );
+    }
 }

@@ -1,5 +1,6 @@
 //! What a node shows of itself: `Status`.
 
+use crate::members::IncarnationNumber;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::fmt;
@@ -11,6 +12,8 @@ pub struct Status {
     pub cluster: String,
     /// This member's number.
     pub node: u64,
+    /// Which of this number's data directories it is.
+    pub incarnation: IncarnationNumber,
     /// Whether this member has a replicated configuration.
     pub formed: bool,
     /// `waiting` (an empty storage, to be added), `forming`, `follower`, `pre-candidate`,

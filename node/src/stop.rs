@@ -11,6 +11,8 @@ pub enum Stop {
     Disk(String),
     /// It was told to form a cluster that exists already.
     Refused(String),
+    /// It is no member any more: it was removed, or another incarnation has its place.
+    Removed(String),
     /// It can't go on without becoming another state than its peers.
     Fault(String),
 }
@@ -19,7 +21,9 @@ impl fmt::Display for Stop {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Shutdown => write!(f, "it was shut down"),
-            Self::Disk(why) | Self::Refused(why) | Self::Fault(why) => write!(f, "{why}"),
+            Self::Disk(why) | Self::Refused(why) | Self::Removed(why) | Self::Fault(why) => {
+                write!(f, "{why}")
+            }
         }
     }
 }

@@ -6,6 +6,7 @@
 //! Notes between members: a byte that says which, then the configuration's bytes for `FORM`.
 
 use super::Driver;
+use super::membership::{ASK_LEADER, LEADER_TOLD};
 use super::overview::OVERVIEW;
 use super::roster::ROSTER;
 use crate::StateMachine;
@@ -111,7 +112,9 @@ impl<S: StateMachine> Driver<S> {
             // For a member that has not started yet.
             (Some(OFFER), _) => {}
             (Some(OVERVIEW), _) => self.heard_overview(from, &note),
-            (Some(ROSTER), _) => self.heard_roster(from, &note),
+            (Some(ROSTER), _) => self.heard_roster(from, &note)?,
+            (Some(ASK_LEADER), _) => self.heard_question(from, &note),
+            (Some(LEADER_TOLD), _) => self.heard_answer(from, &note),
             // Answers to a member that has formed meanwhile.
             (Some(FORM | FORMED_WITHOUT_YOU), _) => {}
             _ => tracing::warn!(node = self.config.node, %from, "an unknown note was ignored"),

@@ -7,17 +7,19 @@ use crate::stop::Stop;
 use holm_raft_core::{Event, NodeId};
 
 /// A stop that waits for a hand-over.
-#[derive(Clone, Copy)]
+#[derive(Clone)]
 pub(crate) struct Parting {
+    /// Why it stops.
+    stop: Stop,
     /// The tick at which it waits no longer.
     until: u64,
 }
 
 impl<S: StateMachine> Driver<S> {
-    /// The member is asked to stop: once somebody else leads, or after an election time-out.
-    pub(super) fn part(&mut self) {
+    /// The member is to stop: once somebody else leads, or after an election time-out.
+    pub(super) fn part(&mut self, stop: Stop) {
         let patience = u64::from(self.config.election_ticks) * 2;
-        self.parting.get_or_insert(Parting { until: self.ticks + patience });
+        self.parting.get_or_insert(Parting { stop, until: self.ticks + patience });
         if let Some(to) = self.next_leader() {
             tracing::info!(node = self.config.node, to = to.0, "handing over before it stops");
             self.raft.handle(Event::Transfer { to });
@@ -26,13 +28,13 @@ impl<S: StateMachine> Driver<S> {
 
     /// Whether it is time to stop.
     pub(super) fn may_part(&self) -> Result<(), Stop> {
-        let Some(parting) = self.parting else { return Ok(()) };
+        let Some(parting) = &self.parting else { return Ok(()) };
         let leads = self.raft.glance().role == "leader" && self.next_leader().is_some();
         let answered = !self.waiting.has_proposals() && self.applying.callers() == 0;
         if (leads || !answered) && self.ticks < parting.until {
             return Ok(());
         }
-        Err(Stop::Shutdown)
+        Err(parting.stop.clone())
     }
 
     /// The voter that holds most of what this leader has; `None` if it does not lead, or alone.

@@ -6,6 +6,7 @@ use crate::StateMachine;
 use crate::applier::{Answered, Reply};
 use crate::envelope::{Envelope, Once};
 use crate::error::Error;
+use crate::members::{Ask, Members, Told};
 use crate::mutation::{Mutation, on};
 use crate::stop::Stop;
 use bytes::Bytes;
@@ -33,6 +34,17 @@ pub(crate) enum Request<S: StateMachine> {
     ChangeSecrets {
         ring: KeyRing,
         reply: oneshot::Sender<Result<(), Error>>,
+    },
+    /// The members, as they are known here.
+    Members {
+        reply: oneshot::Sender<Members>,
+    },
+    /// For the leader, whoever that is.
+    Membership {
+        ask: Ask,
+        /// By the node's clock.
+        until: u64,
+        reply: oneshot::Sender<Told>,
     },
     Shutdown,
 }
@@ -206,7 +218,11 @@ impl<S: StateMachine> Driver<S> {
                 // A caller that no longer listens learns of it by the status.
                 let _ = reply.send(self.change_secrets(ring));
             }
-            Request::Shutdown => self.part(),
+            Request::Members { reply } => {
+                let _ = reply.send(self.members_now());
+            }
+            Request::Membership { ask, until, reply } => self.ask_leader(ask, until, reply),
+            Request::Shutdown => self.part(Stop::Shutdown),
         }
         Ok(())
     }

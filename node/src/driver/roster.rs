@@ -13,6 +13,7 @@ use crate::member_info::MemberInfo;
 use crate::open::peers;
 use crate::rendezvous::Placement;
 use crate::security::Security;
+use crate::stop::Stop;
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 use holm_raft_core::{Configuration, Index, MemberId, NodeId};
 use holm_transport::{KeyRing, Peer, PublicKey};
@@ -20,14 +21,21 @@ use std::collections::BTreeMap;
 
 /// "These are the members, as is committed here."
 pub(super) const ROSTER: u8 = 7;
+/// How many ticks long whoever has left is let in still, so that it hears of it.
+const FAREWELL_TICKS: u64 = 100;
 
 /// Whom the transport knows.
 #[derive(Debug, Default)]
 pub(crate) struct Roster {
     /// The own log's newest configuration that it follows, committed or not.
     followed: Configuration,
-    /// The index of the newest one that is committed in the own log.
-    settled: Index,
+    /// The newest one that is committed in the own log, and its index: until another one is, its
+    /// members are let in whatever is proposed.
+    settled: (Index, Configuration),
+    /// The one before that, up to a tick: whoever has left is to hear of it.
+    former: Option<(u64, Configuration)>,
+    /// The index of the latest of the own log's configurations that this member was part of.
+    seated: Option<Index>,
     /// A newer configuration that another member vouches for, and its index.
     vouched: Option<(Index, Configuration)>,
 }
@@ -49,24 +57,30 @@ impl Roster {
         Self { followed, ..Self::default() }
     }
 
-    /// The own log's configurations are these: the newest, and the index of the newest committed.
-    /// Returns whether others are to be let in than before.
-    fn follow(&mut self, newest: &Configuration, settled: Index) -> bool {
-        self.settled = settled;
-        let caught_up = self.vouched.take_if(|(vouched, _)| *vouched <= settled).is_some();
+    /// The own log's configurations are these: the newest, and the newest committed. Returns
+    /// whether others are to be let in than before.
+    fn follow(&mut self, newest: &Configuration, settled: (Index, &Configuration)) -> bool {
+        let caught_up = self.vouched.take_if(|(vouched, _)| *vouched <= settled.0).is_some();
         let other = self.followed != *newest;
         if other {
             self.followed.clone_from(newest);
         }
+        if settled.0 > self.settled.0 {
+            self.settled = (settled.0, settled.1.clone());
+        }
         other || caught_up
+    }
+
+    /// Whoever is not among the members any more is let in until this tick.
+    fn bid_farewell(&mut self, until: u64) {
+        self.former = Some((until, self.settled.1.clone()));
     }
 
     /// Another member says that this configuration is committed at this index. What is committed
     /// there outdates what is not committed here, whatever its index.
     fn hear(&mut self, index: Index, configuration: Configuration) -> Word {
-        let newest = self.vouched.as_ref().map_or(self.settled, |(index, _)| *index);
-        let known = self.followed.is_empty() || self.followed == configuration;
-        if index <= newest || known {
+        let newest = self.vouched.as_ref().map_or(self.settled.0, |(index, _)| *index);
+        if index <= newest || self.followed == configuration {
             return Word::Old;
         }
         // Nobody, not even a member, can make another one's key his own.
@@ -80,10 +94,13 @@ impl Roster {
         Word::Believed
     }
 
-    /// Whose members are let in: of two that name the same member, the last counts.
+    /// Whose members are let in: of two that name the same member, or the same key, the first
+    /// counts.
     fn configurations(&self) -> impl Iterator<Item = &Configuration> {
         let vouched = self.vouched.as_ref().map(|(_, configuration)| configuration);
-        [&self.followed].into_iter().chain(vouched)
+        let former = self.former.as_ref().map(|(_, configuration)| configuration);
+        let settled = Some(&self.settled.1).filter(|settled| !settled.is_empty());
+        vouched.into_iter().chain([&self.followed]).chain(settled).chain(former)
     }
 }
 
@@ -94,19 +111,38 @@ fn key(info: &[u8]) -> Option<PublicKey> {
 impl<S: StateMachine> Driver<S> {
     /// On each tick: the transport gets the configuration of the log, and the others hear of it
     /// once it is committed.
-    pub(super) fn follow_configuration(&mut self) {
-        let (settled, _) = self.raft.configuration_at(self.raft.glance().committed);
-        let news = settled > self.roster.settled;
-        if self.roster.follow(self.raft.configuration(), settled) {
+    pub(super) fn follow_configuration(&mut self) -> Result<(), Stop> {
+        let settled = self.raft.configuration_at(self.raft.glance().committed);
+        let news = settled.0 > self.roster.settled.0;
+        if news && !self.roster.settled.1.is_empty() {
+            self.roster.bid_farewell(self.ticks + FAREWELL_TICKS);
+        }
+        let over = self.roster.former.take_if(|(until, _)| *until < self.ticks).is_some();
+        if self.roster.follow(self.raft.configuration(), settled) || over {
             self.let_in();
         }
+        self.look_at_own_seat();
         if news {
-            let (index, configuration) = self.raft.configuration_at(settled);
-            self.placement.send_replace(Placement::of(index, configuration));
+            let (index, configuration) = &self.roster.settled;
+            self.placement.send_replace(Placement::of(*index, configuration));
             // Some may know nobody else who could tell them.
             for peer in self.transport.peers() {
                 self.vouch_to(peer.node);
             }
+        }
+        Ok(())
+    }
+
+    /// A leader that has committed its own removal knows of it by its log.
+    fn look_at_own_seat(&mut self) {
+        let (newest, configuration) = self.raft.configuration_at(Index(u64::MAX));
+        if configuration.contains(self.me) {
+            self.roster.seated = Some(newest);
+        } else if self.roster.seated.is_some_and(|seated| seated < self.roster.settled.0)
+            && !self.roster.settled.1.contains(self.me)
+        {
+            let stop = removed(self.me, &self.roster.settled.1);
+            self.part(stop);
         }
     }
 
@@ -119,12 +155,13 @@ impl<S: StateMachine> Driver<S> {
     }
 
     /// Another member says who the members are.
-    pub(super) fn heard_roster(&mut self, from: MemberId, note: &Bytes) {
+    pub(super) fn heard_roster(&mut self, from: MemberId, note: &Bytes) -> Result<(), Stop> {
         let node = self.config.node;
         let Some((index, configuration)) = decode(note) else {
             tracing::warn!(node, %from, "a malformed note was ignored");
-            return;
+            return Ok(());
         };
+        self.is_still_seated(index, &configuration)?;
         match self.roster.hear(index, configuration) {
             Word::Old => {}
             Word::Forged(whose) => tracing::warn!(
@@ -143,6 +180,17 @@ impl<S: StateMachine> Driver<S> {
                 self.let_in();
             }
         }
+        Ok(())
+    }
+
+    /// Whoever is removed gets no more entries, and so hears of it from the others: what is
+    /// committed after the latest configuration that it was part of, and names it no more.
+    fn is_still_seated(&self, index: Index, committed: &Configuration) -> Result<(), Stop> {
+        let seated = self.roster.seated.is_some_and(|seated| seated < index);
+        if seated && !committed.contains(self.me) {
+            return Err(removed(self.me, committed));
+        }
+        Ok(())
     }
 
     /// Whoever connects from now on must know one of these secrets.
@@ -159,9 +207,19 @@ impl<S: StateMachine> Driver<S> {
     /// The transport lets in those of the own configuration, and those that are vouched for.
     fn let_in(&self) {
         let mut all: BTreeMap<_, Peer> = BTreeMap::new();
-        for configuration in self.roster.configurations() {
+        // Whoever has not come so far in its log knows its first peers by its file alone.
+        let seated = self.roster.followed.contains(self.me);
+        let file = Some(Configuration::default()).filter(|_| !seated);
+        for configuration in self.roster.configurations().chain(&file) {
             match peers(&self.config, configuration) {
-                Ok(found) => all.extend(found.into_iter().map(|peer| (peer.node, peer))),
+                Ok(found) => {
+                    for peer in found {
+                        let is_taken = |key| all.values().any(|other| other.key == Some(key));
+                        if !peer.key.is_some_and(is_taken) {
+                            all.entry(peer.node).or_insert(peer);
+                        }
+                    }
+                }
                 Err(error) => {
                     tracing::warn!(node = self.config.node, "a configuration is unusable: {error}");
                 }
@@ -171,6 +229,21 @@ impl<S: StateMachine> Driver<S> {
             tracing::warn!(node = self.config.node, "the members contradict each other: {error}");
         }
     }
+}
+
+fn removed(me: MemberId, committed: &Configuration) -> Stop {
+    let node = me.node;
+    Stop::Removed(match committed.member(node) {
+        Some(other) => format!(
+            "this is member {me}, and {} has its place now; this storage is of no use any more: \
+             remove it",
+            other.id
+        ),
+        None => format!(
+            "member {node} was removed from the cluster; to have it back, empty its storage and \
+             have it added"
+        ),
+    })
 }
 
 fn encode(index: Index, configuration: &Configuration) -> Bytes {

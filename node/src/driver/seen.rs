@@ -63,18 +63,23 @@ fn seen(known: MemberStatus, peer: &PeerStatus) -> MemberStatus {
     let micros = |time: Duration| u64::try_from(time.as_micros()).unwrap_or(u64::MAX);
     let lost = peer.lost.iter().map(|(reason, count)| (reason.name().to_owned(), *count));
     MemberStatus {
-        reached: match peer.reached {
-            Reached::Direct => "direct".into(),
-            Reached::Inbound => "inbound".into(),
-            Reached::Via(next) => format!("via {next}"),
-            Reached::Not => "not connected".into(),
-        },
+        reached: reached(peer),
         round_trip_us: peer.round_trip.map(micros),
         sent_bytes: peer.sent.bytes,
         received_bytes: peer.received.bytes,
         lost: lost.collect(),
         last_error: peer.last_error.clone(),
         ..known
+    }
+}
+
+/// How a peer is reached, in words.
+pub(super) fn reached(peer: &PeerStatus) -> String {
+    match peer.reached {
+        Reached::Direct => "direct".into(),
+        Reached::Inbound => "inbound".into(),
+        Reached::Via(next) => format!("via {next}"),
+        Reached::Not => "not connected".into(),
     }
 }
 

@@ -27,6 +27,8 @@ const FAILED: u8 = 1;
 const USAGE: u8 = 2;
 /// The member stopped by itself, because its disk failed.
 const DISK_FAILED: u8 = 3;
+/// The member stopped by itself, because it is no member any more.
+const REMOVED: u8 = 4;
 
 /// Runs the command line of this process and says how it ended.
 #[must_use]
@@ -232,6 +234,9 @@ fn run_serve(args: &ServeArgs) -> ExitCode {
             Ok(()) => ExitCode::SUCCESS,
             Err(error @ (ServeError::Log(_) | ServeError::Stopped { stop: Stop::Disk(_), .. })) => {
                 failed(DISK_FAILED, &error)
+            }
+            Err(error @ ServeError::Stopped { stop: Stop::Removed(_), .. }) => {
+                failed(REMOVED, &error)
             }
             Err(error) => failed(FAILED, &error),
         }

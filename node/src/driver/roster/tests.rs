@@ -139,7 +139,7 @@ async fn a_member_that_was_away_follows_a_leader_for_whom_others_can_vouch_only_
 fn settled(topology: &Topology) -> Roster {
     let own = configuration(topology, &[Standing::Voter; 3]);
     let mut roster = Roster::following(own.clone());
-    assert!(!roster.follow(&own, Index(4)), "nothing new");
+    assert!(!roster.follow(&own, (Index(4), &own)), "nothing new");
     roster
 }
 
@@ -154,6 +154,7 @@ fn nodes(roster: &Roster) -> Vec<u64> {
 async fn a_newer_configuration_is_believed_until_the_log_has_it() {
     let topology = Plan::of(5).await.topology;
     let mut roster = settled(&topology);
+    let own = roster.followed.clone();
     let [four, five] = [4, 5].map(|count| configuration(&topology, &[Standing::Voter; 5][..count]));
     assert_eq!(roster.hear(Index(9), four.clone()), Word::Believed);
     assert_eq!(nodes(&roster), [1, 2, 3, 4]);
@@ -161,11 +162,11 @@ async fn a_newer_configuration_is_believed_until_the_log_has_it() {
     assert_eq!(roster.hear(Index(9), four.clone()), Word::Old, "an older one than that");
     assert_eq!(nodes(&roster), [1, 2, 3, 4, 5]);
     // The log catches up: with the first, then with the second.
-    assert!(roster.follow(&four, Index(4)), "appended");
-    assert!(!roster.follow(&four, Index(9)), "committed");
+    assert!(roster.follow(&four, (Index(4), &own)), "appended");
+    assert!(!roster.follow(&four, (Index(9), &four)), "committed");
     assert_eq!(nodes(&roster), [1, 2, 3, 4, 5], "the second one is newer still");
-    assert!(roster.follow(&five, Index(9)));
-    assert!(roster.follow(&five, Index(12)));
+    assert!(roster.follow(&five, (Index(9), &four)));
+    assert!(roster.follow(&five, (Index(12), &five)));
     assert_eq!((nodes(&roster), roster.vouched), (vec![1, 2, 3, 4, 5], None));
 }
 
@@ -183,7 +184,7 @@ async fn an_older_configuration_is_not_believed() {
     let mut restarted = Roster::following(own.clone());
     assert_eq!(restarted.hear(Index(4), own), Word::Old, "that is the log's own");
     let mut unformed = Roster::default();
-    assert_eq!(unformed.hear(Index(9), four), Word::Old, "who is in no cluster follows its file");
+    assert_eq!(unformed.hear(Index(9), four), Word::Believed, "its file may be older still");
 }
 
 #[tokio::test]
@@ -193,12 +194,13 @@ async fn what_is_committed_elsewhere_counts_beside_a_later_one_that_is_not_commi
     let mut standings = [Standing::Voter; 5];
     let (four, five) = (&standings[..4], &standings[..]);
     let (four, five) = (configuration(&topology, four), configuration(&topology, five));
-    assert!(roster.follow(&five, Index(4)), "appended at 9, by a leader that has lost");
+    let own = roster.followed.clone();
+    assert!(roster.follow(&five, (Index(4), &own)), "appended at 9, by a leader that has lost");
     assert_eq!(roster.hear(Index(8), four.clone()), Word::Believed);
     // Another one takes its place, at the same index.
     standings[3] = Standing::Learner;
     let other = configuration(&topology, &standings[..4]);
-    assert!(roster.follow(&other, Index(8)), "another one at 9");
+    assert!(roster.follow(&other, (Index(8), &four)), "another one at 9");
     assert_eq!(nodes(&roster), [1, 2, 3, 4]);
 }
 

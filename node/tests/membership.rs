@@ -1,0 +1,268 @@
+//! Members that come, go and are replaced, through the library: in one process, on loopback, with
+//! their logs in memory.
+
+use holm::members::{
+    Change, ChangeOptions, IncarnationNumber, Members, NewMember, NotChanged, Refusal, Risk,
+    Standing, Votes,
+};
+use holm::topology::{Member, Topology};
+use holm::{Config, Edges, Index, Listen, Node, Security, Start, StateMachine, Stop};
+use serde::{Deserialize, Serialize};
+use std::time::Duration;
+use tokio::net::TcpListener;
+
+#[derive(Clone, Default, Serialize, Deserialize)]
+struct Counter(i64);
+
+impl StateMachine for Counter {
+    type Command = i64;
+    type Reply = i64;
+    type Snapshot = Self;
+
+    fn apply(&mut self, add: i64) -> i64 {
+        self.0 += add;
+        self.0
+    }
+
+    fn snapshot(&self) -> Self {
+        self.clone()
+    }
+
+    fn restore(snapshot: Self) -> Self {
+        snapshot
+    }
+}
+
+/// When something that must happen counts as not happening.
+const STUCK: Duration = Duration::from_secs(60);
+
+/// Members in one process. Whoever comes in is told of those that formed the cluster.
+struct Cluster {
+    topology: Topology,
+    nodes: Vec<Option<Node<Counter>>>,
+}
+
+impl Cluster {
+    async fn of(members: u64) -> Self {
+        let configs = Config::local_cluster(members).await.unwrap();
+        let topology = configs[0].topology.clone();
+        let mut nodes = vec![None];
+        for mut config in configs {
+            config.request_timeout = STUCK;
+            nodes.push(Some(Node::open(config, Counter::default()).await.unwrap()));
+        }
+        let cluster = Self { topology, nodes };
+        cluster.at(1).propose(0).await.unwrap();
+        cluster
+    }
+
+    fn at(&self, node: u64) -> &Node<Counter> {
+        self.nodes[usize::try_from(node).unwrap()].as_ref().expect("it runs")
+    }
+
+    /// Opens a member on an empty storage, in place of one that is there, if there is one; it
+    /// waits.
+    async fn open(&mut self, node: u64) -> NewMember {
+        let at = usize::try_from(node).unwrap();
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = Some(listener.local_addr().unwrap().to_string());
+        let member = Member::new(node, "local", address);
+        let mut topology = self.topology.clone();
+        topology.members.retain(|other| other.id != node);
+        topology.members.push(member.clone());
+        let mut config = Config::new("local", node, topology, Security::Insecure);
+        config.listen = Some(Listen::Bound(Box::new(listener)));
+        config.request_timeout = STUCK;
+        config.start = Start::Join;
+        let opened = Node::open_with(config, Edges::in_memory(), Counter::default()).await;
+        self.nodes.resize(self.nodes.len().max(at + 1), None);
+        self.nodes[at] = Some(opened.unwrap());
+        let incarnation = self.at(node).status().borrow().incarnation;
+        NewMember { incarnation, member }
+    }
+
+    async fn leader(&self) -> u64 {
+        let mut status = self.any().status();
+        let led = status.wait_for(|status| status.leader.is_some()).await.unwrap();
+        led.leader.unwrap()
+    }
+
+    fn any(&self) -> &Node<Counter> {
+        self.nodes.iter().flatten().next().expect("somebody runs")
+    }
+
+    /// Waits until the members are as they are to be, as `node` sees them.
+    async fn until(&self, node: u64, is: impl Fn(&Members) -> bool) -> Members {
+        let mut seen = Members::default();
+        let looked = tokio::time::timeout(STUCK, async {
+            while !is(&seen) {
+                tokio::task::yield_now().await;
+                seen = self.at(node).members().await.unwrap();
+            }
+        });
+        looked.await.unwrap_or_else(|_| panic!("the members stay {seen:#?}"));
+        seen
+    }
+
+    async fn change(&self, node: u64, change: Change) -> Result<Index, NotChanged> {
+        self.at(node).change_members(change, None).await
+    }
+
+    async fn refused(&self, node: u64, change: Change) -> Refusal {
+        match self.change(node, change).await {
+            Err(NotChanged::Refused(refusal)) => refusal,
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
+fn standings(members: &Members) -> Vec<(u64, Standing)> {
+    members.members.iter().map(|member| (member.node, member.standing)).collect()
+}
+
+fn voters(nodes: &[u64]) -> Vec<(u64, Standing)> {
+    nodes.iter().map(|node| (*node, Standing::Voter)).collect()
+}
+
+#[tokio::test]
+async fn a_new_member_is_a_learner_and_votes_by_itself_once_it_has_caught_up() {
+    let mut cluster = Cluster::of(3).await;
+    let before = cluster.at(1).members().await.unwrap();
+    assert_eq!(standings(&before), voters(&[1, 2, 3]));
+    let follower = 1 + cluster.leader().await % 3;
+    let new = cluster.open(4).await;
+    let incarnation = new.incarnation;
+    let add = Change::Add { new, votes: Votes::OnceCaughtUp };
+    // Whoever is asked passes it on.
+    let index = cluster.change(follower, add).await.unwrap();
+    assert!(index.0 > before.index);
+    let all = cluster.until(4, |seen| standings(seen) == voters(&[1, 2, 3, 4])).await;
+    assert_eq!(all.members[3].incarnation, incarnation);
+    cluster.at(4).propose(5).await.unwrap();
+    assert_eq!(cluster.at(4).read(|counter| counter.0).await.unwrap(), 5);
+}
+
+#[tokio::test]
+async fn members_are_promoted_demoted_and_removed_and_one_that_is_removed_stops() {
+    let mut cluster = Cluster::of(3).await;
+    let new = cluster.open(4).await;
+    let add = Change::Add { new, votes: Votes::WhenPromoted };
+    cluster.change(1, add).await.unwrap();
+    let caught_up = |seen: &Members| {
+        seen.members.iter().any(|member| member.node == 4 && member.trails == Some(0))
+    };
+    let seen = cluster.until(2, caught_up).await;
+    assert_eq!(seen.members[3].standing, Standing::Learner);
+    cluster.change(2, Change::Promote { node: 4 }).await.unwrap();
+    let nothing = Refusal::Nothing { node: 4, standing: Standing::Voter };
+    assert_eq!(cluster.refused(2, Change::Promote { node: 4 }).await, nothing);
+    cluster.change(3, Change::Demote { node: 4 }).await.unwrap();
+    let seen = cluster.at(1).members().await.unwrap();
+    assert_eq!(seen.members[3].standing, Standing::Learner);
+
+    cluster.change(4, Change::Remove { node: 4 }).await.unwrap();
+    let stop = cluster.at(4).stopped().await;
+    assert!(matches!(stop, Stop::Removed(_)), "{stop:?}");
+    assert_eq!(standings(&cluster.at(1).members().await.unwrap()), voters(&[1, 2, 3]));
+    assert_eq!(cluster.refused(2, Change::Remove { node: 4 }).await, Refusal::Unknown { node: 4 });
+}
+
+#[tokio::test]
+async fn a_leader_that_is_removed_leaves_once_that_is_committed() {
+    let cluster = Cluster::of(3).await;
+    let leader = cluster.leader().await;
+    cluster.change(leader, Change::Remove { node: leader }).await.unwrap();
+    let stop = cluster.at(leader).stopped().await;
+    assert!(matches!(stop, Stop::Removed(_)), "{stop:?}");
+    let other = 1 + leader % 3;
+    cluster.at(other).propose(3).await.unwrap();
+    let left = cluster.at(other).members().await.unwrap();
+    assert_eq!(left.members.len(), 2);
+    assert_ne!(left.leader, Some(leader));
+}
+
+#[tokio::test]
+async fn a_wiped_member_is_readmitted_as_it_is_connected_and_votes_once_it_has_caught_up() {
+    let mut cluster = Cluster::of(3).await;
+    let leader = cluster.leader().await;
+    let wiped = 1 + leader % 3;
+    let there = Refusal::NotThere { node: wiped };
+    assert_eq!(cluster.refused(leader, Change::Readmit { node: wiped }).await, there);
+    cluster.at(wiped).shutdown().await;
+    let new = cluster.open(wiped).await;
+    // It listens elsewhere, so that it is the one who dials.
+    let connected = |seen: &Members| {
+        seen.members.iter().any(|member| member.reached == "in another incarnation")
+    };
+    cluster.until(leader, connected).await;
+    cluster.at(leader).propose(7).await.unwrap();
+    cluster.change(leader, Change::Readmit { node: wiped }).await.unwrap();
+    let seen = cluster.until(wiped, |seen| standings(seen) == voters(&[1, 2, 3])).await;
+    let of = |seen: &Members| seen.members[usize::try_from(wiped).unwrap() - 1].incarnation;
+    assert_eq!(of(&seen), new.incarnation);
+    assert_eq!(cluster.at(wiped).read(|counter| counter.0).await.unwrap(), 7);
+}
+
+#[tokio::test]
+async fn what_a_change_expects_is_compared_and_one_that_is_refused_changes_nothing() {
+    let cluster = Cluster::of(3).await;
+    let before = cluster.at(1).members().await.unwrap();
+    let moved = cluster.at(1).change_members(Change::Demote { node: 1 }, Some(Index(99))).await;
+    let now = before.index;
+    assert_eq!(moved, Err(NotChanged::Refused(Refusal::Moved { now })));
+    assert!(moved.unwrap_err().to_string().contains(&format!("at index {now};")));
+    for node in [0, 9] {
+        let unknown = Refusal::Unknown { node };
+        assert_eq!(cluster.refused(2, Change::Promote { node }).await, unknown);
+    }
+    let member = cluster.topology.members[1].clone();
+    let mut taken = NewMember { incarnation: IncarnationNumber(7), member };
+    taken.member.id = 4;
+    let add = Change::Add { new: taken.clone(), votes: Votes::OnceCaughtUp };
+    let refusal = cluster.refused(3, add).await;
+    assert!(refusal.to_string().contains("is another member's address too"), "{refusal}");
+    taken.member.id = 2;
+    let add = Change::Add { new: taken, votes: Votes::OnceCaughtUp };
+    assert_eq!(cluster.refused(3, add).await, Refusal::Already { node: 2 });
+    assert_eq!(cluster.at(2).members().await.unwrap().index, before.index);
+}
+
+#[tokio::test]
+async fn a_change_that_would_leave_no_reachable_quorum_is_refused_unless_it_is_forced() {
+    let cluster = Cluster::of(3).await;
+    let leader = cluster.leader().await;
+    let (down, up) = (1 + leader % 3, 1 + (leader + 1) % 3);
+    cluster.at(down).shutdown().await;
+    let is_down = |seen: &Members| {
+        seen.members.iter().any(|member| member.node == down && member.reached == "not connected")
+    };
+    cluster.until(leader, is_down).await;
+    let refusal = cluster.refused(leader, Change::Remove { node: up }).await;
+    let expected = Refusal::NoQuorum { reached: 1, voters: 2, missing: vec![down] };
+    assert_eq!(refusal, expected);
+    assert!(refusal.to_string().starts_with("that would leave 1 of 2 voters reachable"));
+    // Whoever is down may go.
+    cluster.change(leader, Change::Remove { node: down }).await.unwrap();
+    cluster.change(leader, Change::Remove { node: up }).await.unwrap();
+    let last = cluster.refused(leader, Change::Demote { node: leader }).await;
+    assert_eq!(last, Refusal::LastVoter { node: leader });
+    let forced = ChangeOptions { allow: vec![Risk::NoQuorum], ..ChangeOptions::default() };
+    let last = cluster.at(leader).change_members_with(Change::Remove { node: leader }, forced);
+    assert_eq!(last.await, Err(NotChanged::Refused(Refusal::LastVoter { node: leader })));
+}
+
+#[tokio::test]
+async fn leadership_is_handed_over_to_whoever_is_named_by_whoever_is_asked() {
+    let mut cluster = Cluster::of(3).await;
+    for to in [3, 1, 2] {
+        assert_eq!(cluster.at(1).transfer(Some(to)).await, Ok(to));
+    }
+    let next = cluster.at(3).transfer(None).await.unwrap();
+    assert_ne!(next, 2);
+    let new = cluster.open(4).await;
+    cluster.change(1, Change::Add { new, votes: Votes::WhenPromoted }).await.unwrap();
+    let learner = Refusal::NoVoter { node: 4, standing: Standing::Learner };
+    assert_eq!(cluster.at(1).transfer(Some(4)).await, Err(NotChanged::Refused(learner)));
+    let unknown = Refusal::Unknown { node: 9 };
+    assert_eq!(cluster.at(2).transfer(Some(9)).await, Err(NotChanged::Refused(unknown)));
+}
