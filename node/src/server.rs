@@ -3,18 +3,22 @@
 //! processes on one machine (`cluster`) for the demo, the bench and tests, whose
 //! files `setup` writes as it does for `holm init`.
 
+pub mod access;
 pub mod cli;
 pub mod client;
 pub mod cluster;
 pub mod file;
 pub mod http;
+pub mod limits;
 
 mod bench;
 mod connections;
 mod demo;
+mod progress;
 mod serve;
 mod setup;
 mod signals;
+mod tls;
 
 /// The port of the HTTP interface where an address names none.
 pub const HTTP_PORT: u16 = 7680;

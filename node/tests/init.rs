@@ -207,15 +207,3 @@ fn a_name_that_no_member_would_take_is_refused() {
         "holm: cluster: a name has 1 to 64 visible ASCII characters; choose another name\n";
     assert_eq!(told, (2, expected.into()));
 }
-
-#[test]
-fn the_help_says_what_can_be_chosen() {
-    let folder = folder();
-    for (line, kept) in [
-        ("--help", include_str!("help/holm.txt")),
-        ("init --help", include_str!("help/init.txt")),
-        ("keygen --help", include_str!("help/keygen.txt")),
-    ] {
-        assert_eq!(done(folder.path(), line), kept, "holm {line}");
-    }
-}

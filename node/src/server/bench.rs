@@ -1,8 +1,10 @@
 //! `holm bench`: [`run`] measures increments per second through the leader of three processes on
 //! this machine.
 
+use super::cli::print;
 use super::client::{Ask, Client, Endpoint};
 use super::cluster::Cluster;
+use super::progress::Progress;
 use super::signals::Signals;
 use axum::http::StatusCode;
 use clap::Args;
@@ -17,6 +19,11 @@ const REQUEST_MAX: Duration = Duration::from_secs(5);
 const WARM_UP: Duration = Duration::from_millis(500);
 /// The most clients of one round.
 const CLIENTS_MAX: u64 = 10_000;
+
+pub(super) const EXAMPLES: &str = "\
+Examples:
+  holm bench
+  holm bench --clients 1,16,256 --seconds 10";
 
 /// What is measured.
 #[derive(Args)]
@@ -62,24 +69,33 @@ pub(super) async fn run(args: &BenchArgs) -> Result<(), String> {
 async fn rounds(args: &BenchArgs) -> Result<(), String> {
     let program = std::env::current_exe();
     let program = program.map_err(|error| format!("the own program can't be found: {error}"))?;
-    let cluster = Cluster::start(&program, MEMBERS, "", START_MAX).await;
+    let most = args.clients.iter().max().copied().unwrap_or_default();
+    // A connection for each client, and some for the cluster's own looks.
+    let seats = most + 64;
+    let settings =
+        format!("http_connections_max = {seats}\nhttp_connections_per_address_max = {seats}\n");
+    let starting = Progress::of_work("starting three members");
+    let cluster = Cluster::start(&program, MEMBERS, &settings, START_MAX).await;
+    drop(starting);
     let mut cluster = cluster.map_err(|error| error.to_string())?;
-    println!(
+    let told = format!(
         "{MEMBERS} members on this machine, their logs in {}; increments through the leader, \
-         without keys, {} s each",
+         without keys, {} s each\n{:>8}{:>14}{:>10}{:>10}{:>9}\n",
         cluster.folder().parent().unwrap_or(cluster.folder()).display(),
-        args.seconds
+        args.seconds,
+        "clients",
+        "increments/s",
+        "p50 ms",
+        "p99 ms",
+        "failed"
     );
-    println!(
-        "{:>8}{:>14}{:>10}{:>10}{:>9}",
-        "clients", "increments/s", "p50 ms", "p99 ms", "failed"
-    );
+    print(told.as_bytes())?;
     for clients in &args.clients {
         let leader = cluster.leader(START_MAX).await.map_err(|error| error.to_string())?;
         let endpoint = cluster.endpoint(leader).clone();
         measure(&endpoint, *clients, WARM_UP).await?;
         let round = measure(&endpoint, *clients, Duration::from_secs(args.seconds)).await?;
-        println!("{}", line(&round));
+        print(format!("{}\n", line(&round)).as_bytes())?;
     }
     Ok(())
 }
@@ -87,11 +103,19 @@ async fn rounds(args: &BenchArgs) -> Result<(), String> {
 async fn measure(endpoint: &Endpoint, clients: u64, duration: Duration) -> Result<Round, String> {
     let start = Instant::now();
     let end = start + duration;
+    let progress = Progress::of_seconds(format!("{clients} clients"), duration.as_secs());
     let tasks: Vec<_> =
         (0..clients).map(|_| tokio::task::spawn(increment(endpoint.clone(), end))).collect();
     let mut round = Round { clients, elapsed: Duration::ZERO, latencies: Vec::new(), failed: 0 };
-    for task in tasks {
-        let (latencies, failed) = task.await.map_err(|error| format!("a client broke: {error}"))?;
+    let mut ticks = tokio::time::interval(Duration::from_secs(1));
+    for mut task in tasks {
+        let ended = loop {
+            tokio::select! {
+                ended = &mut task => break ended,
+                _ = ticks.tick() => progress.is_at(start.elapsed().as_secs()),
+            }
+        };
+        let (latencies, failed) = ended.map_err(|error| format!("a client broke: {error}"))?;
         round.latencies.extend(latencies);
         round.failed += failed;
     }

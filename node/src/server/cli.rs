@@ -1,10 +1,14 @@
 //! The command line: [`main`], the commands and their flags.
 
+mod access;
 mod client;
+mod completions;
 mod init;
 mod inspect;
 mod keygen;
+mod out;
 mod status;
+mod token;
 
 use super::client::Endpoint;
 use super::file::{Overrides, ServeConfig};
@@ -12,7 +16,9 @@ use super::serve::{ServeError, serve};
 use super::{bench, demo};
 use crate::config::Start;
 use crate::stop::Stop;
+use access::ClientArgs;
 use clap::{Args, Parser, Subcommand};
+use out::Out;
 use std::future::Future;
 use std::io::{IsTerminal, Read, Write};
 use std::path::PathBuf;
@@ -44,15 +50,32 @@ pub fn main() -> ExitCode {
         }
         Command::Kv { action, at } => block_on(async move { told(client::kv(&at, &action).await) }),
         Command::Inspect { what: Inspect::Wal(args) } => inspect::wal(&args),
+        Command::Token { action } => told(token::run(&action)),
+        Command::Completions(args) => told(completions::run(&args)),
         Command::Status { output, at } => {
             block_on(async move { told(status::run(&at, output).await) })
         }
     }
 }
 
+const AFTER_HELP: &str = "\
+Exit codes:
+  0  done, or told to stop
+  1  refused or failed; standard error says why
+  2  the command line or the configuration is wrong
+  3  `serve` only: the disk failed, and the member stopped by itself
+
+A flag wins over its variable, and that over the configuration file. NO_COLOR=1 keeps colours away.
+
+Examples:
+  holm demo
+  holm init --members 3 --dir harbour
+  holm serve --bootstrap --config harbour/node1/holm.toml
+  holm status --endpoint 127.0.0.1:7681,127.0.0.1:7682,127.0.0.1:7683";
+
 /// Consensus for islands: replicated counters and keys for groups of machines on isolated networks
 #[derive(Parser)]
-#[command(name = "holm", version, disable_help_subcommand = true)]
+#[command(name = "holm", version, disable_help_subcommand = true, after_help = AFTER_HELP)]
 struct Cli {
     #[command(subcommand)]
     command: Command,
@@ -61,16 +84,21 @@ struct Cli {
 #[derive(Subcommand)]
 enum Command {
     /// Write the configurations, the secret and the keys of a new cluster
+    #[command(after_help = init::EXAMPLES)]
     Init(init::InitArgs),
     /// Draw a member's key pair, or a secret for all members
+    #[command(after_help = keygen::EXAMPLES)]
     Keygen(keygen::KeygenArgs),
     /// Run one member
+    #[command(after_help = SERVE_EXAMPLES)]
     Serve(Box<ServeArgs>),
     /// Show three members surviving the death of their leader (under 20 seconds)
     Demo,
     /// Measure increments per second on three processes of this machine
+    #[command(after_help = bench::EXAMPLES)]
     Bench(bench::BenchArgs),
     /// Add to a counter or read it
+    #[command(after_help = client::COUNTER_EXAMPLES)]
     Counter {
         #[command(subcommand)]
         action: CounterAction,
@@ -78,6 +106,7 @@ enum Command {
         at: ClientArgs,
     },
     /// Write, read or remove a key
+    #[command(after_help = client::KV_EXAMPLES)]
     Kv {
         #[command(subcommand)]
         action: KvAction,
@@ -90,6 +119,7 @@ enum Command {
         what: Inspect,
     },
     /// Show the members, their roles and how far each trails the leader
+    #[command(after_help = status::EXAMPLES)]
     Status {
         /// The form of the output
         #[arg(short, long, value_enum, default_value = "table")]
@@ -97,13 +127,30 @@ enum Command {
         #[command(flatten)]
         at: ClientArgs,
     },
+    /// Draw tokens for those who may ask members over HTTP
+    Token {
+        #[command(subcommand)]
+        action: token::TokenAction,
+    },
+    /// Print what a shell needs to complete command lines
+    #[command(after_help = completions::EXAMPLES)]
+    Completions(completions::CompletionsArgs),
 }
 
 #[derive(Subcommand)]
 enum Inspect {
     /// Print the log's segments and records, and what is wrong with them
+    #[command(after_help = inspect::EXAMPLES)]
     Wal(inspect::WalArgs),
 }
+
+const SERVE_EXAMPLES: &str = "\
+Examples:
+  holm serve --config harbour/node1/holm.toml --bootstrap    (once, to form the cluster)
+  holm serve --config harbour/node1/holm.toml
+  HOLM_LOG=debug holm serve --config harbour/node1/holm.toml --http 127.0.0.1:8080
+
+SIGTERM and SIGINT stop it in good order; SIGHUP has it read its secrets again.";
 
 #[derive(Args)]
 struct ServeArgs {
@@ -118,24 +165,6 @@ struct ServeArgs {
     stop_with_stdin: bool,
     #[command(flatten)]
     overrides: Overrides,
-}
-
-#[derive(Args)]
-struct ClientArgs {
-    /// Members to ask, in turn until one answers [port 7680 if none is given]
-    #[arg(
-        long,
-        global = true,
-        env = "HOLM_ENDPOINT",
-        value_name = "URL|HOST:PORT",
-        value_delimiter = ',',
-        value_parser = Endpoint::parse,
-        default_value = "http://127.0.0.1:7680"
-    )]
-    endpoint: Vec<Endpoint>,
-    /// How long to try, such as 10s or 500ms
-    #[arg(long, global = true, value_name = "TIME", value_parser = duration, default_value = "10s")]
-    timeout: Duration,
 }
 
 #[derive(Subcommand)]
@@ -215,7 +244,7 @@ fn run_serve(args: &ServeArgs) -> ExitCode {
         .with_writer(std::io::stderr)
         // A terminal that was closed must not end the member by a panic about its own log.
         .log_internal_errors(false)
-        .with_ansi(std::io::stderr().is_terminal())
+        .with_ansi(std::io::stderr().is_terminal() && !no_color())
         .init();
     let config = match ServeConfig::load(&args.config, &args.overrides) {
         Ok(config) => config,
@@ -241,6 +270,11 @@ fn run_serve(args: &ServeArgs) -> ExitCode {
             Err(error) => failed(FAILED, &error),
         }
     })
+}
+
+/// As <https://no-color.org> has it.
+fn no_color() -> bool {
+    std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty())
 }
 
 /// Watched by a thread of its own, which ends with the process: a read of standard input can't be
@@ -270,9 +304,10 @@ fn told(result: Result<(), String>) -> ExitCode {
     }
 }
 
-fn print(bytes: &[u8]) -> Result<(), String> {
-    let mut stdout = std::io::stdout().lock();
-    let printed = stdout.write_all(bytes).and_then(|()| stdout.flush());
+/// Prints; that nobody reads it any more is no error.
+pub(super) fn print(bytes: &[u8]) -> Result<(), String> {
+    let mut out = Out::new();
+    let printed = out.write_all(bytes).and_then(|()| out.flush());
     printed.map_err(|error| format!("standard output can't be written: {error}"))
 }
 
@@ -336,7 +371,13 @@ mod tests {
             "holm serve",
             "holm counter add",
             "holm counter add n x",
-            "holm counter get n --endpoint https://a",
+            "holm counter get n --endpoint https://a/b",
+            "holm token",
+            "holm token new",
+            "holm token new --name a --role owner",
+            "holm token new --name é --role read",
+            "holm completions",
+            "holm completions tcsh",
             "holm status --timeout 0",
             "holm status --timeout 2h",
             "holm inspect wal",

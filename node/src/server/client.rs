@@ -2,14 +2,18 @@
 //! asks one [`Endpoint`], or several in turn until one answers.
 
 use super::HTTP_PORT;
+use super::access::Token;
 use super::http::{IDEMPOTENCY_HEADER, REVISION_HEADER, TIMEOUT_MS_MAX, VALUE_BYTES_MAX};
 use crate::topology::with_port;
-use axum::http::{Method, Request, StatusCode};
+use axum::http::header::AUTHORIZATION;
+use axum::http::{HeaderValue, Method, Request, StatusCode};
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full, Limited};
+use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy::{self, connect::HttpConnector};
 use hyper_util::rt::TokioExecutor;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use rustls::ClientConfig;
 use std::fmt;
 use std::time::{Duration, Instant};
 
@@ -27,7 +31,27 @@ const KEY_RANDOM_BYTES: usize = 16;
 
 /// Where a member serves HTTP.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Endpoint(String);
+pub struct Endpoint {
+    scheme: Scheme,
+    authority: String,
+}
+
+/// Whether connections are sealed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Scheme {
+    Http,
+    Https,
+}
+
+/// What a client shows of itself, and whom it believes.
+#[derive(Clone, Debug, Default)]
+pub struct Access {
+    /// Shown with each request.
+    pub token: Option<Token>,
+    /// Whose certificates are believed, and which one is shown; without it only `http://` is
+    /// possible.
+    pub tls: Option<ClientConfig>,
+}
 
 /// One request, before it is known who answers it.
 #[derive(Clone, Debug)]
@@ -77,7 +101,10 @@ pub enum Sent {
 /// A client that keeps its connections open.
 #[derive(Clone, Debug)]
 pub struct Client {
-    http: legacy::Client<HttpConnector, Full<Bytes>>,
+    http: legacy::Client<HttpsConnector<HttpConnector>, Full<Bytes>>,
+    token: Option<Token>,
+    /// Whether it may ask `https://`.
+    seals: Scheme,
 }
 
 impl Default for Client {
@@ -87,12 +114,26 @@ impl Default for Client {
 }
 
 impl Client {
-    /// A client without connections yet.
+    /// A client without connections yet, which shows nothing of itself.
     #[must_use]
     pub fn new() -> Self {
+        Self::with(Access::default())
+    }
+
+    /// A client without connections yet.
+    #[must_use]
+    pub fn with(Access { token, tls }: Access) -> Self {
+        let seals = if tls.is_some() { Scheme::Https } else { Scheme::Http };
         let mut connector = HttpConnector::new();
         connector.set_nodelay(true);
-        Self { http: legacy::Client::builder(TokioExecutor::new()).build(connector) }
+        connector.enforce_http(false);
+        let connector = HttpsConnectorBuilder::new()
+            .with_tls_config(tls.unwrap_or_else(super::tls::nobody))
+            .https_or_http()
+            .enable_http1()
+            .wrap_connector(connector);
+        let http = legacy::Client::builder(TokioExecutor::new()).build(connector);
+        Self { http, token, seals }
     }
 
     /// Asks once, and waits for the answer no longer than `within`.
@@ -110,10 +151,21 @@ impl Client {
         let millis = u64::try_from(patience.as_millis()).unwrap_or(u64::MAX);
         let joint = if ask.path.contains('?') { '&' } else { '?' };
         let timeout = millis.clamp(1, TIMEOUT_MS_MAX);
-        let uri = format!("http://{}{}{joint}timeout_ms={timeout}", endpoint.0, ask.path);
+        if endpoint.scheme == Scheme::Https && self.seals == Scheme::Http {
+            let problem =
+                "whose certificate is to be believed? Name a file of authorities with --ca";
+            return Err(failed(problem.into(), Sent::No));
+        }
+        let uri = format!("{}{}{joint}timeout_ms={timeout}", endpoint.url(), ask.path);
         let mut request = Request::builder().method(ask.method.clone()).uri(uri);
         if let Some(key) = &ask.key {
             request = request.header(IDEMPOTENCY_HEADER, key);
+        }
+        if let Some(token) = &self.token {
+            let shown = HeaderValue::try_from(format!("Bearer {}", token.reveal()));
+            let mut shown = shown.expect("a token is ASCII");
+            shown.set_sensitive(true);
+            request = request.header(AUTHORIZATION, shown);
         }
         let request = request.body(Full::new(ask.body.clone()));
         let request = request.map_err(|error| failed(error.to_string(), Sent::No))?;
@@ -170,7 +222,7 @@ impl Client {
             tokio::time::sleep(pause).await;
             pause = (pause * 2).min(RETRY_PAUSE_MAX);
         }
-        let endpoint = Endpoint("nobody".into());
+        let endpoint = Endpoint { scheme: Scheme::Http, authority: "nobody".into() };
         let problem = "there is no endpoint to ask".into();
         Err(ClientError { endpoint, problem, sent: Sent::No })
     }
@@ -206,23 +258,35 @@ impl Ask {
 }
 
 impl Endpoint {
-    /// `http://HOST:PORT`, `HOST:PORT` or `HOST`.
+    /// `https://HOST:PORT`, `http://HOST:PORT`, `HOST:PORT` or `HOST`; the latter two are `http`.
     ///
     /// # Errors
     /// What is wrong with the text.
     pub fn parse(text: &str) -> Result<Self, String> {
-        if text.starts_with("https://") {
-            return Err(format!("`{text}`: sealed connections do not exist yet; use http://"));
-        }
-        let authority = text.strip_prefix("http://").unwrap_or(text);
+        let (scheme, authority) = match text.strip_prefix("https://") {
+            Some(authority) => (Scheme::Https, authority),
+            None => (Scheme::Http, text.strip_prefix("http://").unwrap_or(text)),
+        };
         let authority = authority.strip_suffix('/').unwrap_or(authority);
-        with_port(authority, HTTP_PORT).map(Self)
+        with_port(authority, HTTP_PORT).map(|authority| Self { scheme, authority })
+    }
+
+    /// As a URL without a path.
+    fn url(&self) -> String {
+        let scheme = match self.scheme {
+            Scheme::Http => "http",
+            Scheme::Https => "https",
+        };
+        format!("{scheme}://{}", self.authority)
     }
 }
 
 impl fmt::Display for Endpoint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
+        match self.scheme {
+            Scheme::Http => f.write_str(&self.authority),
+            Scheme::Https => f.write_str(&self.url()),
+        }
     }
 }
 

@@ -2,8 +2,10 @@
 //! the flags say together, checked.
 
 pub(super) mod secrets;
+mod serving;
 mod written;
 
+pub use serving::{Serving, ServingOverrides};
 pub use written::Memory;
 
 use crate::config::{Config, VerifyLog};
@@ -46,6 +48,8 @@ pub struct ServeConfig {
     pub listen: Option<String>,
     /// Where HTTP is served, as `host:port`.
     pub http: String,
+    /// Whom HTTP serves, and with how much.
+    pub serving: Serving,
     /// Islands, members and links.
     pub topology: Topology,
     /// How links between members are secured.
@@ -153,6 +157,9 @@ pub struct Overrides {
     /// How much of the log to read at the start
     #[arg(long, env = "HOLM_VERIFY_LOG", value_name = "all|tail", hide_possible_values = true)]
     pub verify_log: Option<VerifyLog>,
+    /// What concerns HTTP
+    #[command(flatten)]
+    pub serving: ServingOverrides,
 }
 
 impl ServeConfig {
@@ -175,13 +182,15 @@ impl ServeConfig {
         let cluster = overrides.cluster.clone().or(file.cluster.clone());
         let cluster = cluster.ok_or_else(|| missing("cluster", "cluster = \"NAME\""))?;
         let (security, secrets) = file.security_of(folder, overrides)?;
+        let http = addressed("http", &overrides.http, &file.http, super::HTTP_PORT)?
+            .ok_or_else(|| missing("http", "http = \"127.0.0.1:7680\""))?;
         let config = Self {
             cluster,
             node: overrides.node.or(file.node).ok_or_else(|| missing("node", "node = ID"))?,
             storage: file.storage_of(folder, overrides)?,
             listen: addressed("listen", &overrides.listen, &file.listen, MEMBER_PORT)?,
-            http: addressed("http", &overrides.http, &file.http, super::HTTP_PORT)?
-                .ok_or_else(|| missing("http", "http = \"127.0.0.1:7680\""))?,
+            serving: file.serving_of(folder, overrides, &http)?,
+            http,
             topology,
             security,
             secrets,

@@ -1,25 +1,34 @@
 //! The HTTP interface of a member: [`router`], which answers counters, keys, status, health and
-//! metrics. Every member answers every request; docs/http.md describes it for users.
+//! metrics, for those whom the [`Gate`] lets in. Every member answers every request; docs/http.md
+//! describes it for users.
 
 mod answer;
+mod body;
 mod counters;
 mod engine;
+mod gate;
 mod input;
 mod keys;
 mod metrics;
 mod observe;
+mod openapi;
 
 use crate::node::Node;
 use crate::store::Store;
-use answer::Problem;
+use answer::Limited;
+pub(in crate::server) use answer::Problem;
+pub(in crate::server) use gate::Caller;
+pub use gate::{Gate, Guarded};
+
+use axum::Router;
 use axum::extract::{DefaultBodyLimit, MatchedPath, Request, State};
-use axum::http::{Method, StatusCode};
+use axum::http::StatusCode;
 use axum::middleware::{self, Next};
 use axum::response::Response;
-use axum::routing::get;
-use axum::{Router, routing};
+use axum::routing::{MethodRouter, get};
 use engine::Engine;
 use metrics::Metrics;
+use openapi::document;
 use std::sync::Arc;
 
 /// The longest name of a counter, in bytes after decoding.
@@ -41,28 +50,45 @@ pub const REVISION_HEADER: &str = "holm-revision";
 /// The header that makes a retry of a write exactly-once.
 pub const IDEMPOTENCY_HEADER: &str = "idempotency-key";
 
-/// The interface over a node, as a service that needs no socket.
+/// The interface over a node, as a service that needs no socket and no token.
 pub fn router(node: Node<Store>) -> Router {
-    routes(Engine::Node(node))
+    router_behind(Arc::default(), node)
+}
+
+/// The interface over a node, for those whom the gate lets in.
+pub fn router_behind(gate: Arc<Gate>, node: Node<Store>) -> Router {
+    routes(gate, Engine::Node(node))
 }
 
 #[derive(Clone)]
 struct App {
     engine: Engine,
     metrics: Arc<Metrics>,
+    gate: Arc<Gate>,
 }
 
-fn routes(engine: Engine) -> Router {
-    let app = App { engine, metrics: Arc::new(Metrics::default()) };
-    Router::new()
-        .route("/v1/counters/{name}", get(counters::read).post(counters::add))
-        .route("/v1/kv/{key}", get(keys::read).put(keys::put).delete(keys::delete))
-        .route("/v1/status", get(observe::status))
-        .route("/health", get(observe::health))
-        .route("/metrics", routing::get(observe::metrics))
+/// Every route. What each answers, and whom, stands in `openapi/`; docs/http.md tells it to people.
+fn table() -> Vec<(&'static str, MethodRouter<App>)> {
+    vec![
+        ("/v1/counters/{name}", get(counters::read).post(counters::add)),
+        ("/v1/kv/{key}", get(keys::read).put(keys::put).delete(keys::delete)),
+        ("/v1/status", get(observe::status)),
+        ("/health/live", get(observe::live)),
+        ("/health/ready", get(observe::ready)),
+        ("/metrics", get(observe::metrics)),
+        ("/openapi.json", get(observe::openapi)),
+    ]
+}
+
+fn routes(gate: Arc<Gate>, engine: Engine) -> Router {
+    let app = App { engine, metrics: Arc::new(Metrics::default()), gate };
+    table()
+        .into_iter()
+        .fold(Router::new(), |router, (path, route)| router.route(path, route))
         .fallback(unknown_route)
         .method_not_allowed_fallback(wrong_method)
         .layer(DefaultBodyLimit::max(VALUE_BYTES_MAX))
+        .layer(middleware::from_fn_with_state(app.clone(), gate::pass))
         .layer(middleware::from_fn_with_state(app.clone(), count))
         .with_state(app)
 }
@@ -74,6 +100,9 @@ async fn count(State(app): State<App>, request: Request, next: Next) -> Response
     let response = next.run(request).await;
     let route = matched.as_ref().map_or("unknown", MatchedPath::as_str);
     app.metrics.count(route, &method, response.status());
+    if let Some(Limited(limit)) = response.extensions().get() {
+        app.gate.count(limit);
+    }
     response
 }
 
@@ -82,19 +111,15 @@ async fn unknown_route(request: Request) -> Problem {
         StatusCode::NOT_FOUND,
         "no such route",
         format!("there is nothing at {}", request.uri().path()),
-        "use /v1/counters/NAME, /v1/kv/KEY, /v1/status, /health or /metrics; \
-         a / inside a name is written %2F",
+        "GET /openapi.json says what there is; a / inside a name is written %2F",
     )
 }
 
-async fn wrong_method(method: Method, request: Request) -> Problem {
-    let path = request.uri().path();
-    let mend = match path {
-        _ if path.starts_with("/v1/counters/") => "use GET or POST",
-        _ if path.starts_with("/v1/kv/") => "use GET, PUT or DELETE",
-        _ => "use GET",
-    };
+async fn wrong_method(matched: Option<MatchedPath>, request: Request) -> Problem {
+    let (method, path) = (request.method(), request.uri().path());
+    let methods = document().methods(matched.as_ref().map(MatchedPath::as_str));
     let detail = format!("{method} is not possible at {path}");
+    let mend = format!("use {}", methods.as_deref().unwrap_or("GET"));
     Problem::new(StatusCode::METHOD_NOT_ALLOWED, "method not allowed", detail, mend)
 }
 

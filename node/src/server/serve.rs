@@ -1,8 +1,8 @@
 //! `holm serve`: [`serve`] runs one member until a signal comes or the member stops by itself.
 
-use super::connections::{Connections, HTTP_CONNECTIONS_MAX};
+use super::connections::{Ending, Listening};
 use super::file::{ServeConfig, Storage, secrets};
-use super::http::router;
+use super::http::{Gate, Guarded, router_behind};
 use super::signals::{Asked, Signals};
 use crate::config::{self, Config, Listen, Start};
 use crate::node::Node;
@@ -16,6 +16,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio::sync::{Notify, watch};
+use tokio_rustls::TlsAcceptor;
 
 /// How long requests that are under way may take after a signal.
 const SHUTDOWN_MAX: Duration = Duration::from_secs(5);
@@ -48,8 +49,10 @@ pub(super) async fn serve(
         let at = &config.http;
         ServeError::Start(format!("http: can't listen on {at}: {error}; choose another address"))
     })?;
+    let http_here = http.local_addr().is_ok_and(|address| address.ip().is_loopback());
     let http_at = http.local_addr().map_or(config.http.clone(), |address| address.to_string());
     let (listen_at, secrets_at) = (config.listen.clone(), config.secrets.clone());
+    let serving = config.serving.clone();
     // A member whose log is damaged waits here until the others have helped.
     let mut stopped = stop.clone();
     let node = tokio::select! {
@@ -64,16 +67,19 @@ pub(super) async fn serve(
         Some(address) => tracing::info!("member {number} is listening for members on {address}"),
         None => tracing::info!("member {number} only dials: it does not listen for members"),
     }
-    tracing::info!("member {number} is listening for HTTP on http://{http_at}");
+    let scheme = if serving.tls.is_some() { "https" } else { "http" };
+    tracing::info!("member {number} is listening for HTTP on {scheme}://{http_at}");
 
-    let mut stopping = stop.clone();
-    let http = Connections::new(http, HTTP_CONNECTIONS_MAX);
-    let serving = axum::serve(http, router(node.clone())).with_graceful_shutdown(async move {
-        // An error means that the sender is gone, and with it whoever could tell us to go on.
-        let _ = stopping.wait_for(|ending| *ending == Ending::Now).await;
-    });
+    let open = serving.tokens.is_empty() && serving.guarded == Guarded::No;
+    if open && !http_here {
+        tracing::warn!("HTTP asks nobody for a token: whoever reaches it may do everything");
+    }
+    let gate = Arc::new(Gate::new(serving.tokens, serving.guarded, serving.limits));
+    let router = router_behind(Arc::clone(&gate), node.clone());
+    let tls = serving.tls.map(TlsAcceptor::from);
+    let listening = Listening { router, gate, tls, stop: stop.clone() };
     let result = tokio::select! {
-        served = serving => served.map_err(|error| ServeError::Start(format!("http: {error}"))),
+        () = listening.serve(http) => Ok(()),
         () = late(stop) => {
             tracing::warn!("some requests took longer than {SHUTDOWN_MAX:?}; ending them");
             Ok(())
@@ -120,12 +126,6 @@ impl ServeConfig {
         config.verify_log = self.verify_log;
         config
     }
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Ending {
-    NotYet,
-    Now,
 }
 
 /// Turns to `Ending::Now` at the first signal that ends the member, or at the end of `until`; and

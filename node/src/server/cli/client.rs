@@ -1,13 +1,26 @@
 //! `holm counter` and `holm kv`: one request each, repeated until it is answered or time is up.
 
 use super::{ClientArgs, Consistency, CounterAction, KvAction, print};
-use crate::server::client::{Answer, Ask, Client, Sent, encoded, random_key};
+use crate::server::client::{Answer, Ask, Sent, encoded, random_key};
 use axum::http::{Method, StatusCode};
 use bytes::Bytes;
 use serde::Deserialize;
 use std::ffi::OsStr;
 use std::io::{IsTerminal, Read};
 use std::os::unix::ffi::OsStrExt;
+
+pub(super) const COUNTER_EXAMPLES: &str = "\
+Examples:
+  holm counter add orders
+  holm counter add orders -5 --key cancel-4711
+  holm counter get orders --consistency local --endpoint north:7680,south:7680";
+
+pub(super) const KV_EXAMPLES: &str = "\
+Examples:
+  holm kv put greeting hello --expect 0
+  holm kv put motd - < motd.txt
+  holm kv get greeting
+  holm kv delete greeting";
 
 /// What every error of the HTTP interface says.
 #[derive(Deserialize)]
@@ -65,7 +78,7 @@ pub(super) async fn kv(at: &ClientArgs, action: &KvAction) -> Result<(), String>
 }
 
 async fn answered(at: &ClientArgs, ask: &Ask) -> Result<Answer, String> {
-    let answer = Client::new().ask_until_answered(&at.endpoint, ask, at.timeout).await;
+    let answer = at.client()?.ask_until_answered(&at.endpoint, ask, at.timeout).await;
     let answer = answer.map_err(|error| match (&ask.method, error.sent) {
         (&Method::GET, _) | (_, Sent::No) => {
             format!("{error}; is a member running there? Name others with --endpoint")

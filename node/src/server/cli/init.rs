@@ -16,6 +16,12 @@ use std::process::ExitCode;
 /// The most members on loopback ports: the next port is that of HTTP.
 const LOOPBACK_MEMBERS_MAX: u64 = 79;
 
+pub(super) const EXAMPLES: &str = "\
+Examples:
+  holm init --members 3 --dir harbour
+  holm init --cluster harbour --dir harbour --address 10.0.0.1 --address 10.0.0.2 --address 10.0.0.3
+  holm init --topology islands.toml --dir harbour";
+
 #[derive(Args)]
 #[command(group(
     ArgGroup::new("who").required(true).multiple(true).args(["members", "address", "topology"])

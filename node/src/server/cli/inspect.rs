@@ -1,12 +1,17 @@
 //! `holm inspect`: looks at the files of a member without touching them.
 
-use super::{FAILED, failed};
+use super::{FAILED, Out, failed};
 use clap::Args;
 use holm_raft_core::Index;
 use holm_wal::{Depth, Verdict};
 use std::io::{BufWriter, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
+
+pub(super) const EXAMPLES: &str = "\
+Examples:
+  holm inspect wal /var/lib/holm --verify
+  holm inspect wal /var/lib/holm --index 4711";
 
 #[derive(Args)]
 pub(super) struct WalArgs {
@@ -27,7 +32,7 @@ pub(super) fn wal(args: &WalArgs) -> ExitCode {
         None if args.verify => Depth::Segments,
         None => Depth::Records,
     };
-    let mut out = BufWriter::new(std::io::stdout().lock());
+    let mut out = BufWriter::new(Out::new());
     let verdict = holm_wal::inspect(&args.path, depth, &mut out);
     if let Err(error) = out.flush() {
         return failed(FAILED, &format!("standard output can't be written: {error}"));

@@ -4,11 +4,17 @@
 mod links;
 
 use super::{ClientArgs, Output, print};
-use crate::server::client::{Ask, Client, Endpoint};
+use crate::server::client::{Ask, Endpoint};
 use crate::status::{DiskState, MemberStatus, Status};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::fmt::Write;
+
+pub(super) const EXAMPLES: &str = "\
+Examples:
+  holm status
+  holm status --endpoint 10.0.0.1,10.0.0.2,10.0.0.3
+  holm status -o json --endpoint https://north --ca ca.pem --token-file reader.token";
 
 /// TRAILS: by how many entries, behind the leader.
 const COLUMNS: [&str; 8] =
@@ -20,7 +26,7 @@ type View = (Endpoint, Result<Status, String>);
 
 /// Asks every endpoint, prints what they say, and fails if none answers.
 pub(super) async fn run(at: &ClientArgs, output: Output) -> Result<(), String> {
-    let client = Client::new();
+    let client = at.client()?;
     let mut views: Vec<View> = Vec::new();
     for endpoint in &at.endpoint {
         let answer = client.ask(endpoint, &Ask::get("/v1/status"), at.timeout).await;

@@ -94,10 +94,11 @@ fn an_endpoint_may_be_a_url_an_address_or_a_host() {
         ("http://north/", "north:7680"),
         ("north:80", "north:80"),
         ("[::1]", "[::1]:7680"),
+        ("https://north/", "https://north:7680"),
     ] {
         assert_eq!(Endpoint::parse(text).map(|endpoint| endpoint.to_string()), Ok(expected.into()));
     }
-    for text in ["", "https://north", "http://north/v1", "::1", "north:x"] {
+    for text in ["", "https://north/v1", "http://north/v1", "::1", "north:x"] {
         assert!(Endpoint::parse(text).is_err(), "{text}");
     }
 }

@@ -15,10 +15,13 @@ const FOREIGN: u32 = 0o077;
 /// More than a file of secrets needs, in bytes.
 const FILE_BYTES_MAX: u64 = 1 << 20;
 
+/// Where such files come from.
+const WRITTEN: &str = "name a file that `holm init` or `holm keygen` has written";
+
 /// What the files at `secrets` and `key` hold.
 pub(super) fn security(secrets: &Path, key: &Path) -> Result<Security, FileError> {
     let ring = ring(secrets)?;
-    let pair = pair(&read("key", key)?);
+    let pair = pair(&read("key", key, WRITTEN)?);
     let pair =
         pair.map_err(|problem| FileError::new("key", format!("{}: {problem}", key.display()), ""))?;
     Ok(Security::Sealed { pair, ring })
@@ -26,7 +29,7 @@ pub(super) fn security(secrets: &Path, key: &Path) -> Result<Security, FileError
 
 /// The ring of secrets in the file at `path`.
 pub(in crate::server) fn ring(path: &Path) -> Result<KeyRing, FileError> {
-    let ring = read("secrets", path)?.parse();
+    let ring = read("secrets", path, WRITTEN)?.parse();
     ring.map_err(|error| FileError::new("secrets", format!("{}: {error}", path.display()), ""))
 }
 
@@ -43,10 +46,15 @@ fn pair(text: &str) -> Result<KeyPair, String> {
     }
 }
 
-fn read(name: &str, path: &Path) -> Result<Zeroizing<String>, FileError> {
+/// The text of a file that only its owner may read.
+pub(in crate::server) fn read(
+    name: &str,
+    path: &Path,
+    mend: &str,
+) -> Result<Zeroizing<String>, FileError> {
     let unreadable = |error: std::io::Error| {
         let problem = format!("{} can't be read: {error}", path.display());
-        FileError::new(name, problem, "name a file that `holm init` or `holm keygen` has written")
+        FileError::new(name, problem, mend)
     };
     let mut file = File::open(path).map_err(unreadable)?;
     // Of the file that was opened, whatever its path leads to meanwhile.

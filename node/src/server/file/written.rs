@@ -2,6 +2,7 @@
 //! where the file lies (the data directory and the topology file).
 
 use super::secrets::security;
+use super::serving::{Off, WrittenToken};
 use super::{Overrides, Storage, missing, read};
 use crate::config::VerifyLog;
 use crate::security::Security;
@@ -36,6 +37,18 @@ pub(super) struct Written {
     pub(super) relay_bytes_per_second: Option<u64>,
     pub(super) relay_queue_bytes: Option<usize>,
     pub(super) frame_bytes_max: Option<usize>,
+    pub(super) auth: Option<Off>,
+    pub(super) tls: Option<Off>,
+    pub(super) tls_cert: Option<PathBuf>,
+    pub(super) tls_key: Option<PathBuf>,
+    pub(super) tls_client_ca: Option<PathBuf>,
+    pub(super) http_connections_max: Option<usize>,
+    pub(super) http_connections_per_address_max: Option<usize>,
+    pub(super) http_requests_per_second: Option<u32>,
+    pub(super) http_header_timeout_ms: Option<u64>,
+    pub(super) http_body_timeout_ms: Option<u64>,
+    #[serde(default)]
+    pub(super) tokens: Vec<WrittenToken>,
     #[serde(default)]
     islands: Vec<Island>,
     #[serde(default)]

@@ -3,7 +3,7 @@
 
 use super::{INDEX_HEADER, RETRY_AFTER_S, REVISION_HEADER};
 use crate::error::Error;
-use axum::http::header::{CONTENT_TYPE, RETRY_AFTER};
+use axum::http::header::{CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 use axum::http::{HeaderName, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use holm_raft_core::Index;
@@ -13,27 +13,38 @@ use std::collections::BTreeMap;
 
 /// An error as `{"error", "detail", "mend"}`, and what else its kind tells.
 #[derive(Debug, Serialize)]
-pub(super) struct Problem {
+pub(in crate::server) struct Problem {
     #[serde(skip)]
     status: StatusCode,
     error: &'static str,
     detail: String,
     mend: String,
+    /// The limit that was hit, if one was.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    limit: Option<&'static str>,
     #[serde(flatten)]
     more: BTreeMap<&'static str, Value>,
 }
 
+/// Told with an answer: it was refused for this limit.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Limited(pub(super) &'static str);
+
 impl Problem {
-    pub(super) fn new(
+    pub(in crate::server) fn new(
         status: StatusCode,
         error: &'static str,
         detail: impl Into<String>,
         mend: impl Into<String>,
     ) -> Self {
-        Self { status, error, detail: detail.into(), mend: mend.into(), more: BTreeMap::new() }
+        let (detail, mend) = (detail.into(), mend.into());
+        Self { status, error, detail, mend, limit: None, more: BTreeMap::new() }
     }
 
-    pub(super) fn bad_request(detail: impl Into<String>, mend: impl Into<String>) -> Self {
+    pub(in crate::server) fn bad_request(
+        detail: impl Into<String>,
+        mend: impl Into<String>,
+    ) -> Self {
         Self::new(StatusCode::BAD_REQUEST, "bad request", detail, mend)
     }
 
@@ -43,6 +54,29 @@ impl Problem {
 
     pub(super) fn unavailable(detail: impl Into<String>, mend: impl Into<String>) -> Self {
         Self::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", detail, mend)
+    }
+
+    /// The limit that was hit, if one was.
+    pub(in crate::server) const fn limit(&self) -> Option<&'static str> {
+        self.limit
+    }
+
+    /// A whole answer, for a connection that no route will see, and that ends with it.
+    pub(in crate::server) fn bytes(&self) -> Vec<u8> {
+        let mut body = serde_json::to_vec(self).unwrap_or_default();
+        body.push(b'\n');
+        let (status, length) = (self.status, body.len());
+        let head = format!(
+            "HTTP/1.1 {status}\r\ncontent-type: application/json\r\ncontent-length: {length}\r\n\
+             connection: close\r\n\r\n"
+        );
+        [head.into_bytes(), body].concat()
+    }
+
+    /// The same problem, as one of a limit.
+    pub(in crate::server) fn of_limit(mut self, limit: &'static str) -> Self {
+        self.limit = Some(limit);
+        self
     }
 
     /// The same problem with one more field.
@@ -136,10 +170,16 @@ impl IntoResponse for Problem {
     fn into_response(self) -> Response {
         let revision = self.more.get("revision").and_then(Value::as_u64);
         let mut response = json_answer(self.status, &self);
+        if let Some(limit) = self.limit {
+            response.extensions_mut().insert(Limited(limit));
+        }
+        if self.status == StatusCode::UNAUTHORIZED {
+            response.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+        }
         if let Some(revision) = revision {
             response.headers_mut().extend([revision_header(revision)]);
         }
-        if self.status == StatusCode::SERVICE_UNAVAILABLE {
+        if matches!(self.status, StatusCode::SERVICE_UNAVAILABLE | StatusCode::TOO_MANY_REQUESTS) {
             response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(RETRY_AFTER_S));
         }
         response

@@ -2,6 +2,7 @@
 //! idempotency key and the body.
 
 use super::answer::Problem;
+use super::body::Broken;
 use super::{IDEMPOTENCY_HEADER, IDEMPOTENCY_KEY_BYTES_MAX, TIMEOUT_MS_MAX, VALUE_BYTES_MAX};
 use crate::reading::{Consistency, ReadOptions};
 use axum::body::Bytes;
@@ -143,12 +144,22 @@ pub(super) fn idempotency_key(headers: &HeaderMap) -> Result<Option<Bytes>, Prob
 
 /// The body.
 pub(super) fn value(body: BodyInput) -> Result<Bytes, Problem> {
-    body.map_err(|rejection| match rejection.status() {
-        StatusCode::PAYLOAD_TOO_LARGE => Problem::too_large(
-            format!("the body is over {VALUE_BYTES_MAX} bytes"),
+    body.map_err(|rejection| match (Broken::of(&rejection), rejection.status()) {
+        (Some(late @ Broken::Late), _) => {
+            let mend = "send the body without a pause, or raise http_body_timeout_ms";
+            Problem::new(StatusCode::REQUEST_TIMEOUT, "too slow", late.to_string(), mend)
+                .of_limit("http_body_timeout_ms")
+        }
+        (Some(crowded @ Broken::Crowded), _) => {
+            let mend = "try again later; nothing was changed";
+            Problem::unavailable(crowded.to_string(), mend).of_limit("http_bodies_bytes_max")
+        }
+        (None, StatusCode::PAYLOAD_TOO_LARGE) => Problem::too_large(
+            format!("the body is over http_body_bytes_max = {VALUE_BYTES_MAX} bytes"),
             "send less, or divide it among several keys",
-        ),
-        _ => Problem::bad_request(rejection.body_text(), "send the whole body"),
+        )
+        .of_limit("http_body_bytes_max"),
+        (None, _) => Problem::bad_request(rejection.body_text(), "send the whole body"),
     })
 }
 

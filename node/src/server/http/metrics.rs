@@ -28,7 +28,7 @@ impl Metrics {
         *answers.entry((route.to_owned(), method, status.as_u16())).or_default() += 1;
     }
 
-    pub(super) fn text(&self, status: &Status) -> String {
+    pub(super) fn text(&self, status: &Status, refused: &BTreeMap<&'static str, u64>) -> String {
         let mut text = Text::default();
         of_member(&mut text, status);
         of_peers(&mut text, status);
@@ -41,6 +41,10 @@ impl Metrics {
                 &[("route", route.as_str()), ("method", method), ("status", &status)],
                 count,
             );
+        }
+        text.family("holm_http_refused_total", "counter", "HTTP refused for a limit.");
+        for (limit, count) in refused {
+            text.sample(&[("limit", limit)], count);
         }
         text.text
     }

@@ -1,8 +1,9 @@
-//! What an operator looks at: `/v1/status`, `/health` and `/metrics`.
+//! What an operator looks at: `/v1/status`, `/health/…`, `/metrics` and `/openapi.json`.
 
 use super::App;
 use super::answer::{Problem, json_answer};
 use super::input::Query;
+use super::openapi::document;
 use axum::extract::{RawQuery, State};
 use axum::http::StatusCode;
 use axum::http::header::CONTENT_TYPE;
@@ -20,7 +21,17 @@ pub(super) async fn status(
     Ok(json_answer(StatusCode::OK, &app.engine.status()))
 }
 
-pub(super) async fn health(
+pub(super) async fn live(RawQuery(query): RawQuery) -> Result<Response, Problem> {
+    Query::parse(query.as_deref(), KNOWN)?.timeout()?;
+    Ok(json_answer(StatusCode::OK, &json!({ "health": "live" })))
+}
+
+pub(super) async fn openapi(RawQuery(query): RawQuery) -> Result<Response, Problem> {
+    Query::parse(query.as_deref(), KNOWN)?.timeout()?;
+    Ok(([(CONTENT_TYPE, "application/json")], document().text()).into_response())
+}
+
+pub(super) async fn ready(
     State(app): State<App>,
     RawQuery(query): RawQuery,
 ) -> Result<Response, Problem> {
@@ -28,7 +39,7 @@ pub(super) async fn health(
     let status = app.engine.status();
     match status.leader {
         Some(leader) => {
-            let body = json!({ "health": "ok", "node": status.node, "role": status.role,
+            let body = json!({ "health": "ready", "node": status.node, "role": status.role,
                 "leader": leader });
             Ok(json_answer(StatusCode::OK, &body))
         }
@@ -50,6 +61,6 @@ pub(super) async fn metrics(
     RawQuery(query): RawQuery,
 ) -> Result<Response, Problem> {
     Query::parse(query.as_deref(), KNOWN)?.timeout()?;
-    let text = app.metrics.text(&app.engine.status());
+    let text = app.metrics.text(&app.engine.status(), &app.gate.refused());
     Ok(([(CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], text).into_response())
 }

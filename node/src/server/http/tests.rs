@@ -1,6 +1,7 @@
 //! The router without a node: what it refuses before a node hears of it, what the node's errors
 //! become, and the good answers over a store that stands [`Alone`].
 
+mod documents;
 mod metrics;
 mod refused;
 
@@ -118,7 +119,9 @@ impl Got {
 }
 
 async fn ask_with(router: &Router, request: Request<Body>) -> Got {
+    let (method, path) = (request.method().clone(), request.uri().path().to_owned());
     let Ok(response) = router.clone().oneshot(request).await;
+    documents::check(&method, &path, response.status());
     let (parts, body) = response.into_parts();
     let body = to_bytes(body, 4 * VALUE_BYTES_MAX).await.expect("a body");
     Got { status: parts.status.as_u16(), headers: parts.headers, body: body.to_vec() }
@@ -129,8 +132,13 @@ async fn ask(router: &Router, method: &str, uri: &str, body: impl Into<Body>) ->
     ask_with(router, request).await
 }
 
+/// The routes over a store, for everybody.
+fn over(alone: Alone) -> Router {
+    routes(Arc::default(), Engine::Alone(alone))
+}
+
 fn alone() -> Router {
-    routes(Engine::Alone(Alone { leader: Some(1), ..Alone::default() }))
+    over(Alone { leader: Some(1), ..Alone::default() })
 }
 
 #[tokio::test]
@@ -200,27 +208,31 @@ async fn each_error_of_the_node_has_its_status() {
     let stopped = || Error::Stopped { why: "the disk failed".into() };
     let too_large = Error::TooLarge { what: "command", bytes: 9, limit: 8 };
     let cases = [
-        (Error::Unavailable { waited }, 503, 503, "unavailable"),
-        (Error::Busy { limit: "inbox_requests_max" }, 503, 503, "unavailable"),
-        (Error::DiskFull, 503, 503, "unavailable"),
-        (Error::KeysFull { limit: 3 }, 503, 503, "unavailable"),
-        (Error::SessionsFull, 503, 503, "unavailable"),
-        (Error::SessionExpired, 503, 503, "unavailable"),
-        (Error::Unknown { waited }, 504, 503, "unknown outcome"),
-        (stopped(), 504, 503, "unknown outcome"),
-        (Error::KeyReused, 422, 422, "key reused"),
-        (too_large, 413, 413, "too large"),
-        (Error::Encode("odd".into()), 500, 500, "not encoded"),
+        (Error::Unavailable { waited }, 503, Some(503), "unavailable"),
+        (Error::Busy { limit: "inbox_requests_max" }, 503, Some(503), "unavailable"),
+        (Error::DiskFull, 503, Some(503), "unavailable"),
+        (Error::KeysFull { limit: 3 }, 503, Some(503), "unavailable"),
+        (Error::SessionsFull, 503, Some(503), "unavailable"),
+        (Error::SessionExpired, 503, Some(503), "unavailable"),
+        (Error::Unknown { waited }, 504, Some(503), "unknown outcome"),
+        (stopped(), 504, Some(503), "unknown outcome"),
+        (Error::KeyReused, 422, None, "key reused"),
+        (too_large, 413, None, "too large"),
+        (Error::Encode("odd".into()), 500, None, "not encoded"),
     ];
     for (error, write, read, word) in cases {
-        let router = routes(Engine::Alone(Alone::failing(error.clone())));
+        let router = over(Alone::failing(error.clone()));
         for (method, uri, status) in [
             ("POST", "/v1/counters/n", write),
             ("PUT", "/v1/kv/k", write),
             ("DELETE", "/v1/kv/k", write),
-            ("GET", "/v1/counters/n", read),
-            ("GET", "/v1/kv/k", read),
+            ("GET", "/v1/counters/n", read.unwrap_or_default()),
+            ("GET", "/v1/kv/k", read.unwrap_or_default()),
         ] {
+            // Reads have no keys and no commands.
+            if status == 0 {
+                continue;
+            }
             let got = ask(&router, method, uri, "").await;
             assert_eq!(got.status, status, "{error} at {method} {uri}");
             assert_eq!(got.header("retry-after").is_some(), status == 503, "{error} at {uri}");
@@ -234,12 +246,14 @@ async fn each_error_of_the_node_has_its_status() {
 }
 
 #[tokio::test]
-async fn health_is_200_with_a_leader_and_503_without() {
-    let got = ask(&alone(), "GET", "/health", "").await;
+async fn ready_is_200_with_a_leader_and_503_without_and_live_is_200() {
+    let got = ask(&alone(), "GET", "/health/ready", "").await;
     assert_eq!((got.status, &got.json()["leader"]), (200, &json!(1)));
-    let got = ask(&routes(Engine::Alone(Alone::default())), "GET", "/health", "").await;
+    let got = ask(&over(Alone::default()), "GET", "/health/ready", "").await;
     assert_eq!((got.status, &got.json()["error"]), (503, &json!("unavailable")));
     assert_eq!(got.header("retry-after"), Some("1"));
+    let got = ask(&over(Alone::default()), "GET", "/health/live", "").await;
+    assert_eq!((got.status, got.json()), (200, json!({ "health": "live" })));
 }
 
 #[tokio::test]

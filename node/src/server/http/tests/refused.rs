@@ -18,7 +18,7 @@ async fn refused(router: &Router, method: &str, uri: &str, body: impl Into<Body>
 async fn bad_input_is_refused_before_the_node_hears_of_it() {
     // An engine that fails with 504 shows which requests got through to it.
     let waited = Duration::from_secs(1);
-    let router = routes(Engine::Alone(Alone::failing(Error::Unknown { waited })));
+    let router = over(Alone::failing(Error::Unknown { waited }));
     assert_eq!(refused(&router, "POST", "/v1/counters/n", "").await.0, 504);
     let long_name = format!("/v1/counters/{}", "n".repeat(NAME_BYTES_MAX + 1));
     let long_key = format!("/v1/kv/{}", "k".repeat(KEY_BYTES_MAX + 1));
@@ -50,7 +50,9 @@ async fn bad_input_is_refused_before_the_node_hears_of_it() {
         ("DELETE", "/v1/kv/k?expect=", 400),
         ("DELETE", "/v1/kv/k?key=1", 400),
         ("GET", "/v1/status?verbose=1", 400),
-        ("GET", "/health?timeout_ms=none", 400),
+        ("GET", "/health/live?timeout_ms=none", 400),
+        ("GET", "/health/ready?timeout_ms=none", 400),
+        ("GET", "/openapi.json?a", 400),
         ("GET", "/metrics?x", 400),
         ("GET", "/", 404),
         ("GET", "/v1/kv/", 404),
@@ -60,7 +62,8 @@ async fn bad_input_is_refused_before_the_node_hears_of_it() {
         ("DELETE", "/v1/counters/n", 405),
         ("POST", "/v1/kv/k", 405),
         ("POST", "/v1/status", 405),
-        ("DELETE", "/health", 405),
+        ("GET", "/health", 404),
+        ("DELETE", "/health/live", 405),
         ("PUT", "/metrics", 405),
     ];
     for (method, uri, expected) in cases {
@@ -86,6 +89,7 @@ async fn a_value_of_the_limit_is_taken_and_one_byte_more_is_413() {
     assert_eq!(ask(&router, "GET", "/v1/kv/k", "").await.body, value);
     let (status, body) = refused(&router, "PUT", "/v1/kv/k", [value, vec![b'v']].concat()).await;
     assert_eq!((status, &body["error"]), (413, &json!("too large")));
+    assert_eq!(body["limit"], json!("http_body_bytes_max"));
 }
 
 #[tokio::test]

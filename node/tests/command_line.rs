@@ -1,0 +1,200 @@
+//! The command line as its users see it: every command's help, what each exit code is for, the JSON
+//! that it prints, and that a reader who goes away is no error. What is seen is kept in
+//! `golden/cli`; `UPDATE=1 cargo test -p holm --test command_line` writes it anew.
+#![cfg(feature = "server")]
+
+use holm::server::cluster::Cluster;
+use std::collections::BTreeSet;
+use std::fs;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+use std::time::Duration;
+
+const PROGRAM: &str = env!("CARGO_BIN_EXE_holm");
+/// When something must be stuck.
+const STUCK: Duration = Duration::from_secs(30);
+
+fn command(words: &[&str]) -> Command {
+    let mut command = Command::new(PROGRAM);
+    for (name, _) in std::env::vars_os() {
+        // What the caller's own environment overrides is not meant for these.
+        if name.to_str().is_some_and(|name| name.starts_with("HOLM_")) {
+            command.env_remove(name);
+        }
+    }
+    command.args(words).env("COLUMNS", "100").stdin(Stdio::null());
+    command
+}
+
+fn run(words: &[&str]) -> Output {
+    command(words).output().expect("it ran")
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8(bytes.to_vec()).expect("text")
+}
+
+fn golden(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/cli").join(name)
+}
+
+/// Holds what was found against what is kept, or keeps it.
+fn compare(name: &str, found: &str) {
+    let path = golden(name);
+    if std::env::var_os("UPDATE").is_some() {
+        fs::create_dir_all(path.parent().expect("a folder")).expect("made");
+        fs::write(&path, found).expect("written");
+    }
+    let kept = fs::read_to_string(&path).unwrap_or_default();
+    assert!(kept == found, "{name} is kept as:\n{kept}\nand is:\n{found}\n{HINT}");
+}
+
+const HINT: &str = "run UPDATE=1 cargo test -p holm --test command_line, and read what changed";
+
+/// The commands that a help names.
+fn commands(help: &str) -> Vec<String> {
+    let named = help.split("\nCommands:\n").nth(1).unwrap_or_default();
+    let lines = named.lines().take_while(|line| !line.is_empty());
+    // A line that goes on with the one before begins with more space.
+    let lines = lines.filter(|line| line.starts_with("  ") && !line.starts_with("   "));
+    lines.filter_map(|line| Some(line.split_whitespace().next()?.to_owned())).collect()
+}
+
+/// Every command and what its help says, from the top down.
+fn helps(path: &[String], found: &mut Vec<(Vec<String>, String)>) {
+    let words: Vec<&str> = path.iter().map(String::as_str).chain(["--help"]).collect();
+    let output = run(&words);
+    assert!(output.status.success() && output.stderr.is_empty(), "{words:?}");
+    let help = text(&output.stdout);
+    let inner = commands(&help);
+    found.push((path.to_vec(), help));
+    for command in inner {
+        helps(&[path, &[command]].concat(), found);
+    }
+}
+
+#[test]
+fn every_command_says_what_it_does_how_and_gives_examples() {
+    let mut found = Vec::new();
+    helps(&[], &mut found);
+    assert!(found.len() > 15, "{found:?}");
+    let mut names = BTreeSet::new();
+    for (path, help) in &found {
+        let name = if path.is_empty() { "holm".to_owned() } else { path.join("-") };
+        compare(&format!("help/{name}.txt"), help);
+        names.insert(format!("{name}.txt"));
+        let leads_on = !commands(help).is_empty();
+        // What has no flags of its own needs no example.
+        let plain = !help.contains("Arguments:") && !help.contains("--endpoint");
+        let plain = plain && help.matches("\n      --").count() == 0;
+        // Those of a noun stand for its verbs.
+        let noun = found.iter().find(|(noun, _)| path.len() > 1 && noun[..] == path[..1]);
+        let shown = [Some(help), noun.map(|(_, help)| help)].into_iter().flatten();
+        let shown = shown.into_iter().any(|help| help.contains("\nExamples:\n"));
+        assert!(shown || leads_on || plain, "{name} has no examples");
+    }
+    let kept = fs::read_dir(golden("help"))
+        .expect("a folder")
+        .map(|entry| entry.expect("readable").file_name().into_string().expect("a name"));
+    let kept: BTreeSet<String> = kept.collect();
+    assert_eq!(kept, names, "a command is gone, and its file is not");
+}
+
+#[test]
+fn exit_codes_are_what_the_documents_say_and_each_error_is_one_line_with_a_mend() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let config = folder.path().join("holm.toml");
+    fs::write(&config, "cluster = \"a\"\n").expect("written");
+    let config = config.to_str().expect("text");
+    let cases: [(&[&str], i32); 10] = [
+        (&["--version"], 0),
+        (&["completions", "bash"], 0),
+        (&["token", "new", "--name", "a", "--role", "read"], 0),
+        (&["counter", "get", "n", "--endpoint", "127.0.0.1:1", "--timeout", "50ms"], 1),
+        (&["status", "--endpoint", "https://127.0.0.1:1", "--timeout", "50ms"], 1),
+        (&["kv", "get", "k", "--token-file", "nowhere"], 1),
+        (&["serve", "--config", config], 2),
+        (&["serve", "--config", "nowhere.toml"], 2),
+        (&["counter", "add", "n", "much"], 2),
+        (&["nothing"], 2),
+    ];
+    let mut told = String::new();
+    for (words, expected) in cases {
+        let output = run(words);
+        assert_eq!(output.status.code(), Some(expected), "{words:?}: {}", text(&output.stderr));
+        let error = text(&output.stderr).replace(config, "holm.toml");
+        let words = words.join(" ").replace(config, "holm.toml");
+        told += &format!("$ holm {words}\n{error}= {expected}\n\n");
+        if expected == 1 {
+            let lines = error.lines().filter(|line| line.starts_with("holm: ")).count();
+            assert_eq!(lines, 1, "{words}: {error}");
+            assert!(error.contains(';') || error.contains('?'), "{words} names no mend: {error}");
+        }
+    }
+    compare("exit-codes.txt", &told);
+}
+
+/// JSON with its values' kinds in place of its values.
+fn shape(value: &serde_json::Value) -> serde_json::Value {
+    use serde_json::Value;
+    match value {
+        Value::Null => "null".into(),
+        Value::Bool(_) => "bool".into(),
+        Value::Number(_) => "number".into(),
+        Value::String(_) => "string".into(),
+        Value::Array(values) => values.iter().take(1).map(shape).collect(),
+        Value::Object(object) => {
+            object.iter().map(|(name, value)| (name.clone(), shape(value))).collect()
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_is_printed_for_programs_keeps_its_form() {
+    let cluster = Cluster::start(Path::new(PROGRAM), 1, "", STUCK).await.expect("a cluster");
+    let endpoint = cluster.endpoints()[0].to_string();
+    let output = run(&["status", "-o", "json", "--endpoint", &endpoint]);
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    let json = serde_json::from_slice(&output.stdout).expect("JSON");
+    compare("json/status.json", &format!("{:#}\n", shape(&json)));
+    for (words, expected) in [
+        (&["counter", "add", "n", "7"][..], "7\n"),
+        (&["counter", "get", "n"], "7\n"),
+        (&["kv", "put", "k", "v"], "1\n"),
+        (&["kv", "get", "k"], "v"),
+        (&["kv", "get", "k", "--revision"], "1\n"),
+        (&["kv", "delete", "k"], "2\n"),
+    ] {
+        let output = run(&[words, &["--endpoint", &endpoint]].concat());
+        assert_eq!((output.status.code(), text(&output.stdout)), (Some(0), expected.into()));
+        assert_eq!(text(&output.stderr), "", "{words:?}");
+    }
+}
+
+#[test]
+fn a_reader_that_goes_away_is_no_error() {
+    for words in [&["completions", "zsh"][..], &["token", "new", "--name", "a", "--role", "read"]] {
+        let mut command = command(words);
+        let mut child =
+            command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("it ran");
+        drop(child.stdout.take());
+        let mut error = String::new();
+        child.stderr.take().expect("piped").read_to_string(&mut error).expect("text");
+        let status = child.wait().expect("it ended");
+        assert_eq!((status.code(), error.as_str()), (Some(0), ""), "{words:?}");
+    }
+}
+
+#[test]
+fn colours_are_for_terminals_and_completions_know_every_command() {
+    let output = command(&["nothing"]).env("NO_COLOR", "1").output().expect("it ran");
+    assert!(!output.stderr.contains(&0x1b), "{}", text(&output.stderr));
+    let help = text(&run(&["--help"]).stdout);
+    for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
+        let script = text(&run(&["completions", shell]).stdout);
+        for command in commands(&help) {
+            assert!(script.contains(&command), "{shell} does not know {command}");
+        }
+    }
+}
