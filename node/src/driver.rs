@@ -211,7 +211,7 @@ impl<S: StateMachine> Driver<S> {
         self.form()?;
         self.look_at_disk(now);
         self.tell_overview();
-        self.follow_configuration()?;
+        self.follow_configuration();
         self.publish(None);
         Ok(())
     }

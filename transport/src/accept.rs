@@ -26,7 +26,8 @@ pub(crate) async fn accept(mut listener: Listener, shared: Arc<Shared>) {
     loop {
         tokio::select! { biased;
             (whom, greeting) = greetings.next() => {
-                let routed = greeting.and_then(|known| shared.route(known));
+                let route = |known: Option<_>| known.map_or(Ok(()), |known| shared.route(known));
+                let routed = greeting.and_then(route);
                 if let Err(Refused { why, detail }) = routed {
                     shared.refuse(&whom, why, &detail);
                 }
@@ -50,7 +51,9 @@ struct Greetings {
     attempts: BTreeMap<String, Bucket>,
 }
 
-type Greeting = dyn Future<Output = Result<Connection, Refused>> + Send;
+/// Ends with a member's connection, or with nothing more to be done.
+type Greeting = dyn Future<Output = Greeted> + Send;
+type Greeted = Result<Option<Connection>, Refused>;
 
 impl Greetings {
     /// Begins with another one, if its address has not come too often. Where there are too many,
@@ -96,7 +99,7 @@ impl Greetings {
     }
 
     /// The next one that comes to an end.
-    async fn next(&mut self) -> (String, Result<Connection, Refused>) {
+    async fn next(&mut self) -> (String, Greeted) {
         poll_fn(|context| {
             for at in 0..self.waiting.len() {
                 if let Poll::Ready(outcome) = self.waiting[at].1.as_mut().poll(context) {
@@ -110,7 +113,7 @@ impl Greetings {
     }
 }
 
-async fn greet(stream: Stream, shared: Arc<Shared>) -> Result<Connection, Refused> {
+async fn greet(stream: Stream, shared: Arc<Shared>) -> Greeted {
     let after = shared.timing.hello_timeout;
     let late = |_| {
         let detail = format!("it did not say who it is within {after:?}");

@@ -13,20 +13,28 @@
 //!       ◂── hello: who it is ──                             insecure
 //!       ── welcome: who it is ──▸
 //! ```
+//!
+//! Whoever is no member calls nobody in particular, and says one note in place of being welcomed
+//! (`stranger`).
 
 use crate::connection::{By, CLOSE_DUPLICATE, Connection, write_out};
 use crate::dial::DialError;
 use crate::frame::{Frame, Head, Kind, OVERHEAD_BYTES_MAX};
 use crate::hello::{BODY_BYTES_MAX, Hello, Links, Opening, Refused};
 use crate::incoming::Incoming;
+use crate::keys::PublicKey;
 use crate::network::Stream;
 use crate::outgoing::Outgoing;
-use crate::secure::handshake::{Challenge, Established, Initiator, Party, Responder, Via as Way};
+use crate::secure::handshake::{
+    Challenge, Established, Initiator, Introduction, Party, Responder, Via as Way,
+};
 use crate::shared::Shared;
 use crate::status::Refusal;
+use crate::stranger::{ANSWER_BYTES_MAX, ANYBODY, QUESTION_BYTES_MAX, Stranger};
 use bytes::BytesMut;
 use holm_raft_core::{MemberId, NodeId};
 use tokio::io::{AsyncRead, AsyncReadExt};
+use tokio::sync::oneshot;
 
 /// A connection before both ends know each other.
 struct Talk<'a> {
@@ -36,8 +44,8 @@ struct Talk<'a> {
     outgoing: Outgoing,
 }
 
-/// The accepting end: whose connection it is.
-pub(crate) async fn answer(shared: &Shared, stream: Stream) -> Result<Connection, Refused> {
+/// The accepting end: whose connection it is; nobody's, if it was a stranger's question.
+pub(crate) async fn answer(shared: &Shared, stream: Stream) -> Result<Option<Connection>, Refused> {
     let mut talk = Talk::new(shared, stream);
     let links = if shared.is_sealed() { Links::Sealed } else { Links::Insecure };
     let opening = Opening { links, challenge: shared.with_random(Challenge::draw) };
@@ -49,9 +57,13 @@ pub(crate) async fn answer(shared: &Shared, stream: Stream) -> Result<Connection
     match shared.party() {
         None => {
             let hello = Hello::take(&body)?;
-            shared.judge_hello(&hello, head)?;
             let member = MemberId::new(head.source, hello.incarnation);
-            Ok(talk.known(member, hello.start, By::Peer))
+            if head.destination == ANYBODY {
+                shared.judge_cluster(&hello)?;
+                return talk.answer_stranger(member, None).await.map(|()| None);
+            }
+            shared.judge_hello(&hello, head)?;
+            Ok(Some(talk.known(member, hello.start, By::Peer)))
         }
         Some(party) => talk.answer_sealed(&party, opening.challenge, head, &body).await,
     }
@@ -94,14 +106,47 @@ impl<'a> Talk<'a> {
         challenge: Challenge,
         head: Head,
         first: &[u8],
-    ) -> Result<Connection, Refused> {
+    ) -> Result<Option<Connection>, Refused> {
         let (way, own) = (Way::Direct(challenge), self.shared.introduction());
         let (responder, second) =
             self.shared.with_random(|random| Responder::accept(party, way, own, first, random))?;
         self.say(head.source, Kind::Hello, |out| out.extend_from_slice(&second)).await?;
         let Frame { body: third, .. } = self.hear().await?;
+        let called = responder.called();
         let established = responder.finish(&third)?;
-        self.sealed(head.source, established, By::Peer)
+        if called == ANYBODY {
+            let Introduction { node, incarnation, .. } = established.introduction;
+            self.incoming.open(established.open);
+            self.outgoing.seal(established.seal);
+            let (from, key) = (MemberId::new(node, incarnation), Some(established.key));
+            return self.answer_stranger(from, key).await.map(|()| None);
+        }
+        self.sealed(head.source, established, By::Peer).map(Some)
+    }
+
+    /// Takes one question of somebody who is no member, and says the answer.
+    async fn answer_stranger(
+        mut self,
+        from: MemberId,
+        key: Option<PublicKey>,
+    ) -> Result<(), Refused> {
+        let Some(door) = self.shared.door() else {
+            let detail =
+                format!("it calls itself member {}, and strangers are not heard", from.node);
+            return Err(Refused::new(Refusal::Stranger, detail));
+        };
+        self.incoming.allow(QUESTION_BYTES_MAX + OVERHEAD_BYTES_MAX);
+        let Frame { head, body } = self.hear().await?;
+        if head.kind != Kind::Note || head.source != from.node {
+            return Err(Refused::new(Refusal::Garbage, "it said something else than a question"));
+        }
+        let (reply, answer) = oneshot::channel();
+        let stranger = Stranger { from, key, question: body.freeze(), reply };
+        let busy = || Refused::new(Refusal::Busy, "nobody has time for a stranger's question");
+        door.try_send(stranger).map_err(|_| busy())?;
+        let answer = answer.await.map_err(|_| busy())?;
+        assert!(answer.len() <= ANSWER_BYTES_MAX, "an answer fits a frame for strangers");
+        self.say(from.node, Kind::Note, |out| out.extend_from_slice(&answer)).await
     }
 
     async fn introduce_sealed(
@@ -194,7 +239,7 @@ fn welcome(frame: Frame, peer: NodeId) -> Result<Option<Frame>, Refused> {
     }
 }
 
-async fn hear(stream: &mut Stream, incoming: &mut Incoming) -> Result<Frame, Refused> {
+pub(crate) async fn hear(stream: &mut Stream, incoming: &mut Incoming) -> Result<Frame, Refused> {
     next(&mut stream.reader, incoming).await
 }
 
@@ -217,7 +262,7 @@ async fn next(
     }
 }
 
-fn broken(error: &std::io::Error) -> Refused {
+pub(crate) fn broken(error: &std::io::Error) -> Refused {
     let detail = format!("it broke before both had said who they are: {error}");
     Refused::new(Refusal::Silent, detail)
 }

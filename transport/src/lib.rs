@@ -41,6 +41,7 @@ mod routing;
 mod secure;
 mod shared;
 mod status;
+mod stranger;
 mod tend;
 #[cfg(test)]
 mod tests;
@@ -59,4 +60,6 @@ pub use routing::fuzz_records;
 #[cfg(any(test, feature = "fuzzing"))]
 pub use secure::fuzz_handshake;
 pub use status::{Lost, Neighbours, PeerStatus, Reached, Refusal, Traffic};
+pub use stranger::ask;
+pub use stranger::{ANSWER_BYTES_MAX, Answered, AskError, Caller, QUESTION_BYTES_MAX, Stranger};
 pub use transport::{Inbound, Transport};

@@ -12,12 +12,13 @@ use crate::routing::{Onward, Relay, Table, Transit};
 use crate::secure::handshake::{Established, Introduction, Party};
 use crate::secure::random::Random;
 use crate::status::{Counts, Lost, Refusal, Worth};
+use crate::stranger::Stranger;
 use holm_raft_core::{MemberId, NodeId};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, mpsc};
 use tokio::time::Instant;
 
 /// What all tasks of a transport share.
@@ -39,6 +40,8 @@ pub(crate) struct Shared {
     routing: Mutex<Routing>,
     random: Mutex<Random>,
     refused: Mutex<Counts<Refusal>>,
+    /// Where strangers' questions go, if anybody hears them.
+    door: Mutex<Option<mpsc::Sender<Stranger>>>,
 }
 
 /// How the members reach each other.
@@ -112,6 +115,7 @@ impl Shared {
             }),
             random: Mutex::new(beginning.random),
             refused: Mutex::default(),
+            door: Mutex::default(),
         }
     }
 
@@ -131,6 +135,16 @@ impl Shared {
         let mut party = lock(party);
         *party = Arc::new(Party { ring, ..Party::clone(&party) });
         true
+    }
+
+    /// Where strangers' questions go from now on.
+    pub(crate) fn open_door(&self, door: mpsc::Sender<Stranger>) {
+        *lock(&self.door) = Some(door);
+    }
+
+    /// Where strangers' questions go, if anybody hears them.
+    pub(crate) fn door(&self) -> Option<mpsc::Sender<Stranger>> {
+        lock(&self.door).clone()
     }
 
     /// One more member.
@@ -204,11 +218,7 @@ impl Shared {
 
     /// Whether an insecure hello is from a member of this cluster, and for this one.
     pub(crate) fn judge_hello(&self, hello: &Hello, head: Head) -> Result<(), Refused> {
-        if hello.cluster != self.cluster {
-            let (theirs, ours) = (&hello.cluster, &self.cluster);
-            let detail = format!("it belongs to cluster {theirs:?}, this member to {ours:?}");
-            return Err(Refused::new(Refusal::Cluster, detail));
-        }
+        self.judge_cluster(hello)?;
         if head.destination != self.me.node {
             let detail = format!(
                 "member {} wanted member {} and found {}; check the addresses",
@@ -217,6 +227,16 @@ impl Shared {
             return Err(Refused::new(Refusal::Destination, detail));
         }
         self.line(head.source).map(|_| ()).ok_or_else(|| stranger(head.source))
+    }
+
+    /// Whether an insecure hello is from this cluster.
+    pub(crate) fn judge_cluster(&self, hello: &Hello) -> Result<(), Refused> {
+        if hello.cluster != self.cluster {
+            let (theirs, ours) = (&hello.cluster, &self.cluster);
+            let detail = format!("it belongs to cluster {theirs:?}, this member to {ours:?}");
+            return Err(Refused::new(Refusal::Cluster, detail));
+        }
+        Ok(())
     }
 
     /// Whether whoever has finished a handshake is `node`: it must hold the key by which that

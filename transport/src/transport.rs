@@ -11,6 +11,7 @@ use crate::secure::handshake::Party;
 use crate::secure::random::Random;
 use crate::shared::{Beginning, Shared};
 use crate::status::{Lost, Neighbours, PeerStatus, Refusal};
+use crate::stranger::{STRANGERS_MAX, Stranger};
 use crate::tend;
 use bytes::Bytes;
 use holm_raft_core::{MemberId, Message, NodeId};
@@ -146,6 +147,16 @@ impl Transport {
         }
         self.shared.changed.notify_one();
         Ok(())
+    }
+
+    /// From now on, whoever knows the secret and calls nobody in particular is heard: its question
+    /// comes out here. Where this was never called, such a call is refused. As long as too many
+    /// wait, or once the receiver is gone, strangers are turned away.
+    #[must_use]
+    pub fn hear_strangers(&self) -> mpsc::Receiver<Stranger> {
+        let (door, strangers) = mpsc::channel(STRANGERS_MAX);
+        self.shared.open_door(door);
+        strangers
     }
 
     /// From now on, handshakes are with these secrets: those that this member begins with the

@@ -111,7 +111,7 @@ fn key(info: &[u8]) -> Option<PublicKey> {
 impl<S: StateMachine> Driver<S> {
     /// On each tick: the transport gets the configuration of the log, and the others hear of it
     /// once it is committed.
-    pub(super) fn follow_configuration(&mut self) -> Result<(), Stop> {
+    pub(super) fn follow_configuration(&mut self) {
         let settled = self.raft.configuration_at(self.raft.glance().committed);
         let news = settled.0 > self.roster.settled.0;
         if news && !self.roster.settled.1.is_empty() {
@@ -130,7 +130,6 @@ impl<S: StateMachine> Driver<S> {
                 self.vouch_to(peer.node);
             }
         }
-        Ok(())
     }
 
     /// A leader that has committed its own removal knows of it by its log.

@@ -27,6 +27,7 @@ use crate::keys::{KeyPair, KeyRing, PublicKey};
 use crate::secure::random::Random;
 use crate::secure::seal::{Open, Seal};
 use crate::secure::suite::{self, Suite};
+use crate::stranger::ANYBODY;
 use bytes::Bytes;
 use holm_raft_core::NodeId;
 use snow::params::NoiseParams;
@@ -147,7 +148,7 @@ impl Initiator {
     pub(crate) fn finish(mut self, second: &[u8]) -> Result<(Bytes, Established), Refused> {
         let payload = read(&mut self.noise, second, "second")?;
         let (introduction, features) = Introduction::take(&payload)?;
-        if introduction.node != self.to {
+        if introduction.node != self.to && self.to != ANYBODY {
             let detail = format!(
                 "member {} answered where member {} was called; check the addresses",
                 introduction.node, self.to
@@ -165,6 +166,7 @@ pub(crate) struct Responder {
     noise: HandshakeState,
     features: u64,
     from: NodeId,
+    to: NodeId,
 }
 
 impl Responder {
@@ -194,7 +196,13 @@ impl Responder {
             Refused::new(Why::Secret, detail)
         })?;
         let second = answered(&mut noise, &own.payload(party.features))?;
-        Ok((Self { noise, features: party.features, from: head.from }, second.into()))
+        let (features, from, to) = (party.features, head.from, head.to);
+        Ok((Self { noise, features, from, to }, second.into()))
+    }
+
+    /// Whom the initiator has called: this member, or anybody.
+    pub(crate) const fn called(&self) -> NodeId {
+        self.to
     }
 
     /// Takes the third message.

@@ -13,6 +13,7 @@ mod links;
 mod messages;
 mod relays;
 mod sealed;
+mod strangers;
 
 use crate::frame::{Frame, Head, Kind};
 use crate::hello::{Hello, Links, Opening};

@@ -5,6 +5,7 @@ use super::{MESSAGE_BYTES_MAX, Party, Refused, Why};
 use crate::keys::{Secret, SecretId};
 use crate::secure::hash;
 use crate::secure::random::Random;
+use crate::stranger::ANYBODY;
 use bytes::{Buf, BufMut};
 use holm_raft_core::{Incarnation, NodeId};
 
@@ -157,7 +158,9 @@ impl Head {
             );
             return Err(Refused::new(Why::Secret, detail));
         };
-        if self.to != own {
+        // Whoever is no member yet may not know who it has reached.
+        let stranger = self.to == ANYBODY && self.via == Way::Direct;
+        if self.to != own && !stranger {
             let detail = format!(
                 "member {} wanted member {} and found {own}; check the addresses",
                 self.from, self.to
