@@ -11,6 +11,7 @@ use crate::edges::Clock;
 use crate::envelope::Envelope;
 use crate::mutation::{Mutation, on};
 use crate::node::Applied;
+use crate::own;
 use crate::replica::{Frozen, Outcome, Replica, Unreadable};
 use holm_raft_core::{Index, LogTime, SnapshotMeta};
 use holm_wal::Snapshot;
@@ -36,6 +37,8 @@ pub(crate) enum Work<S: StateMachine> {
 pub(crate) struct Batch<S: StateMachine> {
     pub(crate) commands: Vec<Command<S>>,
     pub(crate) to: Index,
+    /// When the last of the entries was appended, whatever it is.
+    pub(crate) time: LogTime,
     /// What they weigh.
     pub(crate) bytes: u64,
 }
@@ -56,8 +59,36 @@ pub(crate) type Reply<S> = oneshot::Sender<Result<Answered<<S as StateMachine>::
 pub(crate) enum Answered<R> {
     /// A command was applied.
     Applied(Applied<R>),
+    /// One of Holm's own was.
+    Own(Applied<own::Reply>),
     /// A session was opened.
     Opened(Index),
+}
+
+impl<R> Answered<R> {
+    /// What a command was answered.
+    pub(crate) fn applied(self) -> Applied<R> {
+        match self {
+            Self::Applied(applied) => applied,
+            Self::Opened(_) | Self::Own(_) => unreachable!("a command of the state machine"),
+        }
+    }
+
+    /// The session that was opened.
+    pub(crate) fn opened(self) -> Index {
+        match self {
+            Self::Opened(session) => session,
+            Self::Applied(_) | Self::Own(_) => unreachable!("opening a session is no command"),
+        }
+    }
+
+    /// What one of Holm's own was answered.
+    pub(crate) fn own(self) -> Applied<own::Reply> {
+        match self {
+            Self::Own(applied) => applied,
+            Self::Applied(_) | Self::Opened(_) => unreachable!("a command of Holm's own"),
+        }
+    }
 }
 
 /// What the driver is told.
@@ -167,14 +198,16 @@ impl<S: StateMachine> Applier<S> {
             }
         }
         self.applied = batch.to;
+        self.replica.reached(batch.to, batch.time);
         self.report(Report::Applied { to: batch.to, bytes: batch.bytes });
         Ok(())
     }
 
     fn restore(&mut self, snapshot: &Snapshot) -> Result<(), Unreadable> {
-        self.replica.restore(&snapshot.data)?;
-        self.applied = snapshot.meta.last.index;
-        self.report(Report::Applied { to: snapshot.meta.last.index, bytes: 0 });
+        let last = snapshot.meta.last.index;
+        self.replica.restore(&snapshot.data, last, snapshot.meta.time)?;
+        self.applied = last;
+        self.report(Report::Applied { to: last, bytes: 0 });
         Ok(())
     }
 
@@ -191,6 +224,7 @@ impl<S: StateMachine> Applier<S> {
 fn answer<R>(outcome: Outcome<R>) -> Result<Answered<R>, Failed> {
     match outcome {
         Outcome::Applied { reply, index } => Ok(Answered::Applied(Applied { reply, index })),
+        Outcome::Own { reply, index } => Ok(Answered::Own(Applied { reply, index })),
         Outcome::Opened { session } => Ok(Answered::Opened(session)),
         Outcome::KeyReused => Err(Failed::KeyReused),
         Outcome::KeysFull => Err(Failed::KeysFull),

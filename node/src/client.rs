@@ -3,7 +3,7 @@
 
 use crate::StateMachine;
 use crate::applier::Answered;
-use crate::envelope::Once;
+use crate::envelope::{Body, Once};
 use crate::error::Error;
 use crate::node::{Applied, Node, Wait};
 use crate::sessions::{Place, SESSION_REPLIES_MAX};
@@ -115,7 +115,7 @@ impl<S: StateMachine> Client<S> {
             let session = self.session(&wait).await?;
             let Some(turn) = self.turn(session, &wait).await? else { continue };
             let once = Once::InSession(turn.place);
-            match self.node.propose_once(command.clone(), once, &wait).await {
+            match self.node.propose_once(Body::Command(command.clone()), once, &wait).await {
                 Err(Error::SessionExpired) => self.forget(session),
                 other => return other.map(Answered::applied),
             }
@@ -135,7 +135,8 @@ impl<S: StateMachine> Client<S> {
         }
         let once = Once::OpensSession { retention: self.node.retention() };
         // Whatever became of a session that was not heard of: it expires.
-        let opened = self.node.propose_once(Bytes::new(), once, wait).await;
+        let nothing = Body::Command(Bytes::new());
+        let opened = self.node.propose_once(nothing, once, wait).await;
         let session = opened.map_err(|error| wait.not_begun(error))?.opened();
         self.with(|turns| *turns = Turns { session: Some(session), ..Turns::default() });
         Ok(session)

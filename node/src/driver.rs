@@ -8,6 +8,7 @@ mod applying;
 mod disk;
 mod formation;
 mod health;
+mod marks;
 mod membership;
 mod outbound;
 mod overview;
@@ -21,6 +22,7 @@ mod snapshots;
 pub(crate) use applying::Applying;
 pub(crate) use formation::Formation;
 pub(crate) use health::Health;
+pub(crate) use marks::Marks;
 pub(crate) use membership::Membership;
 pub(crate) use overview::Overview;
 pub(crate) use parting::Parting;
@@ -59,6 +61,8 @@ pub(crate) struct Driver<S: StateMachine> {
     pub(crate) wal: Wal,
     pub(crate) snapshots: SnapshotTraffic,
     pub(crate) applying: Applying<S>,
+    /// When log time is told though nobody writes.
+    pub(crate) marks: Marks,
     pub(crate) transport: Transport,
     pub(crate) inbound: mpsc::Receiver<Inbound>,
     pub(crate) requests: mpsc::Receiver<Request<S>>,
@@ -208,6 +212,7 @@ impl<S: StateMachine> Driver<S> {
             self.forget_questions(now);
             self.forget_sent_snapshots();
         }
+        self.mark_time();
         self.form()?;
         self.look_at_disk(now);
         self.tell_overview();

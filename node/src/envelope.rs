@@ -1,25 +1,33 @@
-//! A command as it stands in the log: `Envelope` says who proposed it and, if it is to take effect
-//! once however often it is proposed, how a retry is recognised.
+//! A command as it stands in the log: `Envelope` says who proposed it, whose command it is and, if
+//! it is to take effect once however often it is proposed, how a retry is recognised.
 //!
 //! ```text
-//!  0         1         2           10           18
-//! ┌─────────┬─────────┬───────────┬────────────┬───────────────────────────────┬─────────┐
-//! │ version │ once    │ boot      │ number     │ 0 anyway: nothing             │ command │
-//! │ u8 = 1  │ u8 0–3  │ u64       │ u64        │ 1 key: retention in ms u64,   │ bytes   │
-//! │         │         │           │            │   fingerprint [u8; 16],       │         │
-//! │         │         │           │            │   key length u8, key          │         │
-//! │         │         │           │            │ 2 session: its index, number, │         │
-//! │         │         │           │            │   answered, u64 each          │         │
-//! │         │         │           │            │ 3 opens one: retention u64;   │         │
-//! │         │         │           │            │   there is no command         │         │
-//! └─────────┴─────────┴───────────┴────────────┴───────────────────────────────┴─────────┘
+//!  0         1         2         3           11           19
+//! ┌─────────┬─────────┬─────────┬───────────┬────────────┬────────────────────────────┬─────────┐
+//! │ version │ body    │ once    │ boot      │ number     │ 0 anyway: nothing          │ command │
+//! │ u8 = 2  │ u8 0–1  │ u8 0–4  │ u64       │ u64        │ 1 key: retention in ms     │ bytes   │
+//! │         │         │         │           │            │   u64, fingerprint         │         │
+//! │         │         │         │           │            │   [u8; 16], key length     │         │
+//! │         │         │         │           │            │   u8, key                  │         │
+//! │         │         │         │           │            │ 2 session: its index,      │         │
+//! │         │         │         │           │            │   number, answered,        │         │
+//! │         │         │         │           │            │   u64 each                 │         │
+//! │         │         │         │           │            │ 3 opens one: retention     │         │
+//! │         │         │         │           │            │   u64; there is no command │         │
+//! │         │         │         │           │            │ 4 by itself: nothing       │         │
+//! └─────────┴─────────┴─────────┴───────────┴────────────┴────────────────────────────┴─────────┘
 //! ```
+//!
+//! A body of 0 is the state machine's command, of 1 one of Holm's own (`own.rs`). Version 1 had no
+//! body, all of it was the state machine's, and no 4; it is still read.
 
 use crate::sessions::Place;
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 use holm_raft_core::{Boot, Index, RequestNumber};
 
-const VERSION: u8 = 1;
+const VERSION: u8 = 2;
+/// Written before Holm had commands of its own.
+const VERSION_WITHOUT_BODY: u8 = 1;
 
 /// A command with its origin.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -28,8 +36,24 @@ pub(crate) struct Envelope {
     pub(crate) boot: Boot,
     pub(crate) number: RequestNumber,
     pub(crate) once: Once,
-    /// The command, encoded with postcard.
-    pub(crate) command: Bytes,
+    pub(crate) body: Body,
+}
+
+/// Whose command it is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Body {
+    /// The state machine's, encoded with postcard.
+    Command(Bytes),
+    /// One of Holm's own, as [`own::Command`](crate::own::Command) encodes it.
+    Own(Bytes),
+}
+
+impl Body {
+    pub(crate) const fn bytes(&self) -> &Bytes {
+        match self {
+            Self::Command(bytes) | Self::Own(bytes) => bytes,
+        }
+    }
 }
 
 /// What keeps a command from taking effect twice.
@@ -44,6 +68,8 @@ pub(crate) enum Once {
     /// It opens a session, which is kept for so long after each command, in milliseconds of log
     /// time. That may happen twice: a session that nobody uses expires.
     OpensSession { retention: u64 },
+    /// The command itself: applied again it changes nothing, and is answered alike.
+    ByItself,
 }
 
 impl Once {
@@ -70,21 +96,26 @@ impl Key {
 
 impl Envelope {
     /// What an envelope adds to a command at most, in bytes.
-    pub(crate) const OVERHEAD_MAX: usize = 18 + 25 + Key::BYTES_MAX;
+    pub(crate) const OVERHEAD_MAX: usize = 19 + 25 + Key::BYTES_MAX;
 
     pub(crate) fn encode(&self) -> Bytes {
-        let mut bytes = BytesMut::with_capacity(Self::OVERHEAD_MAX + self.command.len());
+        let mut bytes = BytesMut::with_capacity(Self::OVERHEAD_MAX + self.body.bytes().len());
         bytes.put_u8(VERSION);
+        bytes.put_u8(match self.body {
+            Body::Command(_) => 0,
+            Body::Own(_) => 1,
+        });
         bytes.put_u8(match self.once {
             Once::Anyway => 0,
             Once::Keyed(_) => 1,
             Once::InSession(_) => 2,
             Once::OpensSession { .. } => 3,
+            Once::ByItself => 4,
         });
         bytes.put_u64_le(self.boot.0);
         bytes.put_u64_le(self.number.0);
         match &self.once {
-            Once::Anyway => {}
+            Once::Anyway | Once::ByItself => {}
             Once::Keyed(key) => {
                 bytes.put_u64_le(key.retention);
                 bytes.put_slice(&key.fingerprint);
@@ -98,15 +129,21 @@ impl Envelope {
             }
             Once::OpensSession { retention } => bytes.put_u64_le(*retention),
         }
-        bytes.put_slice(&self.command);
+        bytes.put_slice(self.body.bytes());
         bytes.freeze()
     }
 
     /// The envelope in these bytes, or `None` if this build can't read them.
     pub(crate) fn decode(mut bytes: Bytes) -> Option<Self> {
-        if bytes.try_get_u8().ok()? != VERSION {
-            return None;
-        }
+        let body = match bytes.try_get_u8().ok()? {
+            VERSION_WITHOUT_BODY => Body::Command,
+            VERSION => match bytes.try_get_u8().ok()? {
+                0 => Body::Command,
+                1 => Body::Own,
+                _ => return None,
+            },
+            _ => return None,
+        };
         let once = bytes.try_get_u8().ok()?;
         let boot = Boot(bytes.try_get_u64_le().ok()?);
         let number = RequestNumber(bytes.try_get_u64_le().ok()?);
@@ -119,12 +156,14 @@ impl Envelope {
                 answered: bytes.try_get_u64_le().ok()?,
             }),
             3 => Once::OpensSession { retention: bytes.try_get_u64_le().ok()? },
+            4 => Once::ByItself,
             _ => return None,
         };
-        if matches!(once, Once::OpensSession { .. }) && !bytes.is_empty() {
+        let body = body(bytes);
+        if matches!(once, Once::OpensSession { .. }) && body != Body::Command(Bytes::new()) {
             return None;
         }
-        Some(Self { boot, number, once, command: bytes })
+        Some(Self { boot, number, once, body })
     }
 
     fn decode_key(bytes: &mut Bytes) -> Option<Key> {
@@ -143,40 +182,63 @@ impl Envelope {
 mod tests {
     use super::*;
 
+    fn key() -> Key {
+        Key { bytes: Bytes::from_static(b"key"), fingerprint: [7; 16], retention: 9 }
+    }
+
+    fn of(once: Once, body: Body) -> Envelope {
+        Envelope { boot: Boot(1), number: RequestNumber(2), once, body }
+    }
+
     #[test]
     fn an_envelope_survives_its_bytes() {
-        let key = Key { bytes: Bytes::from_static(b"k"), fingerprint: [7; 16], retention: 9 };
         let place = Place { session: Index(3), number: 5, answered: 4 };
-        for once in [Once::Anyway, Once::Keyed(key), Once::InSession(place)] {
-            let command = Bytes::from_static(b"command");
-            let envelope = Envelope { boot: Boot(1), number: RequestNumber(2), once, command };
-            assert_eq!(Envelope::decode(envelope.encode()), Some(envelope));
+        for once in [Once::Anyway, Once::Keyed(key()), Once::InSession(place), Once::ByItself] {
+            for body in [Body::Command, Body::Own] {
+                let envelope = of(once.clone(), body(Bytes::from_static(b"command")));
+                assert_eq!(Envelope::decode(envelope.encode()), Some(envelope));
+            }
         }
-        let once = Once::OpensSession { retention: 9 };
-        let command = Bytes::new();
-        let opens = Envelope { boot: Boot(1), number: RequestNumber(2), once, command };
-        assert_eq!(Envelope::decode(opens.encode()), Some(opens.clone()));
-        let with = Envelope { command: Bytes::from_static(b"command"), ..opens };
+        let opens = Once::OpensSession { retention: 9 };
+        let empty = of(opens.clone(), Body::Command(Bytes::new()));
+        assert_eq!(Envelope::decode(empty.encode()), Some(empty));
+        let with = of(opens.clone(), Body::Command(Bytes::from_static(b"command")));
         assert_eq!(Envelope::decode(with.encode()), None, "opening one is all that it does");
+        let own = of(opens, Body::Own(Bytes::new()));
+        assert_eq!(Envelope::decode(own.encode()), None, "opening one is no command of Holm's");
     }
 
     #[test]
     fn what_is_cut_short_or_unknown_is_not_read() {
-        let key = Key { bytes: Bytes::from_static(b"key"), fingerprint: [7; 16], retention: 9 };
-        let envelope = Envelope {
-            boot: Boot(1),
-            number: RequestNumber(2),
-            once: Once::Keyed(key),
-            command: Bytes::new(),
-        };
-        let bytes = envelope.encode();
+        let bytes = of(Once::Keyed(key()), Body::Command(Bytes::new())).encode();
         for length in 0..bytes.len() {
             assert_eq!(Envelope::decode(bytes.slice(..length)), None, "{length} bytes");
         }
-        for (at, value) in [(0, 2), (1, 4)] {
+        for (at, value) in [(0, 0), (0, 3), (1, 2), (2, 5)] {
             let mut changed = bytes.to_vec();
             changed[at] = value;
             assert_eq!(Envelope::decode(changed.into()), None, "byte {at} is {value}");
         }
+    }
+
+    #[test]
+    fn the_bytes_of_each_version_are_read_as_they_were_meant() {
+        let golden = |bytes: &[u8]| Envelope::decode(Bytes::copy_from_slice(bytes));
+        // Version 1: without a key, and with one.
+        let boot_and_number = [1, 0, 0, 0, 0, 0, 0, 0, 2, 0, 0, 0, 0, 0, 0, 0];
+        let first = [&[1, 0][..], &boot_and_number, b"command"].concat();
+        let command = || Body::Command(Bytes::from_static(b"command"));
+        assert_eq!(golden(&first), Some(of(Once::Anyway, command())));
+        let retention = [9, 0, 0, 0, 0, 0, 0, 0];
+        let keyed = [&retention[..], &[7; 16], &[3], b"key"].concat();
+        let first = [&[1, 1][..], &boot_and_number, &keyed, b"command"].concat();
+        assert_eq!(golden(&first), Some(of(Once::Keyed(key()), command())));
+        // Version 2: the same with a body, and one of Holm's own.
+        let second = [&[2, 0, 1][..], &boot_and_number, &keyed, b"command"].concat();
+        assert_eq!(of(Once::Keyed(key()), command()).encode(), second);
+        let own = of(Once::ByItself, Body::Own(Bytes::from_static(b"own")));
+        let second = [&[2, 1, 4][..], &boot_and_number, b"own"].concat();
+        assert_eq!(own.encode(), second);
+        assert_eq!(golden(&second), Some(own));
     }
 }

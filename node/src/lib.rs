@@ -60,6 +60,7 @@ pub mod members;
 mod mutation;
 mod node;
 mod open;
+mod own;
 mod reading;
 pub mod rendezvous;
 mod repair_note;
@@ -68,6 +69,7 @@ mod retries;
 mod security;
 #[cfg(feature = "server")]
 pub mod server;
+pub mod session;
 mod sessions;
 mod status;
 mod stop;

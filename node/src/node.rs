@@ -5,11 +5,12 @@ use crate::applier::Answered;
 use crate::client::Client;
 use crate::config::Config;
 use crate::driver::{Confirm, Failed, Proposal, Request};
-use crate::edges::{Clock, Edges};
-use crate::envelope::{Key, Once};
+use crate::edges::{Clock, Edges, Entropy};
+use crate::envelope::{Body, Key, Once};
 use crate::error::Error;
 use crate::mutation::{Mutation, on};
 use crate::open::{self, OpenError, Opened};
+use crate::own;
 use crate::reading::{Answer, Consistency, ReadOptions, Reading, Seen, either};
 use crate::rendezvous::Placement;
 use crate::replica;
@@ -34,6 +35,9 @@ pub struct Node<S: StateMachine> {
     /// order drawn from a count of the whole process, which no seed can repeat.
     led: Arc<Notify>,
     clock: Arc<dyn Clock>,
+    pub(crate) entropy: Arc<dyn Entropy>,
+    /// Holm's own replicated state, as it is applied here.
+    pub(crate) own: Arc<own::Shared>,
     settings: Settings,
 }
 
@@ -73,6 +77,8 @@ impl<S: StateMachine> Clone for Node<S> {
             stopped: self.stopped.clone(),
             led: Arc::clone(&self.led),
             clock: Arc::clone(&self.clock),
+            entropy: Arc::clone(&self.entropy),
+            own: Arc::clone(&self.own),
             settings: self.settings,
         }
     }
@@ -101,15 +107,15 @@ impl<S: StateMachine> Node<S> {
             retention: millis(config.idempotency_retention),
             command_bytes_max: config.command_bytes_max,
         };
-        let clock = Arc::clone(&edges.clock);
-        let Opened { driver, requests, status, placement, led } =
+        let (clock, entropy) = (Arc::clone(&edges.clock), Arc::clone(&edges.entropy));
+        let Opened { driver, requests, status, placement, led, own } =
             open::open(config, edges, state).await?;
         let (stopping, stopped) = watch::channel(None);
         tokio::task::spawn(async move {
             let stop = driver.run().await;
             stopping.send_replace(Some(stop));
         });
-        Ok(Self { requests, status, placement, stopped, led, clock, settings })
+        Ok(Self { requests, status, placement, stopped, led, clock, entropy, own, settings })
     }
 
     /// Proposes a command, on any member, and waits until it is applied here.
@@ -135,7 +141,7 @@ impl<S: StateMachine> Node<S> {
         let key = options.key.map(|bytes| self.key(bytes, &command)).transpose()?;
         let once = key.map_or(Once::Anyway, Once::Keyed);
         let wait = Wait::new(options.timeout.unwrap_or(self.settings.request_timeout));
-        Ok(self.propose_once(command, once, &wait).await?.applied())
+        Ok(self.propose_once(Body::Command(command), once, &wait).await?.applied())
     }
 
     /// A client of this member, whose retries are safe by construction.
@@ -147,7 +153,7 @@ impl<S: StateMachine> Node<S> {
     /// Proposes until it is answered.
     pub(crate) async fn propose_once(
         &self,
-        command: Bytes,
+        body: Body,
         once: Once,
         wait: &Wait,
     ) -> Result<Answered<S::Reply>, Error> {
@@ -156,14 +162,14 @@ impl<S: StateMachine> Node<S> {
         let mut attempts = 0;
         loop {
             let (reply, answer) = oneshot::channel();
-            let (command, mut once) = (command.clone(), once.clone());
+            let (body, mut once) = (body.clone(), once.clone());
             let again = once.is_repeatable();
             attempts += 1;
             if attempts > 1 && again && on(Mutation::RetryWithoutItsKey) {
                 once = Once::Anyway;
             }
             let until = self.until(wait);
-            self.ask(Request::Propose(Proposal { command, once, until, reply }))?;
+            self.ask(Request::Propose(Proposal { body, once, until, reply }))?;
             let failed = match wait.within(answer).await {
                 Some(Ok(Ok(answered))) => return Ok(answered),
                 Some(Ok(Err(failed))) => failed,
@@ -465,28 +471,10 @@ impl Wait {
     }
 }
 
-impl<R> Answered<R> {
-    /// What a command was answered.
-    pub(crate) fn applied(self) -> Applied<R> {
-        match self {
-            Self::Applied(applied) => applied,
-            Self::Opened(_) => unreachable!("a command opens no session"),
-        }
-    }
-
-    /// The session that was opened.
-    pub(crate) fn opened(self) -> Index {
-        match self {
-            Self::Opened(session) => session,
-            Self::Applied(_) => unreachable!("opening a session is no command"),
-        }
-    }
-}
-
-fn check_size(what: &'static str, bytes: usize, limit: usize) -> Result<(), Error> {
+pub(crate) fn check_size(what: &'static str, bytes: usize, limit: usize) -> Result<(), Error> {
     if bytes > limit { Err(Error::TooLarge { what, bytes, limit }) } else { Ok(()) }
 }
 
-fn millis(duration: Duration) -> u64 {
+pub(crate) fn millis(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }

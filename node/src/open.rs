@@ -6,12 +6,13 @@ use crate::StateMachine;
 use crate::config::{Config, Listen, Start, Storage, VerifyLog};
 use crate::digest::digest;
 use crate::driver::{
-    Applying, Driver, Formation, Health, Membership, Overview, Request, Roster, SnapshotTraffic,
-    Waiting,
+    Applying, Driver, Formation, Health, Marks, Membership, Overview, Request, Roster,
+    SnapshotTraffic, Waiting,
 };
 use crate::edges::Edges;
 use crate::member_info::MemberInfo;
 use crate::members::IncarnationNumber;
+use crate::own;
 use crate::rendezvous::Placement;
 use crate::replica::Replica;
 use crate::security::Security;
@@ -82,6 +83,7 @@ pub(crate) struct Opened<S: StateMachine> {
     pub(crate) status: watch::Receiver<Status>,
     pub(crate) placement: watch::Receiver<Placement>,
     pub(crate) led: Arc<Notify>,
+    pub(crate) own: Arc<own::Shared>,
 }
 
 pub(crate) async fn open<S: StateMachine>(
@@ -102,13 +104,9 @@ pub(crate) async fn open<S: StateMachine>(
     let member = found.wal.identity().member;
     let boot = Boot(edges.entropy.draw());
     let raft = core(&config, member, boot, edges.entropy.draw(), &found)?;
-    let mut replica = Replica::new(state);
-    let mut applied = Index(0);
-    if let Some(snapshot) = &found.snapshot {
-        let unreadable = |error: crate::replica::Unreadable| OpenError::Storage(error.to_string());
-        replica.restore(&snapshot.data).map_err(unreadable)?;
-        applied = snapshot.meta.last.index;
-    }
+    let own = Arc::new(own::Shared::new(Arc::clone(&edges.clock)));
+    let mut replica = Replica::new(state, Arc::clone(&own));
+    let applied = restore(&mut replica, found.snapshot.as_ref())?;
     let ((transport, inbound), roster) = match repaired {
         // It knows the members of the file.
         Some(links) => (links, Roster::default()),
@@ -130,6 +128,7 @@ pub(crate) async fn open<S: StateMachine>(
         wal: found.wal,
         snapshots: SnapshotTraffic::new(found.snapshots, found.snapshot),
         applying,
+        marks: Marks::new(Arc::clone(&own)),
         transport,
         inbound,
         requests: inbox,
@@ -149,7 +148,19 @@ pub(crate) async fn open<S: StateMachine>(
         parting: None,
     };
     driver.publish(None);
-    Ok(Opened { driver, requests, status: watched, placement: placed, led })
+    Ok(Opened { driver, requests, status: watched, placement: placed, led, own })
+}
+
+/// Makes the state what the snapshot holds, if there is one; says up to where that is.
+fn restore<S: StateMachine>(
+    replica: &mut Replica<S>,
+    snapshot: Option<&Snapshot>,
+) -> Result<Index, OpenError> {
+    let Some(snapshot) = snapshot else { return Ok(Index(0)) };
+    let last = snapshot.meta.last.index;
+    let restored = replica.restore(&snapshot.data, last, snapshot.meta.time);
+    restored.map_err(|error| OpenError::Storage(error.to_string()))?;
+    Ok(last)
 }
 
 /// Starts the transport: with the members of the log, if this one is among them. Whoever came later

@@ -1,11 +1,12 @@
 //! The replicated state: `Replica` is the embedder's state machine with the tables of retries and
-//! sessions beside it, applied, frozen and restored together. A state without its tables would
-//! apply a retry twice.
+//! sessions, and Holm's own state, beside it, applied, frozen and restored together. A state
+//! without its tables would apply a retry twice.
 
 use crate::digest::digest;
-use crate::envelope::{Envelope, Key, Once};
+use crate::envelope::{Body, Envelope, Key, Once};
 use crate::machine::StateMachine;
 use crate::mutation::{Mutation, on};
+use crate::own;
 use crate::retries::{self, Retries};
 use crate::sessions::{self, Sessions};
 use bytes::Bytes;
@@ -13,18 +14,22 @@ use holm_raft_core::{Index, LogTime};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use std::io::Read;
+use std::sync::Arc;
 
-/// A state machine and what is remembered of retries.
+/// A state machine, what is remembered of retries, and what is Holm's own.
 pub(crate) struct Replica<S> {
     pub(crate) state: S,
     retries: Retries,
     sessions: Sessions,
+    own: Arc<own::Shared>,
 }
 
 /// What a command led to.
 pub(crate) enum Outcome<R> {
     /// It was applied at `index`, now or when it came first.
     Applied { reply: R, index: Index },
+    /// The same of one of Holm's own.
+    Own { reply: own::Reply, index: Index },
     /// Its key belongs to another command: it was not applied.
     KeyReused,
     /// Too many keys are remembered: it was not applied.
@@ -56,18 +61,38 @@ pub(crate) enum Unreadable {
 /// ```text
 ///  0         1              9
 /// ┌─────────┬──────────────┬──────────────────────────────────────────────┐
-/// │ version │ length       │ retries, sessions, state; with postcard,     │
-/// │ u8 = 2  │ u64, plain   │ compressed with zstd                         │
+/// │ version │ length       │ retries, sessions, own, state; with postcard,│
+/// │ u8 = 3  │ u64, plain   │ compressed with zstd                         │
 /// └─────────┴──────────────┴──────────────────────────────────────────────┘
 /// ```
+///
+/// Version 2 had nothing of Holm's own; it is still read.
 #[derive(Serialize, Deserialize)]
 pub(crate) struct Frozen<T> {
+    retries: Retries,
+    sessions: Sessions,
+    own: own::State,
+    state: T,
+}
+
+/// The same as version 2 had it.
+#[derive(Deserialize)]
+struct FrozenWithoutOwn<T> {
     retries: Retries,
     sessions: Sessions,
     state: T,
 }
 
-const VERSION: u8 = 2;
+impl<T> From<FrozenWithoutOwn<T>> for Frozen<T> {
+    fn from(frozen: FrozenWithoutOwn<T>) -> Self {
+        let FrozenWithoutOwn { retries, sessions, state } = frozen;
+        Self { retries, sessions, own: own::State::default(), state }
+    }
+}
+
+const VERSION: u8 = 3;
+/// Written before Holm had a state of its own.
+const VERSION_WITHOUT_OWN: u8 = 2;
 /// Where zstd is quick, and most of what it saves is saved.
 const LEVEL: i32 = 1;
 
@@ -87,12 +112,10 @@ impl<T: Serialize> Frozen<T> {
 impl<T: DeserializeOwned> Frozen<T> {
     fn decode(bytes: &[u8]) -> Result<Self, Unreadable> {
         let unreadable = |why: String| Unreadable::Snapshot { why };
-        match bytes.first() {
-            Some(&VERSION) => {}
-            found => {
-                let found = found.copied().unwrap_or(0);
-                return Err(unreadable(format!("version {found}, this build reads {VERSION}")));
-            }
+        let version = bytes.first().copied().unwrap_or(0);
+        if ![VERSION, VERSION_WITHOUT_OWN].contains(&version) {
+            let reads = format!("{VERSION_WITHOUT_OWN} and {VERSION}");
+            return Err(unreadable(format!("version {version}, this build reads {reads}")));
         }
         let header = bytes[1..].split_first_chunk();
         let (length, packed) = header.ok_or_else(|| unreadable("it is cut short".to_owned()))?;
@@ -105,13 +128,24 @@ impl<T: DeserializeOwned> Frozen<T> {
         if plain.len() as u64 != length {
             return Err(unreadable(format!("it has {} bytes of {length}", plain.len())));
         }
-        postcard::from_bytes(&plain).map_err(|error| unreadable(error.to_string()))
+        let frozen = match version {
+            VERSION_WITHOUT_OWN => {
+                postcard::from_bytes::<FrozenWithoutOwn<T>>(&plain).map(Self::from)
+            }
+            _ => postcard::from_bytes(&plain),
+        };
+        frozen.map_err(|error| unreadable(error.to_string()))
     }
 }
 
 impl<S: StateMachine> Replica<S> {
-    pub(crate) fn new(state: S) -> Self {
-        Self { state, retries: Retries::default(), sessions: Sessions::default() }
+    pub(crate) fn new(state: S, own: Arc<own::Shared>) -> Self {
+        Self { state, retries: Retries::default(), sessions: Sessions::default(), own }
+    }
+
+    /// All up to here is applied.
+    pub(crate) fn reached(&self, index: Index, time: LogTime) {
+        self.own.reached(index, time);
     }
 
     /// Applies a committed command, unless it was applied before.
@@ -122,7 +156,7 @@ impl<S: StateMachine> Replica<S> {
         now: LogTime,
     ) -> Result<Outcome<S::Reply>, Unreadable> {
         let known = match &envelope.once {
-            Once::Anyway => None,
+            Once::Anyway | Once::ByItself => None,
             Once::OpensSession { retention } => {
                 let opened = self.sessions.open(index, now, *retention);
                 let opened = opened.then_some(Outcome::Opened { session: index });
@@ -145,29 +179,63 @@ impl<S: StateMachine> Replica<S> {
         let unreadable =
             |error: postcard::Error| Unreadable::Command { index, why: error.to_string() };
         if let Some((reply, first)) = known {
-            let reply = postcard::from_bytes(reply).map_err(unreadable)?;
-            return Ok(Outcome::Applied { reply, index: Index(first) });
+            let index = Index(first);
+            return match envelope.body {
+                Body::Command(_) => postcard::from_bytes(reply)
+                    .map(|reply| Outcome::Applied { reply, index })
+                    .map_err(unreadable),
+                Body::Own(_) => postcard::from_bytes(reply)
+                    .map(|reply| Outcome::Own { reply, index })
+                    .map_err(unreadable),
+            };
         }
-        let command = postcard::from_bytes(&envelope.command).map_err(unreadable)?;
-        let reply = self.state.apply(command);
-        let bytes = || postcard::to_stdvec(&reply).map_err(unreadable);
-        match &envelope.once {
+        match &envelope.body {
+            Body::Command(command) => {
+                let command = postcard::from_bytes(command).map_err(unreadable)?;
+                let reply = self.state.apply(command);
+                self.remember(&envelope.once, now, index, &reply).map_err(unreadable)?;
+                Ok(Outcome::Applied { reply, index })
+            }
+            Body::Own(command) => {
+                let command = own::Command::decode(command)
+                    .map_err(|why| Unreadable::Command { index, why })?;
+                let reply = self.own.apply(command, index, now);
+                self.remember(&envelope.once, now, index, &reply).map_err(unreadable)?;
+                Ok(Outcome::Own { reply, index })
+            }
+        }
+    }
+
+    fn remember(
+        &mut self,
+        once: &Once,
+        now: LogTime,
+        index: Index,
+        reply: &impl Serialize,
+    ) -> Result<(), postcard::Error> {
+        let bytes = || postcard::to_stdvec(reply);
+        match once {
             Once::Keyed(key) => self.retries.remember(key, now, bytes()?, index),
             Once::InSession(_) if on(Mutation::SessionWithoutReplies) => {}
             Once::InSession(place) => self.sessions.remember(place, bytes()?, index),
-            Once::Anyway | Once::OpensSession { .. } => {}
+            Once::Anyway | Once::ByItself | Once::OpensSession { .. } => {}
         }
-        Ok(Outcome::Applied { reply, index })
+        Ok(())
     }
 
     /// The state and its tables, frozen as they are now.
     pub(crate) fn freeze(&self) -> Frozen<S::Snapshot> {
         let (retries, sessions) = (self.retries.clone(), self.sessions.clone());
-        Frozen { retries, sessions, state: self.state.snapshot() }
+        Frozen { retries, sessions, own: self.own.freeze(), state: self.state.snapshot() }
     }
 
-    /// Becomes what was frozen.
-    pub(crate) fn restore(&mut self, bytes: &[u8]) -> Result<(), Unreadable> {
+    /// Becomes what was frozen after the entry of this index and log time.
+    pub(crate) fn restore(
+        &mut self,
+        bytes: &[u8],
+        index: Index,
+        time: LogTime,
+    ) -> Result<(), Unreadable> {
         let frozen = Frozen::<S::Snapshot>::decode(bytes)?;
         self.state = S::restore(frozen.state);
         if !on(Mutation::SnapshotWithoutRetries) {
@@ -176,6 +244,7 @@ impl<S: StateMachine> Replica<S> {
         if !on(Mutation::SnapshotWithoutSessions) {
             self.sessions = frozen.sessions;
         }
+        self.own.restore(frozen.own, index, time);
         Ok(())
     }
 }
@@ -183,6 +252,12 @@ impl<S: StateMachine> Replica<S> {
 /// A key for a command: the command's fingerprint keeps the key from being used for another.
 pub(crate) fn key(bytes: Bytes, command: &[u8], retention: u64) -> Key {
     Key { bytes, fingerprint: digest(command), retention }
+}
+
+/// A key for one of Holm's own. The fingerprint says so: a state machine's command of the same
+/// bytes is another command, whose reply is another thing.
+pub(crate) fn own_key(bytes: Bytes, command: &[u8], retention: u64) -> Key {
+    key(bytes, &[b"holm own ", command].concat(), retention)
 }
 
 #[cfg(test)]
@@ -215,7 +290,16 @@ mod tests {
     fn add(number: i64, name: &'static str) -> Envelope {
         let command = Bytes::from(postcard::to_stdvec(&number).unwrap());
         let once = Once::Keyed(key(Bytes::from(name), &command, 1000));
-        Envelope { boot: Boot(1), number: RequestNumber(1), once, command }
+        let body = Body::Command(command);
+        Envelope { boot: Boot(1), number: RequestNumber(1), once, body }
+    }
+
+    fn summing(sum: i64) -> Replica<Sum> {
+        Replica::new(Sum(sum), own::Shared::in_test())
+    }
+
+    fn restore(replica: &mut Replica<Sum>, bytes: &[u8]) -> Result<(), Unreadable> {
+        replica.restore(bytes, Index(8), LogTime(1))
     }
 
     fn reply(outcome: Outcome<i64>) -> (i64, u64) {
@@ -225,11 +309,11 @@ mod tests {
 
     #[test]
     fn a_retry_after_a_snapshot_is_still_applied_once() {
-        let mut replica = Replica::new(Sum(0));
+        let mut replica = summing(0);
         let first = replica.apply(&add(5, "k"), Index(3), LogTime(1)).unwrap();
         assert_eq!(reply(first), (5, 3));
-        let mut other = Replica::new(Sum(0));
-        other.restore(&replica.freeze().encode().unwrap()).unwrap();
+        let mut other = summing(0);
+        restore(&mut other, &replica.freeze().encode().unwrap()).unwrap();
         let again = other.apply(&add(5, "k"), Index(9), LogTime(2)).unwrap();
         assert_eq!(reply(again), (5, 3));
         assert_eq!(other.state.0, 5);
@@ -240,19 +324,77 @@ mod tests {
 
     #[test]
     fn a_snapshot_of_garbage_changes_nothing_and_says_so() {
-        let mut replica = Replica::new(Sum(7));
+        let mut replica = summing(7);
         for garbage in [&[][..], &[9, 9, 9], &[255; 40], &[2; 9], &[2; 40]] {
-            assert!(replica.restore(garbage).is_err());
+            assert!(restore(&mut replica, garbage).is_err());
         }
         let whole = replica.freeze().encode().unwrap();
         for at in 0..whole.len() {
-            assert!(replica.restore(&whole[..at]).is_err(), "{at} bytes of {}", whole.len());
+            assert!(restore(&mut replica, &whole[..at]).is_err(), "{at} bytes of {}", whole.len());
         }
         let mut longer = whole.to_vec();
         longer[1] -= 1;
-        let error = replica.restore(&longer).unwrap_err().to_string();
-        assert!(error.contains("it has 3 bytes of 2"), "{error}");
+        let error = restore(&mut replica, &longer).unwrap_err().to_string();
+        assert!(error.contains("it has 4 bytes of 3"), "{error}");
         assert_eq!(replica.state.0, 7);
-        assert!(replica.restore(&whole).is_ok());
+        assert!(restore(&mut replica, &whole).is_ok());
+    }
+
+    #[test]
+    fn a_snapshot_has_what_is_holms_own_and_one_of_the_version_before_is_read() {
+        let mut replica = summing(7);
+        let name = own::tickets::Name([1; 32]);
+        let purpose = b"join".to_vec();
+        let consume = own::tickets::Command::Consume { name, purpose, consumer: vec![1] };
+        let purpose = b"join".to_vec();
+        let (payload, ttl, void_after) = (vec![5], 100, 100);
+        let issue = own::tickets::Command::Issue { name, purpose, payload, ttl, void_after };
+        let envelope = |command: own::tickets::Command| Envelope {
+            boot: Boot(1),
+            number: RequestNumber(1),
+            once: Once::ByItself,
+            body: Body::Own(own::Command::Ticket(command).encode()),
+        };
+        replica.apply(&envelope(issue), Index(1), LogTime(1)).unwrap();
+        let mut other = summing(0);
+        restore(&mut other, &replica.freeze().encode().unwrap()).unwrap();
+        let Outcome::Own { reply, index: Index(9) } =
+            other.apply(&envelope(consume), Index(9), LogTime(2)).unwrap()
+        else {
+            panic!("not applied")
+        };
+        let consumed = own::tickets::Reply::Consumed { payload: vec![5] };
+        assert_eq!(reply, own::Reply::Ticket(consumed));
+        assert_eq!(other.state.0, 7);
+
+        // Version 2: no retries, no sessions, the sum 7.
+        let mut before = vec![2];
+        before.extend(3_u64.to_le_bytes());
+        zstd::stream::copy_encode(&[0, 0, 14][..], &mut before, LEVEL).unwrap();
+        let mut other = summing(0);
+        restore(&mut other, &before).unwrap();
+        assert_eq!(other.state.0, 7);
+        assert_eq!(other.own.freeze(), own::State::default());
+    }
+
+    #[test]
+    fn a_key_of_a_command_is_no_key_of_one_of_holms_own() {
+        let mut replica = summing(0);
+        let command = own::Command::Mark.encode();
+        let name = Bytes::from_static(b"k");
+        let envelope = |once, body| Envelope {
+            boot: Boot(1),
+            number: RequestNumber(1),
+            once: Once::Keyed(once),
+            body,
+        };
+        let own = envelope(own_key(name.clone(), &command, 9), Body::Own(command.clone()));
+        let outcome = replica.apply(&own, Index(1), LogTime(1)).unwrap();
+        assert!(matches!(outcome, Outcome::Own { reply: own::Reply::Marked, .. }));
+        let again = replica.apply(&own, Index(2), LogTime(1)).unwrap();
+        assert!(matches!(again, Outcome::Own { index: Index(1), .. }));
+        let same = envelope(key(name, &command, 9), Body::Command(command));
+        let outcome = replica.apply(&same, Index(3), LogTime(1)).unwrap();
+        assert!(matches!(outcome, Outcome::KeyReused));
     }
 }

@@ -9,7 +9,7 @@ use crate::edges::Clock;
 use crate::envelope::Envelope;
 use crate::replica::Replica;
 use crate::stop::Stop;
-use holm_raft_core::{Entry, EntryKind, Index, SnapshotMeta, Term};
+use holm_raft_core::{Entry, EntryKind, Index, LogTime, SnapshotMeta, Term};
 use holm_wal::Snapshot;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -132,13 +132,13 @@ impl<S: StateMachine> Driver<S> {
     }
 
     fn hand_batch(&mut self, entries: &[Entry]) -> Result<(), Stop> {
-        let mut batch =
-            Batch { commands: Vec::with_capacity(entries.len()), to: Index(0), bytes: 0 };
+        let commands = Vec::with_capacity(entries.len());
+        let mut batch = Batch { commands, to: Index(0), time: LogTime(0), bytes: 0 };
         for entry in entries {
             let index = entry.id.index;
             assert_eq!(index, self.applying.handed.next(), "applied in order, each once");
             batch.bytes += ENTRY_BYTES + entry.data.len() as u64;
-            batch.to = index;
+            (batch.to, batch.time) = (index, entry.time);
             self.applying.handed = index;
             if entry.id.term > self.applying.handed_term {
                 self.applying.handed_term = entry.id.term;

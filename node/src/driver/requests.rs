@@ -4,12 +4,11 @@
 use super::Driver;
 use crate::StateMachine;
 use crate::applier::{Answered, Reply};
-use crate::envelope::{Envelope, Once};
+use crate::envelope::{Body, Envelope, Once};
 use crate::error::Error;
 use crate::members::{Ask, Members, Told};
 use crate::mutation::{Mutation, on};
 use crate::stop::Stop;
-use bytes::Bytes;
 use holm_raft_core::{EntryId, Event, Fate, Index, RequestNumber, Term};
 use holm_transport::KeyRing;
 use std::collections::BTreeMap;
@@ -50,8 +49,7 @@ pub(crate) enum Request<S: StateMachine> {
 }
 
 pub(crate) struct Proposal<S: StateMachine> {
-    /// Encoded with postcard.
-    pub(crate) command: Bytes,
+    pub(crate) body: Body,
     pub(crate) once: Once,
     /// When the caller gives up, by the node's clock.
     pub(crate) until: u64,
@@ -131,7 +129,7 @@ impl<S: StateMachine> Default for Waiting<S> {
 }
 
 impl<S: StateMachine> Waiting<S> {
-    fn number(&mut self) -> RequestNumber {
+    pub(super) fn number(&mut self) -> RequestNumber {
         self.last_number += 1;
         RequestNumber(self.last_number)
     }
@@ -228,14 +226,14 @@ impl<S: StateMachine> Driver<S> {
     }
 
     fn propose(&mut self, proposal: Proposal<S>) {
-        let Proposal { command, once, until, reply } = proposal;
+        let Proposal { body, once, until, reply } = proposal;
         self.read_clock();
         let number = self.waiting.number();
         self.waiting.proposals_seen += 1;
         let repeats = if once.is_repeatable() { Repeats::Freely } else { Repeats::Never };
         let term = self.raft.glance().term;
         self.waiting.proposals.insert(number, Waiter { until, term, placed: None, repeats, reply });
-        let data = Envelope { boot: self.boot, number, once, command }.encode();
+        let data = Envelope { boot: self.boot, number, once, body }.encode();
         self.raft.handle(Event::Propose { number, data });
     }
 

@@ -1,0 +1,133 @@
+//! Holm's own replicated state, beside the embedder's: `State` and the `Command`s that change it.
+//! They take the same way through the log as an embedder's, are in the same snapshots, and mean the
+//! same on each member; what they are for is in the modules below.
+//!
+//! What is kept is bounded, in number and in bytes, by limits with names. Whatever expires does so
+//! by log time, at a command of the part that it belongs to or at a [`Command::Mark`], and so at
+//! the same entry everywhere.
+
+mod asking;
+mod shared;
+pub(crate) mod tickets;
+
+pub(crate) use shared::{Moment, Shared};
+
+use bytes::{BufMut, Bytes, BytesMut};
+use holm_raft_core::LogTime;
+use serde::{Deserialize, Serialize};
+use tickets::Tickets;
+
+/// The version of a command's bytes, the first of which it is; postcard follows. New kinds are
+/// added at the end, and none is removed: a log is read for as long as it is.
+const VERSION: u8 = 1;
+
+/// What changes the own state.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum Command {
+    /// Nothing but its own log time: what has expired by then is forgotten.
+    Mark,
+    Ticket(tickets::Command),
+}
+
+/// What a command led to. Remembered with keys and sessions: add at the end, remove nothing.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum Reply {
+    Marked,
+    Ticket(tickets::Reply),
+}
+
+impl Command {
+    pub(crate) fn encode(&self) -> Bytes {
+        let mut bytes = BytesMut::new();
+        bytes.put_u8(VERSION);
+        bytes.put_slice(&postcard::to_stdvec(self).expect("each part of it can be encoded"));
+        bytes.freeze()
+    }
+
+    pub(crate) fn decode(bytes: &[u8]) -> Result<Self, String> {
+        match bytes.split_first() {
+            Some((&VERSION, rest)) => {
+                let (command, rest) =
+                    postcard::take_from_bytes(rest).map_err(|error| error.to_string())?;
+                if rest.is_empty() { Ok(command) } else { Err("bytes follow it".to_owned()) }
+            }
+            Some((other, _)) => Err(format!("version {other}, this build reads {VERSION}")),
+            None => Err("it is empty".to_owned()),
+        }
+    }
+
+    /// Whether applied again it changes nothing and is answered alike. What is not is proposed
+    /// under a key.
+    pub(crate) const fn is_idempotent(&self) -> bool {
+        matches!(self, Self::Mark | Self::Ticket(_))
+    }
+}
+
+/// The own state: one part for each purpose.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "Parts", into = "Parts")]
+pub(crate) struct State {
+    pub(crate) tickets: Tickets,
+}
+
+/// What snapshots carry: each part that has anything in it, by its number, encoded by itself, so
+/// that a part can be added without a new version of all.
+type Parts = Vec<(u8, Vec<u8>)>;
+
+const TICKETS: u8 = 1;
+
+impl State {
+    /// Applies a committed command, which was appended at log time `now`.
+    pub(crate) fn apply(&mut self, command: Command, now: LogTime) -> Reply {
+        match command {
+            Command::Mark => {
+                self.tickets.expire(now);
+                Reply::Marked
+            }
+            Command::Ticket(command) => Reply::Ticket(self.tickets.apply(command, now)),
+        }
+    }
+
+    /// The log time from which on there is something to forget.
+    pub(crate) fn due(&self) -> Option<LogTime> {
+        self.tickets.due()
+    }
+
+    /// Whether anything in it depends on the time.
+    pub(crate) fn needs_time(&self) -> bool {
+        self.due().is_some()
+    }
+}
+
+impl From<State> for Parts {
+    fn from(state: State) -> Self {
+        let State { tickets } = state;
+        let mut parts = Self::new();
+        let mut add = |number, bytes: Result<Vec<u8>, postcard::Error>| {
+            parts.push((number, bytes.expect("each part of it can be encoded")));
+        };
+        if tickets != Tickets::default() {
+            add(TICKETS, postcard::to_stdvec(&tickets));
+        }
+        parts
+    }
+}
+
+impl TryFrom<Parts> for State {
+    type Error = String;
+
+    fn try_from(parts: Parts) -> Result<Self, String> {
+        let mut state = Self::default();
+        for (number, bytes) in parts {
+            let read = match number {
+                TICKETS => postcard::from_bytes(&bytes).map(|tickets| state.tickets = tickets),
+                other => return Err(format!("part {other} of Holm's own state is not known")),
+            };
+            read.map_err(|error| format!("part {number} of Holm's own state: {error}"))?;
+        }
+        Ok(state)
+    }
+}
+
+#[cfg(test)]
+mod tests;
