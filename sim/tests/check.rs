@@ -161,6 +161,6 @@ fn a_panic_and_a_broken_invariant_are_told_with_what_they_say_and_can_be_replaye
     let again = replay(Auction::<None>::default(), poor(), &failed.schedule);
     assert_eq!(again.expect_err("it fails again").violation, failed.violation);
     assert!(replay(Auction::<None>::default(), workload(), &failed.schedule).is_ok());
-    let unreadable = replay(Auction::<None>::default(), poor(), "holm-schedule 1\nset x 1\n");
+    let unreadable = replay(Auction::<None>::default(), poor(), "holm-schedule 2\nset x 1\n");
     assert!(unreadable.expect_err("no setting").to_string().contains("line 2: `x` is no setting"));
 }

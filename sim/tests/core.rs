@@ -92,7 +92,7 @@ fn a_schedules_text_says_all_of_it() {
 
 #[test]
 fn what_is_wrong_with_a_schedule_is_said_by_line_key_and_mend() {
-    let whole = "holm-schedule 1\nset members 3\nisland member=1 is=1\nisland member=2 is=1\n\
+    let whole = "holm-schedule 2\nset members 3\nisland member=1 is=1\nisland member=2 is=1\n\
                  island member=3 is=2\nlink from=1 to=2 low=1 high=2\n";
     assert!(Plan::parse(whole).is_ok());
     for (more, said) in [
@@ -123,8 +123,8 @@ fn what_is_wrong_with_a_schedule_is_said_by_line_key_and_mend() {
         assert!(error.contains(said), "{more}: {error}");
     }
     for (text, said) in [
-        ("", "line 1: a schedule begins with `holm-schedule 1`; write that"),
-        ("holm-schedule 2\n", "line 1: this schedule is of version 2, and this build replays 1"),
+        ("", "line 1: a schedule begins with `holm-schedule 2`; write that"),
+        ("holm-schedule 1\n", "line 1: this schedule is of version 1, and this build replays 2"),
     ] {
         assert!(Plan::parse(text).expect_err(text).to_string().starts_with(said));
     }

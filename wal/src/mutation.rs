@@ -47,6 +47,8 @@ mutations! {
     RecoveryWithoutRewrite,
     /// Damage below what was durable is cut like a torn tail.
     DamageCut,
+    /// Damaged segments are given up though the snapshot does not reach beyond them.
+    GivenUpThoughNeeded,
     /// Recovery leaves torn bytes where they are.
     TornTailNotWiped,
     /// The hard state follows the entries that need it.

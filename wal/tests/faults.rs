@@ -144,3 +144,24 @@ fn faults_come_as_often_as_they_are_set_and_the_same_for_the_same_seed() {
     let sum: u32 = all.iter().sum();
     assert!((50..50 * 20).contains(&sum), "one sync in five fails: {sum}");
 }
+
+#[test]
+fn a_disk_that_tears_behind_keeps_a_beginning_of_what_was_not_synced_and_nothing_else() {
+    let mut kept = std::collections::BTreeSet::new();
+    for seed in 0..200 {
+        let disk = SimDisk::new(seed, SimDisk::at_once());
+        let file = disk.attach().create("file", 4_096).expect("made");
+        file.sync().expect("synced");
+        disk.attach().sync_directory().expect("synced");
+        for sector in 0..8 {
+            file.write(sector * 512, &[&[1; 512]]).expect("written");
+        }
+        disk.tear_behind();
+        disk.power_cut();
+        let bytes = disk.attach().open("file").and_then(|file| file.read(0, 4_096)).expect("read");
+        let ones = bytes.iter().take_while(|byte| **byte == 1).count();
+        assert!(ones % 512 == 0 && bytes[ones..].iter().all(|byte| *byte == 0), "seed {seed}");
+        kept.insert(ones / 512);
+    }
+    assert_eq!(kept.len(), 9, "from nothing to all");
+}

@@ -46,6 +46,8 @@ pub struct Shadow {
     pending: VecDeque<Pending>,
     /// A write that failed, and may have got as far as to its last byte.
     attempted: Option<Box<Pending>>,
+    /// How the log on the disk ends, as long as a snapshot that replaces it is not written to it.
+    on_disk: Option<(EntryId, Chain)>,
     /// What is acknowledged.
     pub acked: Acked,
 }
@@ -58,6 +60,8 @@ struct Pending {
     keeps: Index,
     /// How the log ends after each step of it.
     ends: Vec<(EntryId, Chain)>,
+    /// Whether it holds a term or vote as well as entries.
+    mixes: bool,
     after: Acked,
 }
 
@@ -118,9 +122,17 @@ impl Shadow {
     #[must_use]
     pub fn ends_with(&self, end: (EntryId, Chain), hard_state: HardState) -> bool {
         let failed = self.attempted.as_ref();
-        let ends = self.end() == end || failed.is_some_and(|write| write.ends.contains(&end));
+        let whole = self.on_disk.unwrap_or(self.end());
+        let ends = whole == end || failed.is_some_and(|write| write.ends.contains(&end));
         let failed = failed.is_some_and(|write| write.after.hard_state == hard_state);
         ends && (self.hard_state == hard_state || failed)
+    }
+
+    /// Whether a write is under way that holds a term or vote and entries as well: a power cut may
+    /// tear it between them.
+    #[must_use]
+    pub fn mixes(&self) -> bool {
+        self.under_way().any(|write| write.mixes)
     }
 
     fn under_way(&self) -> impl Iterator<Item = &Pending> {
@@ -175,7 +187,7 @@ impl Shadow {
     /// log does not reach there.
     pub fn write(&mut self, persist: &Persist, known: impl FnOnce(EntryId) -> Chain) {
         let mut keeps = self.last().index;
-        let mut ends = vec![self.end()];
+        let mut ends = vec![self.on_disk.take().unwrap_or(self.end())];
         if let Some(hard_state) = persist.hard_state {
             self.hard_state = hard_state;
         }
@@ -205,6 +217,7 @@ impl Shadow {
             number: persist.number,
             keeps,
             ends,
+            mixes: persist.hard_state.is_some() && !persist.entries.is_empty(),
             after: Acked {
                 number: persist.number,
                 last: self.last(),
@@ -252,12 +265,62 @@ impl Shadow {
         (self.start, self.start_chain, self.hard_state) = (start, chain, hard_state);
         self.entries.clear();
         self.pending.clear();
-        self.attempted = None;
+        (self.attempted, self.on_disk) = (None, None);
+    }
+
+    /// A snapshot that was durable before its entries were stands for the log that was found, which
+    /// stays on the disk until something is written.
+    pub fn replace(&mut self, start: EntryId, chain: Chain) {
+        let (end, acked) = (self.end(), self.acked);
+        self.restore(start, chain, self.hard_state);
+        (self.on_disk, self.acked) = (Some(end), acked);
     }
 
     /// All that was found is read.
     pub fn restored(&mut self) {
         let ((last, chain), start, hard_state) = (self.end(), self.start, self.hard_state);
         self.acked = Acked { number: WriteNumber(0), last, chain, start, hard_state };
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use bytes::Bytes;
+    use holm_raft_core::{EntryKind, LogStart, LogTime};
+
+    fn entry(index: u64) -> Entry {
+        let id = EntryId::new(Term(1), Index(index));
+        Entry { id, time: LogTime(0), kind: EntryKind::Command, data: Bytes::new() }
+    }
+
+    fn persist() -> Persist {
+        let id = EntryId::new(Term(2), Index(9));
+        Persist {
+            number: WriteNumber(1),
+            hard_state: Some(HardState { term: Term(2), vote: None }),
+            compact: Some(LogStart { id, time: LogTime(0) }),
+            ..Persist::default()
+        }
+    }
+
+    #[test]
+    fn a_log_that_a_snapshot_replaces_is_found_as_it_was_until_something_is_written() {
+        let mut shadow = Shadow::default();
+        shadow.push(entry(1));
+        shadow.restored();
+        let (old, hard_state) = (shadow.end(), shadow.hard_state);
+        let new = (EntryId::new(Term(2), Index(9)), Chain(7));
+        shadow.replace(new.0, new.1);
+        assert!(shadow.ends_with(old, hard_state) && shadow.may_be(old, hard_state));
+        assert!(!shadow.ends_with(new, hard_state), "that is written nowhere");
+
+        // A write that fails, and a write, may have got as far as to the hard state alone.
+        let next = persist().hard_state.unwrap_or_default();
+        shadow.attempt(&persist(), |_| new.1);
+        assert!(shadow.ends_with(old, hard_state) && shadow.ends_with(old, next));
+        shadow.write(&persist(), |_| new.1);
+        assert!(shadow.may_be(old, hard_state) && shadow.may_be(old, next));
+        assert!(shadow.may_be(new, next) && shadow.ends_with(new, next));
     }
 }

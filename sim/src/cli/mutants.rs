@@ -75,8 +75,12 @@ pub(super) fn table(world: World, hunted: Hunt, (seeds, starts): (u64, u64), onl
         }
         drop(done);
         for (bug, found) in hunts {
-            let row = row(&found, starts, seeds);
             let (name, of) = bug.name();
+            let row = if bug.is_none() && found.seeds.is_empty() {
+                format!("nothing in {seeds} seeds | - | -")
+            } else {
+                row(&found, starts, seeds)
+            };
             all_caught &= bug.is_none() == found.seeds.is_empty()
                 && (bug.is_none() || found.seeds.len() as u64 == starts);
             println!("| {name} | {of} | {row} |");

@@ -21,6 +21,8 @@ pub(super) enum Format {
 
 /// So many seeds must a sweep have before it fails for what it never reached.
 const SEEDS_FOR_COVERAGE: u64 = 300;
+/// The same for what seldom comes of it.
+const SEEDS_FOR_CONSEQUENCES: u64 = 2_000;
 
 /// What many runs come to.
 #[derive(Default)]
@@ -181,7 +183,10 @@ impl Total {
             let seeds: Vec<String> = self.failing.keys().map(ToString::to_string).collect();
             return Err(format!("failing seeds: {}", seeds.join(" ")));
         }
-        let missing = self.coverage.missing();
+        let mut missing = self.coverage.missing();
+        if count >= SEEDS_FOR_CONSEQUENCES {
+            missing.append(&mut self.coverage.missing_consequences());
+        }
         if mode == Mode::Within && count >= SEEDS_FOR_COVERAGE && !missing.is_empty() {
             return Err(format!("never happened in {count} seeds: {missing:?}"));
         }

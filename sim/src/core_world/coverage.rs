@@ -42,6 +42,20 @@ pub struct Coverage {
     pub others: BTreeMap<String, u64>,
 }
 
+/// What must come of many runs, beside the words of schedules.
+const CONSEQUENCES: [&str; 10] = [
+    "change taken",
+    "damage found",
+    "damage given up",
+    "damage repaired",
+    "disk counted as lost",
+    "joint configuration",
+    "led without a vote",
+    "power cut in a mixed batch",
+    "relayed",
+    "stranger made a voter",
+];
+
 impl Coverage {
     pub(super) fn happens(&mut self, word: &'static str) {
         if let Some(count) = self.happened.get_mut(word) {
@@ -88,6 +102,12 @@ impl Coverage {
     pub fn missing(&self) -> BTreeSet<&'static str> {
         let words = Happening::WORDS.iter().map(|(word, ..)| *word);
         words.filter(|word| !self.happened.contains_key(*word)).collect()
+    }
+
+    /// What should have come of many runs, and never did.
+    #[must_use]
+    pub fn missing_consequences(&self) -> BTreeSet<&'static str> {
+        CONSEQUENCES.into_iter().filter(|name| !self.others.contains_key(*name)).collect()
     }
 
     /// As a table to read.

@@ -33,18 +33,9 @@ impl Plan {
         let slowest = links.iter().map(|link| link.high).max().unwrap_or(0);
         let round_trips = 8 * slowest * (settings.members - 1) / settings.tick;
         settings.election_ticks = settings.election_ticks.max(round_trips);
-        let crashes = if settings.beyond == 0 && random.one_in(4) {
-            // What a log does seldom, and what a crash amid it leaves: seen only where it is often.
-            settings.segment_bytes = 2_048;
-            settings.snapshot_entries = random.pick(&[5, 20]);
-            settings.turn = random.pick(&[0, 2_000, 20_000]);
-            settings.padding = random.pick(&[61, 900]);
-            Crashes::Often
-        } else {
-            Crashes::AsDrawn
-        };
-        let mut happenings = faults(&settings, &islands, crashes, random);
-        happenings.extend(operators(&settings, random));
+        let emphasis = Emphasis::draw(&mut settings, random);
+        let mut happenings = faults(&settings, &islands, emphasis, random);
+        happenings.extend(operators(&settings, emphasis, random));
         happenings.extend(clients(&settings, random));
         happenings.sort();
         Self { settings, islands, links, happenings }
@@ -89,18 +80,66 @@ fn settings(seed: u64, random: &mut Random) -> Settings {
     }
 }
 
-/// Whether the power goes amid the operations of disks all the time, or as any other fault.
+/// What a seed has more of than chance would give it: what is seen only where it is often.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Crashes {
-    AsDrawn,
-    Often,
+enum Emphasis {
+    /// Nothing.
+    None,
+    /// The power goes amid the operations of disks: what a log does seldom, and what a crash amid
+    /// it leaves.
+    Crashes,
+    /// Leaders change, and the power goes when a member writes of a term and entries at once.
+    Terms,
+    /// Members fall behind, and leaders change while they are sent snapshots.
+    Snapshots,
+}
+
+impl Emphasis {
+    fn draw(settings: &mut Settings, random: &mut Random) -> Self {
+        if settings.beyond == 1 {
+            return Self::None;
+        }
+        match random.below(8) {
+            0 | 1 => {
+                settings.segment_bytes = 2_048;
+                settings.snapshot_entries = random.pick(&[5, 20]);
+                settings.turn = random.pick(&[0, 2_000, 20_000]);
+                settings.padding = random.pick(&[61, 900]);
+                Self::Crashes
+            }
+            2 => {
+                // A heartbeat tells of a term before an entry does: both are taken in one turn.
+                settings.turn = random.pick(&[2_000, 20_000]);
+                settings.reorders = random.pick(&[0, 300_000]);
+                Self::Terms
+            }
+            3 | 4 => {
+                settings.snapshot_entries = random.pick(&[5, 20]);
+                settings.snapshot_chunk_bytes = random.pick(&[40, 100]);
+                settings.install_log_bytes_max = 400;
+                settings.frozen_apart = 1;
+                Self::Snapshots
+            }
+            _ => Self::None,
+        }
+    }
+
+    /// Whether something happens all the time.
+    fn is_often(self, word: &str) -> bool {
+        match self {
+            Self::None => false,
+            Self::Crashes => ["lights-out", "cut-at-files"].contains(&word),
+            Self::Terms => ["cut-at-term", "isolate-leader"].contains(&word),
+            Self::Snapshots => ["isolate", "isolate-leader", "transfer"].contains(&word),
+        }
+    }
 }
 
 /// Which faults are on, and each so often.
 fn faults(
     settings: &Settings,
     islands: &[u64],
-    crashes: Crashes,
+    emphasis: Emphasis,
     random: &mut Random,
 ) -> Vec<(u64, Happening)> {
     let mut happenings = Vec::new();
@@ -114,7 +153,7 @@ fn faults(
             let on = class_on && random.below(100) < 45;
             // Clocks that stray, and leaders that are cut off: what leases break by, if they do.
             let strays = beyond && ["rate", "isolate-leader"].contains(word);
-            let often = crashes == Crashes::Often && ["lights-out", "cut-at-files"].contains(word);
+            let often = emphasis.is_often(word);
             if !on && !strays && !often {
                 continue;
             }
@@ -177,15 +216,21 @@ const fn sane(fault: Happening) -> Happening {
     }
 }
 
-fn operators(settings: &Settings, random: &mut Random) -> Vec<(u64, Happening)> {
+fn operators(
+    settings: &Settings,
+    emphasis: Emphasis,
+    random: &mut Random,
+) -> Vec<(u64, Happening)> {
     let mut happenings = Vec::new();
     let class_on = random.below(100) < 60;
     let words = Happening::WORDS.iter().filter(|(_, of, _)| *of == Class::Operator);
     for (word, ..) in words {
-        if !class_on || random.below(100) >= 50 {
+        let often = emphasis.is_often(word);
+        if !often && (!class_on || random.below(100) >= 50) {
             continue;
         }
-        let gap = random.pick(&[300_000, 1_000_000, 2_500_000]);
+        let drawn = random.pick(&[300_000, 1_000_000, 2_500_000]);
+        let gap = if often { 300_000 } else { drawn };
         let mut time = random.between(500_000, gap + 500_000);
         while time < settings.faults_end {
             let step = Happening::build(word, |_| Ok::<_, ()>(random.between(1, settings.members)));

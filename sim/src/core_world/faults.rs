@@ -56,6 +56,7 @@ impl World {
             | Happening::PowerCut { .. }
             | Happening::LightsOut { .. }
             | Happening::CutAtFiles { .. }
+            | Happening::CutAtTerm { .. }
             | Happening::RestartLoop { .. }
             | Happening::SlowStart { .. }
             | Happening::FailSync { .. }
@@ -95,6 +96,9 @@ impl World {
             }
             Happening::CutAtFiles { member, soon, cuts } => {
                 self.members[index(member)].watch_files(soon, cuts.clamp(1, 30));
+            }
+            Happening::CutAtTerm { member, cuts } => {
+                self.members[index(member)].watch_terms(cuts.clamp(1, 30));
             }
             Happening::Pause { member, .. } => self.members[index(member)].paused += 1,
             Happening::RestartLoop { member, times, period } => {
@@ -310,11 +314,19 @@ impl World {
     pub(super) fn switch_off(&mut self, at: usize, ending: Ending) {
         match ending {
             Ending::Kill => self.members[at].kill(),
-            Ending::PowerCut => self.members[at].power_cut(),
+            Ending::PowerCut => self.power_goes(at),
         }
         self.downed(at);
         let node = at as u64 + 1;
         self.trace.say(self.now, || What::Down { node, why: "switched off".to_owned() });
+    }
+
+    /// Its machine loses its power.
+    pub(super) fn power_goes(&mut self, at: usize) {
+        if self.members[at].shadow.mixes() {
+            self.coverage.other("power cut in a mixed batch");
+        }
+        self.members[at].power_cut();
     }
 
     pub(super) fn resume(&mut self, at: usize) {

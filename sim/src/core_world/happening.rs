@@ -116,6 +116,9 @@ happenings! {
     /// next, and has it back; so many times. A file was begun then, or is not needed any more. A
     /// batch that holds a term and entries counts as well.
     Process "cut-at-files" CutAtFiles { member, soon, cuts }
+    /// A machine loses power right after its log was given a term and entries in one batch, of
+    /// which all behind some sector is lost, and has it back; so many times.
+    Process "cut-at-term" CutAtTerm { member, cuts }
     /// A process is stopped and goes on.
     Process "pause" Pause { member, lasting }
     /// A process is killed and started so many times.

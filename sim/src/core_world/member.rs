@@ -220,6 +220,7 @@ impl Member {
     /// The machine loses its power.
     pub(super) fn power_cut(&mut self) {
         self.switch_off();
+        self.tear();
         self.disk.power_cut();
         self.lost_power = true;
     }
@@ -244,7 +245,7 @@ impl Member {
     ) -> Result<(), Stop> {
         let Some(running) = &mut self.running else { return Ok(()) };
         let done = running.act(&mut self.shadow, effects, checkers);
-        self.look_at_files();
+        self.look_at_log();
         done
     }
 

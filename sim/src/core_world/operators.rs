@@ -173,8 +173,20 @@ impl World {
         !configuration.is_joint() && self.next_step(configuration).is_none()
     }
 
+    /// A damaged log is mended: by the own newest snapshot, if that covers the damage, or by what
+    /// the others hold. Says by which.
+    pub(super) fn mend(&mut self, at: usize) -> Result<&'static str, Stop> {
+        let settings = self.plan.settings.clone();
+        if self.members[at].give_up_damage(&settings, &self.checkers)? {
+            let says = format!("{} gives up what is damaged, which its snapshot has", at + 1);
+            self.trace.say(self.now, || What::Note { says });
+            return Ok("damage given up");
+        }
+        self.repair(at).map(|()| "damage repaired")
+    }
+
     /// The others are asked for what a damaged log lacks.
-    pub(super) fn repair(&mut self, at: usize) -> Result<(), Stop> {
+    fn repair(&mut self, at: usize) -> Result<(), Stop> {
         let leader = self.leader();
         let (before, rest) = self.members.split_at_mut(at);
         let Some((damaged, after)) = rest.split_first_mut() else { return Ok(()) };

@@ -2,7 +2,7 @@
 //! by hand and replayed. What is wrong with one is said by line, key and mend.
 //!
 //! ```text
-//! holm-schedule 1
+//! holm-schedule 2
 //! set members 3
 //! island member=1 is=1
 //! link from=1 to=2 low=100 high=3000
@@ -16,7 +16,7 @@ use std::fmt::{self, Write};
 
 /// The schedules' version. It goes up whenever the simulator would do something else with a
 /// schedule than before.
-pub const VERSION: u64 = 1;
+pub const VERSION: u64 = 2;
 
 /// What is wrong with a schedule's text.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -385,7 +385,7 @@ impl World {
         self.trace.say(self.now, || What::Down { node, why });
         let dark = self.members[at].power() == Power::Gone;
         if dark {
-            self.members[at].power_cut();
+            self.power_goes(at);
             self.members[at].went_dark();
             self.coverage.other("power cut amid operations");
         } else {
@@ -395,8 +395,8 @@ impl World {
         self.downed(at);
         if matches!(stop, Stop::Damaged(_)) {
             self.coverage.other("damage found");
-            match self.repair(at) {
-                Ok(()) => self.coverage.other("damage repaired"),
+            match self.mend(at) {
+                Ok(name) => self.coverage.other(name),
                 Err(again) => stop = again,
             }
         }

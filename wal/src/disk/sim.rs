@@ -9,7 +9,7 @@ mod device;
 
 use crate::disk::{Disk, Done, File, beyond_end, total, unexpected_end, within, written_over};
 use bytes::Bytes;
-use device::{Device, NameChange};
+use device::{Device, NameChange, Tears};
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -159,6 +159,12 @@ impl SimDisk {
     /// Lets everything fail after so many operations in all since the last power cut.
     pub fn stop_after(&self, operations: u64) {
         self.device().operations_max = operations;
+    }
+
+    /// The next power cut keeps of each file what was not synced up to some sector, by the seed,
+    /// and loses all behind it: as a disk that writes in order and stops amid a write.
+    pub fn tear_behind(&self) {
+        self.device().tears = Tears::Behind;
     }
 
     /// Changes a byte as a failing disk might: at once and for good.

@@ -1,5 +1,6 @@
 //! Power that goes amid the operations of a disk: after so many of them, again and again, or right
-//! after the files of the log have changed, when most depends on what is durable.
+//! after the files of the log have changed, or a term was written, when most depends on what is
+//! durable.
 
 use super::Member;
 use crate::core_world::random::Random;
@@ -25,6 +26,8 @@ enum When {
     Within(u64, Random),
     /// So many operations after the log's files are others than these.
     Files { known: Vec<String>, soon: u64 },
+    /// Right after a batch with a term and entries, which is torn.
+    Terms,
 }
 
 impl Member {
@@ -39,6 +42,11 @@ impl Member {
     pub(in crate::core_world) fn watch_files(&mut self, soon: u64, cuts: u64) {
         let when = When::Files { known: self.files(), soon };
         self.dark = Some(Dark { when, left: cuts, limit: u64::MAX });
+    }
+
+    /// The power goes right after a batch with a term and entries, so many times.
+    pub(in crate::core_world) fn watch_terms(&mut self, cuts: u64) {
+        self.dark = Some(Dark { when: When::Terms, left: cuts, limit: u64::MAX });
     }
 
     fn files(&self) -> Vec<String> {
@@ -62,21 +70,32 @@ impl Member {
             }
             // Another fault was quicker: it is still to come.
             When::Files { known, .. } => (dark.limit, *known) = (u64::MAX, files),
+            When::Terms => dark.limit = u64::MAX,
         }
     }
 
     /// Sees whether what the power waits for has come: other files, or a batch with a term.
-    pub(super) fn look_at_files(&mut self) {
-        let Some(Dark { when: When::Files { known, soon }, limit: u64::MAX, .. }) = &self.dark
-        else {
-            return;
+    pub(super) fn look_at_log(&mut self) {
+        let Some(Dark { when, limit: u64::MAX, .. }) = &self.dark else { return };
+        let (soon, changed) = match when {
+            When::Within(..) => return,
+            When::Files { known, soon } => (*soon, *known != self.files()),
+            When::Terms => (0, false),
         };
-        let (soon, changed) = (*soon, *known != self.files());
         let mixed = self.running.as_mut().is_some_and(|run| std::mem::take(&mut run.wrote_mixed));
         if changed || mixed {
             let limit = self.disk.operations() + soon;
             self.disk.stop_after(limit);
             self.dark = self.dark.take().map(|dark| Dark { limit, ..dark });
+        }
+    }
+
+    /// The machine's power is gone: what the disk loses by that.
+    pub(super) fn tear(&self) {
+        if let Some(Dark { when: When::Terms, .. }) = &self.dark
+            && self.power() == Power::Gone
+        {
+            self.disk.tear_behind();
         }
     }
 

@@ -9,8 +9,10 @@ use crate::checkers::{Checkers, Holds, ensure};
 use crate::core_world::plan::Settings;
 use crate::core_world::said;
 use holm_raft_core as raft;
-use holm_raft_core::{Boot, Configuration, Entry, EntryId, Index, Raft, Restored, Switch};
-use holm_wal::{Error, Proof, Recovered, Snapshot, Snapshots, Wal};
+use holm_raft_core::{
+    Boot, Configuration, Entry, EntryId, Index, LogStart, Raft, Restored, Switch,
+};
+use holm_wal::{Error, Identity, Proof, Recovered, Snapshot, Snapshots, Wal};
 use std::sync::Arc;
 
 impl Member {
@@ -113,10 +115,7 @@ impl Member {
             && found.entry(last.index).is_none_or(|entry| entry.id != last)
         {
             let chain = checkers.committed.chain(last.index).unwrap_or_default();
-            let on_disk = found.acked;
-            found.restore(last, chain, recovered.hard_state);
-            // Until the core has said so to its log, another restart finds the same.
-            found.acked = on_disk;
+            found.replace(last, chain);
         }
         self.shadow = found;
         Ok(())
@@ -136,6 +135,34 @@ impl Member {
             Error::Damaged { .. } => Stop::Damaged(says),
             _ => Stop::Lost(says),
         }
+    }
+
+    /// Gives up what is damaged where the own newest snapshot covers it, as the node does before it
+    /// asks anybody; says whether it did.
+    pub(in crate::core_world) fn give_up_damage(
+        &mut self,
+        settings: &Settings,
+        checkers: &Checkers,
+    ) -> Result<bool, Stop> {
+        let disk = self.disk.attach();
+        let opened = Snapshots::open(Arc::clone(&disk));
+        let (_, newest, _) = opened.map_err(|error| self.opening(error))?;
+        let Some(newest) = newest else { return Ok(false) };
+        let start = LogStart { id: newest.meta.last, time: newest.meta.time };
+        let me = self.me;
+        let is_mine = |identity: Identity| identity.member == me;
+        let given_up = Wal::give_up_damage(&disk, options(settings), start, is_mine);
+        let given_up = given_up.map_err(|error| self.opening(error))?;
+        // What it asked of its disk is nobody's any more.
+        self.jobs.lock().expect("nobody panicked").clear();
+        let last = self.shadow.entry(start.id.index).map(|entry| entry.id);
+        if given_up && start.id.index > self.shadow.start.index && last != Some(start.id) {
+            // Entries of another history than the snapshot's are not kept (§7).
+            let chain = checkers.committed.chain(start.id.index).unwrap_or_default();
+            self.shadow.restore(start.id, chain, self.shadow.hard_state);
+            self.shadow.restored();
+        }
+        Ok(given_up)
     }
 
     /// Fills the first damaged place with what the others hold: those entries and the entry before

@@ -33,6 +33,17 @@ pub(super) struct Device {
     pub(super) capacity: u64,
     pub(super) operations: u64,
     pub(super) operations_max: u64,
+    /// Whether the next power cut loses each file's sectors from some place on.
+    pub(super) tears: Tears,
+}
+
+/// Which of the sectors that were not synced the next power cut loses.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Tears {
+    /// Any of them.
+    Anywhere,
+    /// Of each file, all from some place on.
+    Behind,
 }
 
 #[derive(Default)]
@@ -74,6 +85,7 @@ impl Device {
             capacity: u64::MAX,
             operations: 0,
             operations_max: u64::MAX,
+            tears: Tears::Anywhere,
         }
     }
 
@@ -118,6 +130,14 @@ impl Device {
         let live: BTreeSet<u64> = names.values().copied().collect();
         let mut inodes = std::mem::take(&mut self.inodes);
         inodes.retain(|number, _| live.contains(number));
+        if std::mem::replace(&mut self.tears, Tears::Anywhere) == Tears::Behind {
+            for inode in inodes.values_mut() {
+                let kept = self.draw_place(inode.unsynced.len() + 1);
+                for (sector, states) in std::mem::take(&mut inode.unsynced).into_iter().skip(kept) {
+                    inode.put(sector, &states[0]);
+                }
+            }
+        }
         for inode in inodes.values_mut() {
             let loss = self.draw(4);
             for (sector, states) in std::mem::take(&mut inode.unsynced) {
