@@ -227,7 +227,7 @@ fn answer<R>(outcome: Outcome<R>) -> Result<Answered<R>, Failed> {
         Outcome::Own { reply, index } => Ok(Answered::Own(Applied { reply, index })),
         Outcome::Opened { session } => Ok(Answered::Opened(session)),
         Outcome::KeyReused => Err(Failed::KeyReused),
-        Outcome::KeysFull => Err(Failed::KeysFull),
+        Outcome::KeysFull { limit } => Err(Failed::KeysFull { limit }),
         Outcome::SessionExpired => Err(Failed::SessionExpired),
         Outcome::SessionsFull => Err(Failed::SessionsFull),
         // Its client has given up on it before.

@@ -67,6 +67,9 @@ pub struct Config {
     pub command_bytes_max: usize,
     /// The most proposals and reads that wait for an answer. Default: 16,384.
     pub waiting_requests_max: usize,
+    /// The most bytes of commands, encoded, whose callers wait for an answer; at least
+    /// [`command_bytes_max`](Self::command_bytes_max). Default: 64 MiB.
+    pub waiting_bytes_max: usize,
     /// The most proposals and reads that wait for the driver. Default: 4,096.
     pub inbox_requests_max: usize,
 }
@@ -160,6 +163,7 @@ impl Config {
             verify_log: VerifyLog::All,
             command_bytes_max: 4 << 20,
             waiting_requests_max: 16_384,
+            waiting_bytes_max: 64 << 20,
             inbox_requests_max: 4_096,
         }
     }
@@ -235,6 +239,13 @@ impl Config {
             return Err(format!("snapshot_chunk_bytes must be from {low} to {high}"));
         }
         self.check_links()?;
+        if self.waiting_bytes_max < self.command_bytes_max {
+            return Err(format!(
+                "waiting_bytes_max is {}, and a command may have command_bytes_max = {} bytes; \
+                 raise the one or lower the other",
+                self.waiting_bytes_max, self.command_bytes_max
+            ));
+        }
         let entry_bytes = u64::try_from(self.command_bytes_max).unwrap_or(u64::MAX);
         if entry_bytes.saturating_add(4096) > self.segment_bytes {
             return Err(format!(
@@ -291,7 +302,7 @@ mod tests {
             spoil(&mut config);
             config.check().expect_err("this is wrong")
         };
-        let cases: [(Spoil, &str); 10] = [
+        let cases: [(Spoil, &str); 11] = [
             (
                 |config| config.frame_bytes_max = 1023,
                 "frame_bytes_max is 1023; give it 1024 to 16777216 bytes",
@@ -325,6 +336,11 @@ mod tests {
             (|config| config.snapshot_entries = 0, "snapshot_entries must be at least 1"),
             (|config| config.waiting_requests_max = 0, "waiting_requests_max must be at least 1"),
             (|config| config.inbox_requests_max = 0, "inbox_requests_max must be at least 1"),
+            (
+                |config| config.waiting_bytes_max = 4095,
+                "waiting_bytes_max is 4095, and a command may have command_bytes_max = 4194304 \
+                 bytes; raise the one or lower the other",
+            ),
         ];
         for (spoil, expected) in cases {
             assert_eq!(told(spoil).await, expected);

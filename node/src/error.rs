@@ -25,11 +25,12 @@ pub enum Error {
     /// A key needs at least one byte. Nothing happened.
     #[error("an empty key; give it 1 to 128 bytes")]
     KeyEmpty,
-    /// Too many keys are remembered already. Nothing happened.
-    #[error("{limit} keys are remembered already; wait until some expire, or propose without one")]
+    /// Too much is remembered of keys already. Nothing happened.
+    #[error("{limit} is reached by keys; wait until some expire, or propose without one")]
     KeysFull {
-        /// The bound (`idempotency_keys_max`).
-        limit: usize,
+        /// The bound: `idempotency_keys_max` (250,000) or `idempotency_bytes_max` (64 MiB of keys
+        /// and replies).
+        limit: &'static str,
     },
     /// The session of a [`Client`](crate::Client) has expired. Nothing happened.
     #[error("the client's session has expired; propose again, in a new session")]

@@ -66,6 +66,7 @@ pub mod rendezvous;
 mod repair_note;
 mod replica;
 mod retries;
+mod room;
 mod security;
 #[cfg(feature = "server")]
 pub mod server;

@@ -14,6 +14,7 @@ use crate::own;
 use crate::reading::{Answer, Consistency, ReadOptions, Reading, Seen, either};
 use crate::rendezvous::Placement;
 use crate::replica;
+use crate::room::Room;
 use crate::status::Status;
 use crate::stop::Stop;
 use bytes::Bytes;
@@ -38,6 +39,8 @@ pub struct Node<S: StateMachine> {
     pub(crate) entropy: Arc<dyn Entropy>,
     /// Holm's own replicated state, as it is applied here.
     pub(crate) own: Arc<own::Shared>,
+    /// For the commands that wait.
+    room: Arc<Room>,
     settings: Settings,
 }
 
@@ -79,6 +82,7 @@ impl<S: StateMachine> Clone for Node<S> {
             clock: Arc::clone(&self.clock),
             entropy: Arc::clone(&self.entropy),
             own: Arc::clone(&self.own),
+            room: Arc::clone(&self.room),
             settings: self.settings,
         }
     }
@@ -108,6 +112,7 @@ impl<S: StateMachine> Node<S> {
             command_bytes_max: config.command_bytes_max,
         };
         let (clock, entropy) = (Arc::clone(&edges.clock), Arc::clone(&edges.entropy));
+        let room = Room::new(config.waiting_bytes_max);
         let Opened { driver, requests, status, placement, led, own } =
             open::open(config, edges, state).await?;
         let (stopping, stopped) = watch::channel(None);
@@ -115,7 +120,7 @@ impl<S: StateMachine> Node<S> {
             let stop = driver.run().await;
             stopping.send_replace(Some(stop));
         });
-        Ok(Self { requests, status, placement, stopped, led, clock, entropy, own, settings })
+        Ok(Self { requests, status, placement, stopped, led, clock, entropy, own, room, settings })
     }
 
     /// Proposes a command, on any member, and waits until it is applied here.
@@ -137,7 +142,10 @@ impl<S: StateMachine> Node<S> {
         command: S::Command,
         options: ProposeOptions,
     ) -> Result<Applied<S::Reply>, Error> {
-        let command = self.encode(&command)?;
+        let encoded = self.encode(&command)?;
+        // It may be long, and so may be the wait.
+        drop(command);
+        let command = encoded;
         let key = options.key.map(|bytes| self.key(bytes, &command)).transpose()?;
         let once = key.map_or(Once::Anyway, Once::Keyed);
         let wait = Wait::new(options.timeout.unwrap_or(self.settings.request_timeout));
@@ -157,6 +165,8 @@ impl<S: StateMachine> Node<S> {
         once: Once,
         wait: &Wait,
     ) -> Result<Answered<S::Reply>, Error> {
+        let place = self.room.take(body.bytes().len());
+        let place = Arc::new(place.ok_or(Error::Busy { limit: "waiting_bytes_max" })?);
         // Whether an attempt may have taken effect that was not heard of.
         let mut uncertain = false;
         let mut attempts = 0;
@@ -169,7 +179,8 @@ impl<S: StateMachine> Node<S> {
                 once = Once::Anyway;
             }
             let until = self.until(wait);
-            self.ask(Request::Propose(Proposal { body, once, until, reply }))?;
+            let place = Arc::clone(&place);
+            self.ask(Request::Propose(Proposal { body, once, until, reply, place }))?;
             let failed = match wait.within(answer).await {
                 Some(Ok(Ok(answered))) => return Ok(answered),
                 Some(Ok(Err(failed))) => failed,
@@ -462,7 +473,7 @@ impl Wait {
             Failed::Refused => Error::Unavailable { waited },
             Failed::Unknown => Error::Unknown { waited },
             Failed::KeyReused => Error::KeyReused,
-            Failed::KeysFull => Error::KeysFull { limit: crate::retries::IDEMPOTENCY_KEYS_MAX },
+            Failed::KeysFull { limit } => Error::KeysFull { limit },
             Failed::SessionExpired => Error::SessionExpired,
             Failed::SessionsFull => Error::SessionsFull,
             Failed::Busy => Error::Busy { limit: "waiting_requests_max" },

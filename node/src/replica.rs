@@ -32,8 +32,8 @@ pub(crate) enum Outcome<R> {
     Own { reply: own::Reply, index: Index },
     /// Its key belongs to another command: it was not applied.
     KeyReused,
-    /// Too many keys are remembered: it was not applied.
-    KeysFull,
+    /// Too much is remembered of keys: it was not applied.
+    KeysFull { limit: &'static str },
     /// A session was opened.
     Opened { session: Index },
     /// Its session is not known: it was not applied.
@@ -165,7 +165,7 @@ impl<S: StateMachine> Replica<S> {
             Once::Keyed(key) => match self.retries.ask(key, now) {
                 retries::Verdict::New => None,
                 retries::Verdict::Reused => return Ok(Outcome::KeyReused),
-                retries::Verdict::Full => return Ok(Outcome::KeysFull),
+                retries::Verdict::Full { limit } => return Ok(Outcome::KeysFull { limit }),
                 retries::Verdict::Again(known) => Some((&known.reply, known.index)),
             },
             Once::InSession(place) => match self.sessions.ask(place, now) {

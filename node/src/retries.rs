@@ -10,12 +10,19 @@ use std::collections::{BTreeMap, BTreeSet};
 /// The most keys that are remembered at a time. Part of the replicated behaviour: not a setting.
 pub(crate) const IDEMPOTENCY_KEYS_MAX: usize = 250_000;
 
-/// Invariant: `expiry` names exactly the keys of `replies`.
+/// The most bytes that are remembered at a time: of keys, their replies, and
+/// [`REMEMBERED_BYTES`] each.
+pub(crate) const IDEMPOTENCY_BYTES_MAX: u64 = 64 << 20;
+/// What a key weighs besides itself and its reply.
+const REMEMBERED_BYTES: u64 = 64;
+
+/// Invariants: `expiry` names exactly the keys of `replies`; `bytes` is what they weigh.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(from = "Replies", into = "Replies")]
 pub(crate) struct Retries {
     replies: Replies,
     expiry: BTreeSet<(u64, Vec<u8>)>,
+    bytes: u64,
 }
 
 /// What snapshots carry.
@@ -24,7 +31,8 @@ type Replies = BTreeMap<Vec<u8>, Remembered>;
 impl From<Replies> for Retries {
     fn from(replies: Replies) -> Self {
         let expiry = replies.iter().map(|(key, known)| (known.expires, key.clone())).collect();
-        Self { replies, expiry }
+        let bytes = replies.iter().map(|(key, known)| weight(key, known)).sum();
+        Self { replies, expiry, bytes }
     }
 }
 
@@ -46,6 +54,10 @@ pub(crate) struct Remembered {
     expires: u64,
 }
 
+fn weight(key: &[u8], known: &Remembered) -> u64 {
+    (key.len() + known.reply.len()) as u64 + REMEMBERED_BYTES
+}
+
 /// What the table says to a command with a key.
 pub(crate) enum Verdict<'a> {
     /// It is new: apply it, then remember the reply.
@@ -54,8 +66,8 @@ pub(crate) enum Verdict<'a> {
     Again(&'a Remembered),
     /// The key belongs to another command.
     Reused,
-    /// Too many keys are remembered.
-    Full,
+    /// This bound is reached by what is remembered.
+    Full { limit: &'static str },
 }
 
 impl Retries {
@@ -65,7 +77,12 @@ impl Retries {
         match self.replies.get(&key.bytes[..]) {
             Some(known) if known.fingerprint == key.fingerprint => Verdict::Again(known),
             Some(_) => Verdict::Reused,
-            None if self.replies.len() >= IDEMPOTENCY_KEYS_MAX => Verdict::Full,
+            None if self.replies.len() >= IDEMPOTENCY_KEYS_MAX => {
+                Verdict::Full { limit: "idempotency_keys_max" }
+            }
+            None if self.bytes >= IDEMPOTENCY_BYTES_MAX => {
+                Verdict::Full { limit: "idempotency_bytes_max" }
+            }
             None => Verdict::New,
         }
     }
@@ -74,6 +91,7 @@ impl Retries {
         let expires = now.0.saturating_add(key.retention);
         let remembered =
             Remembered { fingerprint: key.fingerprint, reply, index: index.0, expires };
+        self.bytes += weight(&key.bytes, &remembered);
         self.replies.insert(key.bytes.to_vec(), remembered);
         self.expiry.insert((expires, key.bytes.to_vec()));
     }
@@ -83,7 +101,8 @@ impl Retries {
             && *expires <= now.0
         {
             let (_, key) = self.expiry.pop_first().expect("looked at above");
-            self.replies.remove(&key);
+            let known = self.replies.remove(&key).expect("expiry names what there is");
+            self.bytes -= weight(&key, &known);
         }
     }
 }
@@ -115,6 +134,41 @@ mod tests {
         assert!(matches!(retries.ask(&key("a", 1), LogTime(104)), Verdict::Again(_)));
         assert!(matches!(retries.ask(&key("a", 1), LogTime(105)), Verdict::New));
         assert_eq!(retries, Retries::default(), "nothing is left of it");
+    }
+
+    fn numbered(number: usize) -> Key {
+        Key { bytes: format!("{number:08}").into(), fingerprint: [1; 16], retention: 100 }
+    }
+
+    #[test]
+    fn keys_are_bounded_in_number_and_those_known_are_answered_still() {
+        let mut retries = Retries::default();
+        for number in 0..IDEMPOTENCY_KEYS_MAX {
+            retries.remember(&numbered(number), LogTime(1), vec![1], Index(1));
+        }
+        let limit = "idempotency_keys_max";
+        let verdict = retries.ask(&numbered(IDEMPOTENCY_KEYS_MAX), LogTime(1));
+        assert!(matches!(verdict, Verdict::Full { limit: named } if named == limit));
+        assert!(matches!(retries.ask(&numbered(0), LogTime(1)), Verdict::Again(_)));
+        assert!(matches!(retries.ask(&numbered(0), LogTime(101)), Verdict::New), "all expired");
+        assert_eq!(retries, Retries::default());
+    }
+
+    #[test]
+    fn replies_are_bounded_in_bytes_and_room_comes_back_as_they_expire() {
+        let mut retries = Retries::default();
+        let reply = vec![0; 1 << 20];
+        for (number, now) in (0..64).zip(1..) {
+            assert!(matches!(retries.ask(&numbered(number), LogTime(now)), Verdict::New));
+            retries.remember(&numbered(number), LogTime(now), reply.clone(), Index(1));
+        }
+        let limit = "idempotency_bytes_max";
+        let verdict = retries.ask(&numbered(64), LogTime(64));
+        assert!(matches!(verdict, Verdict::Full { limit: named } if named == limit));
+        let bytes = postcard::to_stdvec(&retries).unwrap();
+        let mut restored: Retries = postcard::from_bytes(&bytes).unwrap();
+        assert!(matches!(restored.ask(&numbered(64), LogTime(64)), Verdict::Full { .. }));
+        assert!(matches!(restored.ask(&numbered(64), LogTime(101)), Verdict::New));
     }
 
     #[test]

@@ -180,6 +180,59 @@ async fn a_leader_whose_disk_hangs_hands_over_and_catches_up_when_it_goes_on() {
 }
 
 #[tokio::test]
+async fn a_follower_whose_disk_hangs_says_so_and_acknowledges_nothing_until_it_goes_on() {
+    let members = start(3).await;
+    let leader = leader(&members).await;
+    let (hangs, third) = (&members[(leader + 1) % 3], &members[(leader + 2) % 3]);
+    propose(&members[leader], 0..3).await;
+    hangs.disk.stall();
+    propose(&members[leader], 3..10).await;
+    let status = until(hangs, |status| status.disk.state == DiskState::Stalled).await;
+    assert!(status.stopped.is_none());
+    // Two of three are needed now, and only one disk of the two that are left writes.
+    third.disk.stall();
+    let waits = ProposeOptions { key: None, timeout: Some(Duration::from_millis(500)) };
+    let lost = members[leader].node.propose_with(command(1000), waits).await.unwrap_err();
+    assert!(matches!(lost, Error::Unknown { .. } | Error::Unavailable { .. }), "{lost}");
+    for member in [hangs, third] {
+        member.disk.resume();
+        until(member, |status| status.disk.state == DiskState::Ok).await;
+    }
+    propose(hangs, 10..20).await;
+    let held = numbers(hangs).await;
+    assert!(Vec::from_iter(0..20).iter().all(|number| held.contains(number)), "{held:?}");
+}
+
+#[tokio::test]
+async fn a_leader_whose_power_fails_while_its_disk_hangs_loses_nothing_acknowledged() {
+    let configs = Config::local_cluster(3).await.unwrap();
+    let topology = configs[0].topology.clone();
+    let mut members = Vec::new();
+    for config in configs {
+        let disk = SimDisk::new(config.node, SimDisk::at_once());
+        members.push(Member { node: open(config, &disk).await.unwrap(), disk });
+    }
+    let leader = leader(&members).await;
+    let old = members.remove(leader);
+    propose(&members[0], 0..3).await;
+    old.disk.stall();
+    // Also what the one with the hanging disk took part in.
+    propose(&members[0], 3..30).await;
+    until(&old, |status| status.disk.state == DiskState::Stalled).await;
+    let number = old.node_number();
+    old.disk.power_cut();
+    old.node.shutdown().await;
+    old.disk.resume();
+    propose(&members[1], 30..40).await;
+    let address = topology.member(number).unwrap().address.clone().unwrap();
+    let mut config = Config::new("local", number, topology, holm::Security::Insecure);
+    config.listen = Some(holm::Listen::Address(address));
+    let again = Member { node: open(config, &old.disk).await.unwrap(), disk: old.disk };
+    assert_eq!(numbers(&again).await, Vec::from_iter(0..40));
+    propose(&again, 40..42).await;
+}
+
+#[tokio::test]
 async fn a_snapshot_that_does_not_fit_is_taken_once_there_is_room() {
     let members = start_with(1, |config| config.snapshot_entries = 4).await;
     let alone = &members[0];

@@ -69,6 +69,16 @@ enum Task {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         arguments: Vec<OsString>,
     },
+    /// Mixed load over real processes with random kills, each key's history held against
+    /// linearizability (code 1, and the operation that can't be explained, if one is not).
+    Load {
+        /// How long.
+        #[arg(long, default_value_t = 10.0)]
+        minutes: f64,
+        /// What operations and kills are drawn from; drawn itself if it is left out.
+        #[arg(long)]
+        seed: Option<u64>,
+    },
     /// Measure the log next to other logs, in one run (several minutes, and 4 GiB of disk).
     LogPeers {
         /// Less of everything: half a minute, for a first look.
@@ -114,6 +124,7 @@ fn main() -> ExitCode {
         Task::Flakey => return ended(flakey::flakey()),
         Task::Lab(args) => return ended(lab::lab(&args)),
         Task::Cluster { arguments } => cluster(&arguments),
+        Task::Load { minutes, seed } => load(minutes, seed),
         Task::LogPeers { quick, directory } => {
             log_peers(quick.then_some("--quick"), directory.as_deref())
         }
@@ -198,6 +209,16 @@ fn cluster(arguments: &[OsString]) -> Result<(), String> {
     let mut command = cargo(&built);
     command.arg("--directory").arg(&target).arg("--holm").arg(target.join("release/holm"));
     command.args(arguments);
+    run(command)
+}
+
+fn load(minutes: f64, seed: Option<u64>) -> Result<(), String> {
+    run(cargo(&["build", "--release", "-p", "holm"]))?;
+    let mut command = cargo(&["run", "--release", "-p", "holm-benches", "--example", "load", "--"]);
+    command.arg("--minutes").arg(minutes.to_string());
+    if let Some(seed) = seed {
+        command.arg("--seed").arg(seed.to_string());
+    }
     run(command)
 }
 

@@ -8,10 +8,12 @@ use crate::envelope::{Body, Envelope, Once};
 use crate::error::Error;
 use crate::members::{Ask, Members, Told};
 use crate::mutation::{Mutation, on};
+use crate::room::Place;
 use crate::stop::Stop;
 use holm_raft_core::{EntryId, Event, Fate, Index, RequestNumber, Term};
 use holm_transport::KeyRing;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use tokio::sync::oneshot;
 
 /// What a caller asks of the driver.
@@ -54,6 +56,8 @@ pub(crate) struct Proposal<S: StateMachine> {
     /// When the caller gives up, by the node's clock.
     pub(crate) until: u64,
     pub(crate) reply: Reply<S>,
+    /// What the command takes up while it waits for the driver, if nobody holds it any more.
+    pub(crate) place: Arc<Place>,
 }
 
 /// Shows the state, as it was at an index, to a reader, or says why it can't.
@@ -76,7 +80,10 @@ pub(crate) enum Failed {
     /// It may or may not take effect.
     Unknown,
     KeyReused,
-    KeysFull,
+    /// This bound on what is remembered of keys is reached.
+    KeysFull {
+        limit: &'static str,
+    },
     SessionExpired,
     SessionsFull,
     Busy,
@@ -226,7 +233,7 @@ impl<S: StateMachine> Driver<S> {
     }
 
     fn propose(&mut self, proposal: Proposal<S>) {
-        let Proposal { body, once, until, reply } = proposal;
+        let Proposal { body, once, until, reply, place: _place } = proposal;
         self.read_clock();
         let number = self.waiting.number();
         self.waiting.proposals_seen += 1;

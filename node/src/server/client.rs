@@ -249,6 +249,20 @@ impl Ask {
         Self { method: Method::GET, path: path.into(), key: None, body: Bytes::new() }
     }
 
+    /// A write of a key; `once`, an idempotency key, makes its repetition exactly-once.
+    #[must_use]
+    pub fn put(key: &str, value: impl Into<Bytes>, once: Option<String>) -> Self {
+        let path = format!("/v1/kv/{}", encoded(key));
+        Self { method: Method::PUT, path, key: once, body: value.into() }
+    }
+
+    /// A removal of a key; `once`, an idempotency key, makes its repetition exactly-once.
+    #[must_use]
+    pub fn delete(key: &str, once: Option<String>) -> Self {
+        let path = format!("/v1/kv/{}", encoded(key));
+        Self { method: Method::DELETE, path, key: once, body: Bytes::new() }
+    }
+
     /// An increment of a counter; `key` makes its repetition exactly-once.
     #[must_use]
     pub fn add(name: &str, by: i64, key: Option<String>) -> Self {

@@ -2,6 +2,7 @@
 //! [`Cluster`] starts, kills, restarts and asks its members, and leaves nothing behind.
 
 mod ports;
+mod signs;
 
 pub use ports::free_ports;
 
@@ -9,7 +10,7 @@ use super::client::{Answer, Ask, Client, ClientError, Endpoint};
 use super::setup::{Serves, Setup};
 use crate::status::Status;
 use crate::topology::{Island, Member, Topology};
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::Signal;
 use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io;
@@ -214,11 +215,7 @@ impl Cluster {
     /// # Panics
     /// When there is no such member, or it does not run.
     pub fn reread_secrets(&self, id: u64) -> Result<(), ClusterError> {
-        let child = self.members[self.at(id)].child.as_ref();
-        let child = child.unwrap_or_else(|| panic!("member {id} does not run"));
-        let told = kill_process(Pid::from_child(child), Signal::HUP);
-        let what = format!("member {id} can't be told to read its secrets again");
-        told.map_err(|error| system(&what)(error.into()))
+        self.signal(id, Signal::HUP)
     }
 
     /// The file that member `id` reads the cluster's secrets from.

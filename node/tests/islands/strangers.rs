@@ -1,16 +1,15 @@
 //! Strangers at a member's port, thousands of them, while the cluster works.
 
 use super::*;
-use std::fs;
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 
 /// All that come, and how many of them at a time: a machine may allow a thousand open files.
 const STRANGERS: u64 = 10_000;
 const WAVE: u64 = 250;
-/// How much more memory of its own the member may have afterwards, in KiB: what strangers can make
-/// it hold (5 MiB), and what its log and its clients need meanwhile.
-const GROWTH_KIB_MAX: u64 = 64 << 10;
+/// How much more memory of its own the member may have afterwards, in bytes: what strangers can
+/// make it hold (5 MiB), and what its log and its clients need meanwhile.
+const GROWTH_BYTES_MAX: u64 = 64 << 20;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_cluster_goes_on_while_strangers_attack_the_port_of_its_leader() {
@@ -26,7 +25,7 @@ async fn a_cluster_goes_on_while_strangers_attack_the_port_of_its_leader() {
         .await;
     }
     let attacked = cluster.leader(STUCK).await.unwrap();
-    let before = (elections(&cluster).await, own_kib(&cluster, attacked));
+    let before = (elections(&cluster).await, cluster.own_memory_of(attacked).unwrap());
     let clients = Clients::start(&cluster, &[1, 2, 3]);
     clients.go_on().await;
     for _ in 0..STRANGERS / WAVE {
@@ -41,10 +40,10 @@ async fn a_cluster_goes_on_while_strangers_attack_the_port_of_its_leader() {
     until(&cluster, attacked, all_refused).await;
     clients.go_on().await;
     let sum = clients.stop().await;
-    let (elections_before, kib_before) = before;
+    let (elections_before, own_before) = before;
     assert_eq!(elections(&cluster).await, elections_before, "term, leader, elections");
-    let grown = own_kib(&cluster, attacked).saturating_sub(kib_before);
-    assert!(grown <= GROWTH_KIB_MAX, "{grown} KiB more");
+    let grown = cluster.own_memory_of(attacked).unwrap().saturating_sub(own_before);
+    assert!(grown <= GROWTH_BYTES_MAX, "{grown} bytes more");
     check_everywhere(&mut cluster, sum).await;
 }
 
@@ -65,20 +64,4 @@ async fn wave(address: &str) -> Vec<TcpStream> {
         strangers.push(stranger);
     }
     strangers
-}
-
-/// The memory that is a member's own, in KiB.
-fn own_kib(cluster: &Cluster, id: u64) -> u64 {
-    let config = cluster.folder().join(format!("node{id}"));
-    let config = config.to_str().expect("text");
-    let processes = fs::read_dir("/proc").expect("Linux").flatten().map(|entry| entry.path());
-    let mut of_member = processes.filter(|process| {
-        let line = fs::read(process.join("cmdline")).unwrap_or_default();
-        String::from_utf8_lossy(&line).contains(config)
-    });
-    let status = of_member.next().expect("it runs").join("status");
-    let status = fs::read_to_string(status).expect("it runs");
-    let line = status.lines().find_map(|line| line.strip_prefix("RssAnon:"));
-    let kib = line.and_then(|line| line.split_whitespace().next()).expect("Linux 4.5");
-    kib.parse().expect("a number")
 }

@@ -25,6 +25,10 @@ pub enum What {
     Put(u64),
     /// Adds to it; the answer is what it is then.
     Add(u64),
+    /// Sets it to something that is not 0; the answer is 0, whatever it was.
+    Set(u64),
+    /// Sets it to 0; the answer is 1, or 0 if it was 0 already.
+    Clear,
     /// Reads it.
     Read,
 }
@@ -75,6 +79,11 @@ impl History {
         (count, answered)
     }
 
+    /// The operations on each key, as they began.
+    pub fn keys(&self) -> impl Iterator<Item = (u64, &[Operation])> {
+        self.keys.iter().map(|(key, operations)| (*key, &operations[..]))
+    }
+
     /// Whether there is an order for each key.
     ///
     /// # Errors
@@ -109,6 +118,39 @@ pub enum Verdict {
     },
     /// It took too long to say.
     Unknown,
+}
+
+/// The operation that can't be explained: the one whose answer, of all answers in the order in
+/// which they came, is the first that no order allows. `None` if all are allowed, or it takes too
+/// long to say.
+#[must_use]
+pub fn culprit(operations: &[Operation], steps_max: u64) -> Option<Operation> {
+    let mut ends: Vec<u64> = operations.iter().filter_map(|one| Some(one.ended?.0)).collect();
+    ends.sort_unstable();
+    // What was known after so many answers.
+    let known = |answers: usize| {
+        let now = ends[answers - 1];
+        let begun = operations.iter().filter(|operation| operation.begun < now);
+        let at_that_time = |one: &Operation| Operation {
+            ended: one.ended.filter(|(ended, _)| *ended <= now),
+            ..*one
+        };
+        search(&begun.map(at_that_time).collect::<Vec<_>>(), steps_max)
+    };
+    let (mut possible, mut impossible) = (0, ends.len());
+    if impossible == 0 || !matches!(known(impossible), Verdict::Impossible { .. }) {
+        return None;
+    }
+    while possible + 1 < impossible {
+        let middle = possible.midpoint(impossible);
+        match known(middle) {
+            Verdict::Possible => possible = middle,
+            Verdict::Impossible { .. } => impossible = middle,
+            Verdict::Unknown => return None,
+        }
+    }
+    let end = ends[impossible - 1];
+    operations.iter().find(|one| one.ended.is_some_and(|(ended, _)| ended == end)).copied()
 }
 
 /// Which operations are done, a bit each.
@@ -166,7 +208,9 @@ pub fn search(operations: &[Operation], steps_max: u64) -> Verdict {
 /// The first operation from `next` on that may come now, and the state after it.
 fn candidate(sorted: &[Operation], done: &Done, state: u64, next: usize) -> Option<(usize, u64)> {
     let mut first_end = u64::MAX;
-    for (at, operation) in sorted.iter().enumerate() {
+    // Long histories are done from their beginning on.
+    let whole = done.iter().take_while(|word| **word == u64::MAX).count() * 64;
+    for (at, operation) in sorted.iter().enumerate().skip(whole) {
         if is_set(done, at) {
             continue;
         }
@@ -183,6 +227,8 @@ fn candidate(sorted: &[Operation], done: &Done, state: u64, next: usize) -> Opti
         let (after, answer) = match operation.what {
             What::Put(value) => (value, state),
             What::Add(value) => (state.wrapping_add(value), state.wrapping_add(value)),
+            What::Set(value) => (value, 0),
+            What::Clear => (0, u64::from(state != 0)),
             What::Read => (state, state),
         };
         if operation.ended.is_none_or(|(_, told)| told == answer) {
@@ -222,7 +268,7 @@ mod tests {
 
     #[test]
     fn what_can_be_ordered_is_ordered() {
-        use What::{Add, Put, Read};
+        use What::{Add, Clear, Put, Read, Set};
         for history in [
             &[][..],
             &[(Put(5), 1, 2, 0), (Read, 3, 4, 5)],
@@ -234,6 +280,8 @@ mod tests {
             // Nobody was told of it, and it is never seen.
             &[(Put(5), 1, NEVER, 0), (Read, 2, 3, 0), (Read, 4, 5, 0)],
             &[(Add(2), 1, 6, 2), (Add(3), 2, 5, 5), (Read, 3, 4, 2), (Read, 7, 8, 5)],
+            &[(Set(5), 1, 2, 0), (Clear, 3, 6, 1), (Clear, 4, 5, 0), (Read, 7, 8, 0)],
+            &[(Set(5), 1, NEVER, 0), (Clear, 3, 4, 0), (Read, 5, 6, 5), (Set(7), 7, 8, 0)],
         ] {
             assert_eq!(verdict(history), Verdict::Possible, "{history:?}");
         }
@@ -241,10 +289,13 @@ mod tests {
 
     #[test]
     fn what_cannot_be_ordered_is_found() {
-        use What::{Add, Put, Read};
+        use What::{Add, Clear, Put, Read, Set};
         for history in [
+            // What was removed comes back, and what is not there is removed.
+            &[(Set(5), 1, 2, 0), (Clear, 3, 4, 1), (Read, 5, 6, 5)][..],
+            &[(Set(5), 1, 2, 0), (Clear, 3, 4, 1), (Clear, 5, 6, 1)],
             // A stale read.
-            &[(Put(5), 1, 2, 0), (Read, 3, 4, 0)][..],
+            &[(Put(5), 1, 2, 0), (Read, 3, 4, 0)],
             // A write that is seen, and then not any more.
             &[(Put(5), 1, NEVER, 0), (Read, 2, 3, 5), (Read, 4, 5, 0)],
             // Two readers who see two writes in different orders.
@@ -283,6 +334,20 @@ mod tests {
         assert_eq!(search(&operations, 1_000_000), Verdict::Possible);
         operations[900].ended = Some((operations[900].begun + 10, 3));
         assert!(matches!(search(&operations, 1_000_000), Verdict::Impossible { .. }));
+    }
+
+    #[test]
+    fn the_first_answer_that_no_order_allows_is_named() {
+        let answered =
+            |what, begun, ended, answer| Operation { what, begun, ended: Some((ended, answer)) };
+        let mut operations: Vec<Operation> =
+            (0..50).map(|nth| answered(What::Add(1), 2 * nth, 2 * nth + 1, nth + 1)).collect();
+        assert_eq!(culprit(&operations, 100_000), None);
+        operations.push(answered(What::Read, 200, 201, 50));
+        let stale = answered(What::Read, 202, 203, 49);
+        operations.extend([stale, answered(What::Read, 204, 205, 50)]);
+        assert_eq!(culprit(&operations, 100_000), Some(stale));
+        assert_eq!(culprit(&[], 100_000), None);
     }
 
     #[test]
