@@ -18,6 +18,7 @@ mod requests;
 mod roster;
 mod seen;
 mod snapshots;
+mod told;
 
 pub(crate) use applying::Applying;
 pub(crate) use formation::Formation;
@@ -127,6 +128,7 @@ impl<S: StateMachine> Driver<S> {
         let mut ticker = tokio::time::interval_at(Instant::now(), self.config.tick);
         ticker.set_missed_tick_behavior(MissedTickBehavior::Skip);
         self.act().await?;
+        self.tell_turn();
         loop {
             let first = tokio::select! {
                 biased;
@@ -139,6 +141,7 @@ impl<S: StateMachine> Driver<S> {
             self.take(first)?;
             self.take_waiting()?;
             self.act().await?;
+            self.tell_turn();
         }
     }
 
@@ -180,6 +183,7 @@ impl<S: StateMachine> Driver<S> {
                 if let Body::Propose { .. } = message.body {
                     self.read_clock();
                 }
+                told::arrives(&message);
                 self.raft.handle(Event::Message(message));
                 Ok(())
             }

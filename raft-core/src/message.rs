@@ -8,6 +8,7 @@ use crate::types::{Boot, EntryId, Index, MemberId, RequestNumber, Term};
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 use bytes::Bytes;
+use core::fmt;
 
 /// A message between two members.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -151,6 +152,44 @@ impl Body {
             Self::Proposed { .. } => "proposed",
             Self::Read { .. } => "read",
             Self::ReadAt { .. } => "read-at",
+        }
+    }
+}
+
+/// What it says beside its kind, in a few words; bytes of commands and snapshots are left out.
+impl fmt::Display for Body {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::PreVote { last } => write!(f, "last={last}"),
+            Self::Vote { last, cause } => write!(f, "last={last} {cause:?}"),
+            Self::PreVoted(ballot) | Self::Voted(ballot) => write!(f, "{ballot:?}"),
+            Self::Append { prev, entries, commit } => {
+                let last = entries.last().map_or(*prev, |entry| entry.id);
+                write!(f, "({prev}, {last}] commit={commit}")
+            }
+            Self::Appended { matched } => write!(f, "matched={matched}"),
+            Self::Rejected { prev, hint } => write!(f, "prev={prev} hint={hint}"),
+            Self::Committed { commit } => write!(f, "commit={commit}"),
+            Self::Heartbeat { round, commit } => write!(f, "round={round} commit={commit}"),
+            Self::HeartbeatAck { round } => write!(f, "round={round}"),
+            Self::TimeoutNow => Ok(()),
+            Self::Snapshot(chunk) => {
+                let (last, offset, end) = (chunk.meta.last, chunk.offset, chunk.end());
+                write!(f, "{last} {offset}..{end} of {}", chunk.length)
+            }
+            Self::Received { snapshot, stored } => write!(f, "{} {stored}", snapshot.last),
+            Self::Propose { number, .. } | Self::Read { number, .. } => {
+                write!(f, "number={number}")
+            }
+            Self::Proposed { number, appended: Some(id), .. } => {
+                write!(f, "number={number} appended={id}")
+            }
+            Self::ReadAt { number, index: Some(index), .. } => {
+                write!(f, "number={number} index={index}")
+            }
+            Self::Proposed { number, .. } | Self::ReadAt { number, .. } => {
+                write!(f, "number={number} refused")
+            }
         }
     }
 }

@@ -5,7 +5,8 @@ use crate::checkers::Violation;
 use crate::core_world::guest::{Guest, Host};
 use crate::core_world::plan::Plan;
 use crate::core_world::random::Random;
-use crate::core_world::{self, Coverage, Mode, Outcome, Tracing, shrink_by};
+use crate::core_world::{self, Coverage, Mode, Outcome, Tracing};
+use crate::schedule::shrink::shrink;
 use bytes::Bytes;
 use holm::StateMachine;
 use std::fmt;
@@ -269,7 +270,7 @@ pub struct Failed {
 impl Failed {
     fn shrunk(plan: Plan, first: Violation, host: &Arc<dyn Host>) -> Self {
         let run = |plan: Plan| core_world::host(plan, Tracing::Off, host);
-        match shrink_by(&run, &plan, TRIES_MAX) {
+        match shrink(&run, &plan, TRIES_MAX) {
             Some(shrunk) => {
                 let violation = Violation { checker: shrunk.checker, says: shrunk.says };
                 Self { seed: plan.settings.seed, ..Self::by(&shrunk.plan, violation) }

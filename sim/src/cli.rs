@@ -1,14 +1,14 @@
 //! The command line: which world, which seed or schedule, and what to do with it.
 
-mod core;
 #[cfg(feature = "mutations")]
 mod mutants;
-mod node;
+mod one;
+mod schedule;
 mod sweep;
 mod view;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use holm_sim::core_world::Mode;
+use holm_sim::Mode;
 use std::ops::Range;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -108,9 +108,12 @@ enum Command {
     Regress {
         #[command(flatten)]
         which: Which,
-        /// Where the schedules are kept.
+        /// Where the schedules are kept; those of the node's world in `node` below that.
         #[arg(long, default_value = "sim/regressions")]
         folder: PathBuf,
+        /// How many smaller schedules are tried at most.
+        #[arg(long, default_value_t = 3_000)]
+        tries: u64,
         #[command(flatten)]
         how: How,
     },
@@ -199,35 +202,25 @@ impl How {
     const fn mode(&self) -> Mode {
         if self.beyond_drift { Mode::BeyondDrift } else { Mode::Within }
     }
-
-    /// Schedules are the core world's.
-    fn core_alone(&self) -> Result<(), String> {
-        if self.world == World::Core {
-            return Ok(());
-        }
-        Err("the node's world has no schedules yet; add --world core".to_owned())
-    }
 }
 
 impl Cli {
     pub(crate) fn run(self) -> Ended {
         match self.command {
-            Command::Run { seed, how } if how.world == World::Node => node::run(seed, &how),
-            Command::Run { seed, how } => core::run(seed, &how),
-            Command::Sweep { seeds, how, .. } if how.world == World::Node => {
-                node::sweep(seeds, &how)
-            }
+            Command::Run { seed, how } => one::run(seed, &how),
             Command::Sweep { seeds, jobs, json, shard, how } => {
                 let format = if json { sweep::Format::Json } else { sweep::Format::Table };
                 sweep::sweep(seeds, shard, jobs, format, &how)
             }
             Command::Merge { seeds, files } => sweep::merge(seeds, &files),
-            Command::Replay { which, how } => core::replay(&which, &how),
-            Command::Schedule { which, how } => core::schedule(&which, &how),
-            Command::Trace { which, form, how } => core::trace(&which, form, &how),
+            Command::Replay { which, how } => one::replay(&which, &how),
+            Command::Schedule { which, how } => one::schedule(&which, &how),
+            Command::Trace { which, form, how } => one::trace(&which, form, &how),
             Command::View { which, out, how } => view::view(&which, out, &how),
-            Command::Shrink { which, tries, how } => core::shrink(&which, tries, &how),
-            Command::Regress { which, folder, how } => core::regress(&which, &folder, &how),
+            Command::Shrink { which, tries, how } => one::shrink(&which, tries, &how),
+            Command::Regress { which, folder, tries, how } => {
+                one::regress(&which, &folder, tries, &how)
+            }
             #[cfg(feature = "mutations")]
             Command::Mutants { seeds, starts, only, world, everywhere } => {
                 let hunt =

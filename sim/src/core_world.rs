@@ -3,7 +3,6 @@
 //! After each event the checkers look; when the faults end, everybody has to catch up and answer.
 
 mod clients;
-mod coverage;
 mod draw;
 mod faults;
 pub(crate) mod guest;
@@ -14,11 +13,9 @@ mod member;
 mod mutations;
 mod network;
 mod operators;
-mod outcome;
 pub mod plan;
 pub mod random;
 mod said;
-mod shrink;
 mod slab;
 pub mod text;
 mod topology;
@@ -26,33 +23,23 @@ mod turn;
 
 use crate::checkers::shadow::Shadow;
 use crate::checkers::{Checkers, Violation};
+pub use crate::coverage::Coverage;
+pub use crate::outcome::{Outcome, Tracing};
+pub use crate::schedule::Mode;
+use crate::schedule::shrink::{self as shrinking, Shrunk};
 use crate::trace::{Place, Trace, What};
 use clients::Clients;
-pub use coverage::Coverage;
-pub use draw::Mode;
 use guest::Host;
 use holm_raft_core::{Configuration, Glance, Index, MemberId, Message};
 use member::{Effects, Job, Member};
 use network::Network;
-pub use outcome::Outcome;
 use plan::Plan;
 use random::Random;
-pub(crate) use shrink::shrink_by;
-pub use shrink::{Shrunk, shrink};
 use slab::Slab;
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-
-/// Whether a run remembers what happened.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Tracing {
-    /// It does.
-    Kept,
-    /// It does not, and is quicker.
-    Off,
-}
 
 /// Runs the plan that a seed draws.
 #[must_use]
@@ -64,6 +51,12 @@ pub fn run(seed: u64, mode: Mode, tracing: Tracing) -> Outcome {
 #[must_use]
 pub fn replay(plan: Plan, tracing: Tracing) -> Outcome {
     World::new(plan, tracing, None).run()
+}
+
+/// Makes a failing plan smaller, with so many tries at most; `None` if it does not fail.
+#[must_use]
+pub fn shrink(plan: &Plan, tries_max: u64) -> Option<Shrunk<Plan>> {
+    shrinking::shrink(&|plan| replay(plan, Tracing::Off), plan, tries_max)
 }
 
 /// Runs a plan with a state machine of somebody else's beside the world's own.

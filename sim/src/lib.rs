@@ -16,12 +16,16 @@
 mod check;
 pub mod checkers;
 pub mod core_world;
-#[cfg(madsim)]
+mod coverage;
 pub mod node_world;
-mod report;
+mod outcome;
+mod schedule;
 pub mod trace;
 pub mod view;
 
 pub use check::{Checked, Failed, Sweep, Workload, check, replay};
 pub use core_world::random::Random;
-pub use report::Report;
+pub use coverage::{Coverage, World};
+pub use outcome::{Outcome, Tracing};
+pub use schedule::shrink::{Schedule, Shrunk};
+pub use schedule::{Class, Mode, TextError};

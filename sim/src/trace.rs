@@ -12,7 +12,7 @@ use serde::Serialize;
 use std::collections::BTreeMap;
 
 /// The version of the format: the first line's `version`.
-pub const VERSION: u32 = 2;
+pub const VERSION: u32 = 3;
 
 /// What happened, in order. It remembers nothing unless it is told to.
 #[derive(Clone, Debug, Default)]
@@ -135,6 +135,13 @@ pub enum What {
         /// What.
         says: String,
     },
+    /// What a member's own log says, or, as member 0, the world's.
+    Said {
+        /// Which.
+        node: u64,
+        /// What.
+        says: String,
+    },
     /// A client asks.
     Asks {
         /// Counts operations, from 1.
@@ -229,6 +236,36 @@ impl Trace {
         if let Some(lines) = &mut self.lines {
             lines.push(Line { t, what: what() });
         }
+    }
+
+    /// The message that was sent by this line arrives, at this time.
+    #[cfg(madsim)]
+    pub(crate) fn arrives(&mut self, line: usize, at: u64) {
+        let line = self.lines.as_mut().and_then(|lines| lines.get_mut(line));
+        if let Some(Line { what: What::Sent { due, .. }, .. }) = line {
+            *due = at;
+        }
+    }
+
+    /// The messages that were sent by these lines, and have these numbers, are lost: said so long
+    /// after they were sent, where the trace goes on for as long.
+    #[cfg(madsim)]
+    pub(crate) fn never_arrived(&mut self, sent: &[(usize, u64)], after: u64) {
+        let Some(lines) = &mut self.lines else { return };
+        let end = lines.last().map_or(0, |line| line.t);
+        let mut lost = Vec::new();
+        for (place, known) in sent {
+            let Line { t, what: What::Sent { kind, from, to, .. } } = lines[*place] else {
+                continue;
+            };
+            let (id, why) = (*known, "it never arrived");
+            if t + after < end {
+                lost.push(Line { t: t + after, what: What::Lost { id, kind, from, to, why } });
+            }
+        }
+        lines.extend(lost);
+        // Stable: what was said first stays first, and all of this is before the end.
+        lines.sort_by_key(|line| line.t);
     }
 
     /// What it remembers.

@@ -2,7 +2,8 @@
 //! this file and are put into the page, and the trace with them, so that it can be sent, kept and
 //! opened without a network; the page forbids itself to ask one for anything.
 
-use crate::core_world::happening::{Class, Happening};
+use crate::coverage::World;
+use crate::schedule::Class;
 use crate::trace::{TraceError, check};
 use serde_json::{Value, json};
 
@@ -20,10 +21,9 @@ pub fn page(trace: &str) -> Result<String, TraceError> {
     let first = trace.lines().next().unwrap_or_default();
     let first: Value = serde_json::from_str(first).unwrap_or_default();
     let title = format!("holm-sim, {} world, seed {}", text(&first["world"]), first["seed"]);
-    let classes: serde_json::Map<String, Value> = Happening::WORDS
-        .iter()
-        .map(|(word, class, _)| ((*word).to_owned(), json!(name(*class))))
-        .collect();
+    let words = World::Core.words().iter().chain(World::Node.words());
+    let classes: serde_json::Map<String, Value> =
+        words.map(|(word, class, _)| ((*word).to_owned(), json!(name(*class)))).collect();
     let classes = Value::Object(classes).to_string();
     let fill = |key: &str| match key {
         "title" => Some(in_markup(&title)),

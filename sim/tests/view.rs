@@ -55,7 +55,7 @@ fn a_traces_text_never_becomes_markup() {
     let evil = "</script><script>alert(1)</script><!-- {{style}} <script> \\u003c";
     let says = serde_json::to_string(evil).expect("a text");
     let trace = format!(
-        "{{\"t\":0,\"e\":\"holm\",\"version\":2,\"world\":\"<b>\",\"seed\":18446744073709551615,\
+        "{{\"t\":0,\"e\":\"holm\",\"version\":3,\"world\":\"<b>\",\"seed\":18446744073709551615,\
          \"members\":[],\"links\":[],\"faults_end\":0}}\n{{\"t\":1,\"e\":\"note\",\"says\":{says}}}\n"
     );
     let page = page(&trace).expect("a trace");
@@ -87,7 +87,7 @@ fn a_violation_is_the_last_line_of_a_trace() {
 
 #[test]
 fn what_is_wrong_with_a_trace_is_said_by_line_key_and_mend() {
-    let first = "{\"t\":5,\"e\":\"holm\",\"version\":2,\"world\":\"core\",\"seed\":1,\
+    let first = "{\"t\":5,\"e\":\"holm\",\"version\":3,\"world\":\"core\",\"seed\":1,\
                  \"members\":[{\"node\":1,\"island\":1}],\"links\":[],\"faults_end\":0}\n";
     check(first).expect("it is whole");
     for (more, said) in [
@@ -124,7 +124,7 @@ fn what_is_wrong_with_a_trace_is_said_by_line_key_and_mend() {
     for (text, said) in [
         ("", "line 1: a trace begins with a line of kind `holm`; give what"),
         ("holm\n", "line 1: a trace begins with a line of kind `holm`; give what"),
-        (&first.replace("version\":2", "version\":1"), "line 1: `version` is 1, and this build"),
+        (&first.replace("version\":3", "version\":1"), "line 1: `version` is 1, and this build"),
         (&first.replace("\"island\":1", "\"at\":1"), "line 1: `members` is [{\"at\":1"),
         (&first.replace("[],", "[[1,2]],"), "line 1: `links` is [[1,2]]; write a list of pairs"),
     ] {

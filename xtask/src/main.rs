@@ -198,7 +198,7 @@ fn campaign(core: u64, node: u64) -> Result<(), String> {
     let world = ["run", "--release", "-p", "holm-sim", "--", "sweep", "--world", "core"];
     run(cargo(&[&world[..], &["--seeds", &seeds, "--jobs", &jobs]].concat()))?;
     let seeds = format!("0..{node}");
-    run(cargo(&["sim", "sweep", "--seeds", &seeds]))
+    run(cargo(&["sim", "sweep", "--seeds", &seeds, "--jobs", &jobs]))
 }
 
 /// The bench runs Holm's binary, as it is shipped, beside what it embeds itself.

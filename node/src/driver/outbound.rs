@@ -1,7 +1,7 @@
 //! What the driver sends: finished messages, and those that it fills from the log. A lost message
 //! costs time only, so nothing here waits or retries.
 
-use super::{Driver, log_failed};
+use super::{Driver, log_failed, told};
 use crate::StateMachine;
 use crate::stop::Stop;
 use holm_raft_core::{Body, Entry, EntryId, Event, Index, MemberId, Message, Outbound, Term};
@@ -25,6 +25,7 @@ impl<S: StateMachine> Driver<S> {
     }
 
     pub(super) fn send_message(&mut self, message: &Message) {
+        told::leaves(message);
         let Err(lost) = self.transport.send(message) else { return };
         tracing::trace!(node = self.config.node, to = %message.to, %lost, "message lost");
         // What a caller asked and never left can be asked again at once.

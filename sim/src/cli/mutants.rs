@@ -5,7 +5,7 @@
 
 mod bugs;
 
-use super::core::quiet;
+use super::one::quiet;
 use super::{Ended, World};
 use bugs::Bug;
 use std::collections::BTreeMap;

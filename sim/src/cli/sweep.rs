@@ -1,8 +1,9 @@
 //! Many seeds: `sweep`, on several threads, and `merge`, which joins what several sweeps printed.
 
-use super::core::quiet;
+use super::one::quiet;
+use super::schedule::Schedule;
 use super::{Ended, How, Shard, compare};
-use holm_sim::core_world::{self, Coverage, Mode, Outcome, Tracing};
+use holm_sim::{Coverage, Mode, Outcome, Tracing, World};
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
@@ -19,7 +20,7 @@ pub(super) enum Format {
     Json,
 }
 
-/// So many seeds must a sweep have before it fails for what it never reached.
+/// So many seeds must a sweep have before it fails for what it never reached, in either world.
 const SEEDS_FOR_COVERAGE: u64 = 300;
 /// The same for what seldom comes of it.
 const SEEDS_FOR_CONSEQUENCES: u64 = 2_000;
@@ -27,6 +28,7 @@ const SEEDS_FOR_CONSEQUENCES: u64 = 2_000;
 /// What many runs come to.
 #[derive(Default)]
 struct Total {
+    world: Option<World>,
     sums: BTreeMap<&'static str, u64>,
     coverage: Coverage,
     failing: BTreeMap<u64, String>,
@@ -91,11 +93,11 @@ pub(super) fn sweep(
 }
 
 fn one(seed: u64, how: &How) -> Result<Outcome, String> {
+    let schedule = Schedule::draw(seed, how);
     if !how.twice {
-        return Ok(core_world::run(seed, how.mode(), Tracing::Off));
+        return schedule.run(Tracing::Off);
     }
-    let run = || core_world::run(seed, how.mode(), Tracing::Kept);
-    let (first, second) = (run(), run());
+    let (first, second) = (schedule.run(Tracing::Kept)?, schedule.run(Tracing::Kept)?);
     compare(seed, &first.trace.json(), &second.trace.json())?;
     Ok(first)
 }
@@ -168,6 +170,11 @@ impl Total {
             *self.sums.entry(key).or_default() += value;
         }
         let coverage = Coverage::parse(&json["coverage"])?;
+        if self.world.is_some_and(|world| world != coverage.world) {
+            return Err("`coverage` is of the other world than that of the lines above".to_owned());
+        }
+        self.world = Some(coverage.world);
+        self.coverage.world = coverage.world;
         self.coverage += &coverage;
         Ok(())
     }

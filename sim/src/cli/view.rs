@@ -1,9 +1,9 @@
 //! `view`: a seed's run, a schedule's, or a trace that is in a file, as one HTML file.
 
-use super::core::quiet;
+use super::one::quiet;
+use super::schedule::Schedule;
 use super::{Ended, How, Viewed};
-use holm_sim::core_world::plan::Plan;
-use holm_sim::core_world::{self, Tracing};
+use holm_sim::Tracing;
 use holm_sim::view::page;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -11,10 +11,7 @@ use std::process::ExitCode;
 pub(super) fn view(which: &Viewed, out: Option<PathBuf>, how: &How) -> Ended {
     quiet();
     let (trace, name) = match (which.seed, which.file.as_deref()) {
-        (Some(seed), _) => {
-            how.core_alone()?;
-            (run(Plan::draw(seed, how.mode())), format!("seed-{seed}").into())
-        }
+        (Some(seed), _) => (run(&Schedule::draw(seed, how))?, format!("seed-{seed}").into()),
         (None, file) => {
             let path = file.unwrap_or(Path::new(""));
             (read(path)?, PathBuf::from(path.file_name().unwrap_or_default()))
@@ -31,8 +28,8 @@ pub(super) fn view(which: &Viewed, out: Option<PathBuf>, how: &How) -> Ended {
     Ok(ExitCode::SUCCESS)
 }
 
-fn run(plan: Plan) -> String {
-    core_world::replay(plan, Tracing::Kept).trace.json()
+fn run(schedule: &Schedule) -> Result<String, String> {
+    Ok(schedule.run(Tracing::Kept)?.trace.json())
 }
 
 /// What a file has: a schedule is run, and anything else has to be a trace.
@@ -40,9 +37,9 @@ fn read(path: &Path) -> Result<String, String> {
     let text = std::fs::read_to_string(path).map_err(|error| {
         format!("reading {} failed: {error}; name a schedule or a trace", path.display())
     })?;
-    if !text.starts_with("holm-schedule") {
-        return Ok(text);
+    let first = text.lines().next().unwrap_or_default();
+    if first.starts_with("holm-") && first.contains("schedule") {
+        return run(&Schedule::parse(&text, path)?);
     }
-    let plan = Plan::parse(&text).map_err(|error| format!("{}, {error}", path.display()))?;
-    Ok(run(plan))
+    Ok(text)
 }

@@ -5,16 +5,7 @@ use super::happening::{Class, Happening};
 use super::plan::{Plan, Settings};
 use super::random::Random;
 use super::topology;
-
-/// What kind of runs are drawn.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Mode {
-    /// All that Holm promises to bear.
-    #[default]
-    Within,
-    /// Clocks that exceed the drift that leases allow for: lease reads may break, nothing else may.
-    BeyondDrift,
-}
+use crate::schedule::Mode;
 
 impl Plan {
     /// The plan of this seed.

@@ -2,80 +2,8 @@
 //! clients ask for. One list makes the type, its words and keys in a schedule's text, and the rows
 //! of the coverage table.
 
-/// What kind of thing happens.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Class {
-    /// Something is wrong with links.
-    Link,
-    /// Something is wrong with a process.
-    Process,
-    /// Something is wrong with a disk.
-    Disk,
-    /// Something is wrong with a clock.
-    Clock,
-    /// An operator does something.
-    Operator,
-    /// A client asks for something.
-    Client,
-}
-
-macro_rules! happenings {
-    ($($(#[$doc:meta])* $class:ident $word:literal $name:ident { $($field:ident),* })*) => {
-        /// Something that a schedule makes happen. Members count from 1; times and durations are
-        /// simulated microseconds.
-        #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-        #[allow(missing_docs, reason = "the fields' names are the keys of the schedule's text")]
-        pub enum Happening {
-            $($(#[$doc])* $name { $($field: u64),* },)*
-        }
-
-        impl Happening {
-            /// All words, their classes and their keys.
-            pub const WORDS: &[(&str, Class, &[&str])] =
-                &[$(($word, Class::$class, &[$(stringify!($field)),*]),)*];
-
-            /// Its word in a schedule.
-            #[must_use]
-            pub const fn word(&self) -> &'static str {
-                match self { $(Self::$name { .. } => $word,)* }
-            }
-
-            /// Its class.
-            #[must_use]
-            pub const fn class(&self) -> Class {
-                match self { $(Self::$name { .. } => Class::$class,)* }
-            }
-
-            /// Its keys and values.
-            #[must_use]
-            pub fn fields(&self) -> Vec<(&'static str, u64)> {
-                match self { $(Self::$name { $($field),* } => {
-                    vec![$((stringify!($field), *$field)),*]
-                })* }
-            }
-
-            /// The happening with this word, whose values are asked for by their keys.
-            ///
-            /// # Errors
-            /// What asking for a value says; `None` if there is no such word.
-            pub fn build<E>(
-                word: &str,
-                mut value: impl FnMut(&'static str) -> Result<u64, E>,
-            ) -> Option<Result<Self, E>> {
-                match word {
-                    $($word => {
-                        #[allow(unused_mut, reason = "some have no fields")]
-                        let mut built = || {
-                            Ok(Self::$name { $($field: value(stringify!($field))?),* })
-                        };
-                        Some(built())
-                    })*
-                    _ => None,
-                }
-            }
-        }
-    };
-}
+pub use crate::schedule::Class;
+use crate::schedule::happenings;
 
 happenings! {
     /// Nothing gets from one member to another directly; they notice.
@@ -171,26 +99,4 @@ happenings! {
     Client "read" Read { client, key, at }
     /// A key is read, by the lease.
     Client "lease-read" LeaseRead { client, key, at }
-}
-
-impl Happening {
-    /// Whether it is a fault.
-    #[must_use]
-    pub const fn is_fault(&self) -> bool {
-        !matches!(self.class(), Class::Operator | Class::Client)
-    }
-
-    /// How long it lasts, if it has an end.
-    #[must_use]
-    pub fn lasting(&self) -> Option<u64> {
-        let fields = self.fields();
-        fields.iter().find(|(key, _)| *key == "lasting").map(|(_, value)| *value)
-    }
-
-    /// Whether it has to do with a member that has a higher number than this.
-    #[must_use]
-    pub fn concerns_above(&self, member: u64) -> bool {
-        const MEMBERS: [&str; 7] = ["member", "from", "to", "a", "b", "leaves", "at"];
-        self.fields().iter().any(|(key, value)| MEMBERS.contains(key) && *value > member)
-    }
 }

@@ -2,8 +2,9 @@
 //! chance within a run (each message's latency, each disk job's duration) is drawn from the plan's
 //! seed, so equal plans have equal runs. Its text is in `text`, how a seed draws one in `draw`.
 
-use super::happening::{Class, Happening};
-use std::collections::BTreeSet;
+use super::happening::Happening;
+use crate::schedule::shrink::Schedule;
+use crate::schedule::{settings, words};
 
 /// What a run is made of.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -29,35 +30,6 @@ pub struct Link {
     pub low: u64,
     /// The most it takes, but for the latency's shape.
     pub high: u64,
-}
-
-macro_rules! settings {
-    ($($(#[$doc:meta])* $key:ident = $default:literal in $low:literal ..= $high:expr;)*) => {
-        /// A run's settings, all of them numbers.
-        #[derive(Clone, Debug, PartialEq, Eq)]
-        pub struct Settings {
-            $($(#[$doc])* pub $key: u64,)*
-        }
-
-        impl Default for Settings {
-            fn default() -> Self {
-                Self { $($key: $default),* }
-            }
-        }
-
-        impl Settings {
-            /// Each key with its value, and what that may be.
-            #[must_use]
-            pub fn all(&self) -> Vec<(&'static str, u64, std::ops::RangeInclusive<u64>)> {
-                vec![$((stringify!($key), self.$key, $low..=$high)),*]
-            }
-
-            /// The value of this key, to be changed.
-            pub fn value(&mut self, key: &str) -> Option<&mut u64> {
-                match key { $(stringify!($key) => Some(&mut self.$key),)* _ => None }
-            }
-        }
-    };
 }
 
 settings! {
@@ -130,43 +102,10 @@ impl Plan {
     /// How many members, faults, operators' steps and clients' operations it has, in words.
     #[must_use]
     pub fn words(&self) -> String {
-        let count = |class: fn(&Happening) -> bool| {
-            self.happenings.iter().filter(|(_, happening)| class(happening)).count()
-        };
-        let plural = |count: usize, one: &str, many: &str| {
-            if count == 1 { format!("1 {one}") } else { format!("{count} {many}") }
-        };
-        let members = usize::try_from(self.settings.members).unwrap_or(usize::MAX);
-        format!(
-            "{}, {}, {}, {} of {}, {} in all",
-            plural(members, "node", "nodes"),
-            plural(count(Happening::is_fault), "fault", "faults"),
-            plural(
-                count(|happening| happening.class() == Class::Operator),
-                "operator's step",
-                "operators' steps"
-            ),
-            plural(
-                count(|happening| happening.class() == Class::Client),
-                "operation",
-                "operations"
-            ),
-            plural(self.clients().len(), "client", "clients"),
-            plural(self.happenings.len(), "event", "events"),
-        )
-    }
-
-    /// The clients that ask for something.
-    #[must_use]
-    pub fn clients(&self) -> BTreeSet<u64> {
-        let client = |(_, happening): &(u64, Happening)| match happening {
-            Happening::Put { client, .. }
-            | Happening::AddTo { client, .. }
-            | Happening::Read { client, .. }
-            | Happening::LeaseRead { client, .. } => Some(*client),
-            _ => None,
-        };
-        self.happenings.iter().filter_map(client).collect()
+        let class =
+            |(_, happening): &(u64, Happening)| (happening.class(), happening.field("client"));
+        let what: Vec<_> = self.happenings.iter().map(class).collect();
+        words(self.settings.members, &what)
     }
 
     /// The same without the members above this number.
@@ -179,5 +118,34 @@ impl Plan {
         plan.links.retain(|link| link.from <= members && link.to <= members);
         plan.happenings.retain(|(_, happening)| !happening.concerns_above(members));
         plan
+    }
+}
+
+impl Schedule for Plan {
+    type Happening = Happening;
+    const CALM: &'static [&'static str] = &["loss", "repeats", "reorders", "latency", "keep_down"];
+
+    fn happenings(&mut self) -> &mut Vec<(u64, Happening)> {
+        &mut self.happenings
+    }
+
+    fn value(&mut self, key: &str) -> Option<&mut u64> {
+        self.settings.value(key)
+    }
+
+    fn members(&self) -> u64 {
+        self.settings.members
+    }
+
+    fn without_members_above(&self, members: u64) -> Option<Self> {
+        Some(self.with_members(members))
+    }
+
+    fn lasting(happening: &Happening) -> Option<u64> {
+        happening.lasting()
+    }
+
+    fn shortened(happening: &Happening, lasting: u64) -> Happening {
+        happening.with("lasting", lasting)
     }
 }

@@ -320,7 +320,7 @@ impl World {
             term: message.term.0,
             via: via.iter().map(|relay| *relay as u64 + 1).collect(),
             due,
-            says: said::says(message),
+            says: message.body.to_string(),
         });
     }
 

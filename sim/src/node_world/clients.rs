@@ -1,35 +1,36 @@
-//! Clients of the simulated cluster: a `Client` changes numbers and reads them, and repeats what
-//! was not answered under its key, until it is; `Saw` holds what they all saw, for the checkers.
+//! Clients of the simulated cluster: a `Client` asks for what the plan has, one thing after the
+//! other, and repeats a change that was not answered under its key, until it is; `Saw` holds what
+//! they all saw, for the checkers.
 
-use super::findings::{any_broken, broken, happened};
+use super::findings::{any_broken, broken, happened, say, takes_effect};
+use super::happening::Happening;
 use super::machine::{Change, Command, Register};
 use super::member::Member;
+use super::plan::Plan;
 use crate::checkers::linearizable::{Handle, History, What};
+use crate::core_world::random::Random;
+use crate::trace::What as Line;
 use holm::{Error, Index, ProposeOptions};
-use madsim::rand::{Rng, thread_rng};
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::time::Duration;
-use tokio::time::sleep;
-
-/// So many numbers are only added to, and as many are only put.
-const COUNTERS: u64 = 2;
-const REGISTERS: u64 = 2;
-/// The client that has sessions.
-pub(super) const SESSIONS: u64 = 3;
-/// The most operations of one client.
-const OPERATIONS_MAX: u64 = 60;
+use tokio::time::{Instant, sleep, sleep_until};
 
 /// What all clients share.
 pub(super) struct Saw {
+    /// What is linearizable in any case.
     pub(super) history: RefCell<History>,
+    /// The same, and lease reads, where clocks stray further than leases allow for.
+    pub(super) with_leases: RefCell<History>,
     /// What was added to each counter, each once.
     added: RefCell<BTreeMap<u64, u64>>,
     /// How many commands there were.
     commands: Cell<u64>,
     /// How many more there may have been.
     uncertain: Cell<u64>,
+    /// How many operations were begun.
+    operations: Cell<u64>,
     /// Whether clients begin anything more.
     pub(super) enough: Cell<bool>,
 }
@@ -40,20 +41,40 @@ type Session = (u64, holm::Client<Register>);
 /// Someone who asks, one thing after the other.
 pub(super) struct Client {
     name: u64,
+    plan: Rc<Plan>,
+    started: Instant,
+    wishes: Vec<(u64, Happening)>,
     members: Rc<Vec<Member>>,
     saw: Rc<Saw>,
-    pause_ms: u64,
+    random: RefCell<Random>,
     /// Up to which index it has seen the state.
     seen: Cell<u64>,
+}
+
+/// Something that was asked for and is not answered yet.
+struct Asked {
+    op: u64,
+    /// In the histories.
+    handles: [Option<Handle>; 2],
+}
+
+/// What a client asks for, and where first.
+struct Wish {
+    what: &'static str,
+    key: u64,
+    value: u64,
+    at: u64,
 }
 
 impl Saw {
     pub(super) fn new() -> Rc<Self> {
         Rc::new(Self {
             history: RefCell::default(),
+            with_leases: RefCell::default(),
             added: RefCell::default(),
             commands: Cell::new(0),
             uncertain: Cell::new(0),
+            operations: Cell::new(0),
             enough: Cell::new(false),
         })
     }
@@ -75,78 +96,119 @@ impl Saw {
 }
 
 impl Client {
-    pub(super) fn new(name: u64, members: &Rc<Vec<Member>>, saw: &Rc<Saw>, pause_ms: u64) -> Self {
-        let (members, saw) = (Rc::clone(members), Rc::clone(saw));
-        Self { name, members, saw, pause_ms, seen: Cell::new(0) }
+    /// All clients of a plan.
+    pub(super) fn all(
+        plan: &Plan,
+        members: &Rc<Vec<Member>>,
+        saw: &Rc<Saw>,
+        started: Instant,
+    ) -> Vec<Self> {
+        let plan = Rc::new(plan.clone());
+        let client = |name: u64| {
+            let own = |(_, wish): &&(u64, Happening)| wish.field("client") == Some(name);
+            Self {
+                name,
+                plan: Rc::clone(&plan),
+                started,
+                wishes: plan.happenings.iter().filter(own).cloned().collect(),
+                members: Rc::clone(members),
+                saw: Rc::clone(saw),
+                random: RefCell::new(Random::new(plan.settings.seed, 1_000_000 + name)),
+                seen: Cell::new(0),
+            }
+        };
+        plan.clients().into_iter().map(client).collect()
     }
 
-    /// Asks until it is enough, and everything is answered: under keys, or in sessions.
+    /// Asks for all of it, unless it is enough by then: under keys, or in sessions.
     pub(super) async fn run(self) {
         let mut session = None;
-        for number in 0..OPERATIONS_MAX {
-            sleep(Duration::from_millis(thread_rng().gen_range(0..self.pause_ms))).await;
+        for (number, (at, happening)) in (0..).zip(&self.wishes) {
+            sleep_until(self.started + Duration::from_micros(*at)).await;
             if self.saw.enough.get() || any_broken() {
                 return;
             }
-            if thread_rng().gen_bool(0.3) {
-                self.read().await;
-            } else if self.name == SESSIONS {
-                session = self.put_in_session(number, session).await;
-            } else {
-                self.change(number).await;
+            takes_effect(happening.word());
+            let field = |key| happening.field(key).unwrap_or(0);
+            let wish = Wish {
+                what: happening.word(),
+                key: field("key"),
+                value: field("value"),
+                at: field("at"),
+            };
+            match happening {
+                Happening::Put { value, .. } => {
+                    self.change(number, wish, Change::Put(*value)).await
+                }
+                Happening::AddTo { value, .. } => {
+                    self.change(number, wish, Change::Add(*value)).await;
+                }
+                Happening::PutInSession { .. } => {
+                    session = self.put_in_session(number, wish, session).await;
+                }
+                Happening::ReadOn { .. } => self.read_on(wish.at).await,
+                _ => self.read(wish).await,
             }
         }
     }
 
-    async fn change(&self, number: u64) {
-        let name = thread_rng().gen_range(0..COUNTERS + REGISTERS);
-        let value = thread_rng().gen_range(1..100);
-        let change = if name < COUNTERS { Change::Add(value) } else { Change::Put(value) };
-        let ballast = vec![7; thread_rng().gen_range(0..100)];
-        let command = Command { client: self.name, number, name, change, ballast };
+    fn command(&self, number: u64, name: u64, change: Change) -> Command {
+        let padding = self.random.borrow_mut().below(self.plan.settings.padding + 1);
+        let ballast = vec![7; usize::try_from(padding).expect("bounded by the settings")];
+        Command { client: self.name, number, name, change, ballast }
+    }
+
+    async fn change(&self, number: u64, wish: Wish, change: Change) {
+        let command = self.command(number, wish.key, change);
         let key = format!("client {} command {number}", self.name);
-        let handle = self.begins(name, change.what());
+        let asked = self.asks(&wish, change.what());
+        let mut at = wish.at;
+        let mut again = 0;
         while !any_broken() {
-            let member = self.any_member();
+            let member = self.member(at);
             if let Some(node) = member.running() {
                 let options = ProposeOptions { key: Some(key.clone().into()), timeout: None };
                 match node.propose_with(command.clone(), options).await {
                     Ok(applied) => {
-                        let reply = applied.reply;
-                        tracing::info!(client = self.name, number, name, reply, "changed");
-                        self.ends(handle, reply);
+                        self.answered(asked, applied.reply);
                         self.saw.commands.set(self.saw.commands.get() + 1);
                         if let Change::Add(value) = change {
-                            *self.saw.added.borrow_mut().entry(name).or_default() += value;
+                            *self.saw.added.borrow_mut().entry(wish.key).or_default() += value;
                         }
                         return;
                     }
                     Err(error) => self.expected(member.node, &error),
                 }
             }
-            sleep(Duration::from_millis(thread_rng().gen_range(1..100))).await;
+            let pause = self.random.borrow_mut().between(1_000, 100_000);
+            sleep(Duration::from_micros(pause)).await;
+            at = self.random.borrow_mut().between(1, self.members.len() as u64);
+            again += 1;
+            self.says(asked.op, &Wish { at, ..wish }, again);
         }
     }
 
     /// Puts a number once in a session, which goes on until an answer is missing.
-    async fn put_in_session(&self, number: u64, session: Option<Session>) -> Option<Session> {
-        let name = thread_rng().gen_range(COUNTERS..COUNTERS + REGISTERS);
-        let change = Change::Put(thread_rng().gen_range(1..100));
-        let command = Command { client: self.name, number, name, change, ballast: Vec::new() };
+    async fn put_in_session(
+        &self,
+        number: u64,
+        wish: Wish,
+        session: Option<Session>,
+    ) -> Option<Session> {
+        let change = Change::Put(wish.value);
+        let command = self.command(number, wish.key, change);
         let (member, client) = match session {
             Some(session) => session,
             None => {
-                let member = self.any_member();
+                let member = self.member(wish.at);
                 (member.node, member.running()?.client())
             }
         };
-        let handle = self.begins(name, change.what());
+        let asked = self.asks(&Wish { at: member, ..wish }, change.what());
         match client.propose(command).await {
             Ok(applied) => {
-                let reply = applied.reply;
-                tracing::info!(client = self.name, number, name, reply, "put in a session");
                 happened("commands in sessions");
-                self.ends(handle, reply);
+                self.answered(asked, applied.reply);
                 self.saw.commands.set(self.saw.commands.get() + 1);
                 Some((member, client))
             }
@@ -161,8 +223,8 @@ impl Client {
     }
 
     /// Reads a member's own state from where it was seen last, anywhere.
-    async fn read_on(&self) {
-        let member = self.any_member();
+    async fn read_on(&self, at: u64) {
+        let member = self.member(at);
         let Some(node) = member.running() else { return };
         let from = self.seen.get();
         match node.read_from(Index(from), Register::applied).await {
@@ -178,40 +240,58 @@ impl Client {
         }
     }
 
-    async fn read(&self) {
-        if thread_rng().gen_bool(0.2) {
-            return self.read_on().await;
-        }
-        let name = thread_rng().gen_range(0..COUNTERS + REGISTERS);
-        let member = self.any_member();
+    async fn read(&self, wish: Wish) {
+        let member = self.member(wish.at);
         let Some(node) = member.running() else { return };
-        let handle = self.begins(name, What::Read);
+        let by_lease = wish.what == "lease-read";
+        let asked = self.asks(&wish, What::Read);
+        let name = wish.key;
         let look = move |register: &Register| register.number(name);
-        let read = if thread_rng().gen_bool(0.5) {
-            node.read(look).await
-        } else {
-            happened("reads by lease");
-            node.read_lease(look).await
-        };
+        let read = if by_lease { node.read_lease(look).await } else { node.read(look).await };
         match read {
             Ok(value) => {
-                tracing::info!(client = self.name, member = member.node, name, value, "read");
-                self.ends(handle, value);
+                if by_lease {
+                    happened("reads by lease");
+                }
+                self.answered(asked, value);
             }
             Err(error) => self.expected(member.node, &error),
         }
     }
 
-    fn begins(&self, name: u64, what: What) -> Handle {
-        self.saw.history.borrow_mut().begin(name, what)
+    /// A lease read counts for what leases promise alone, where clocks break that.
+    fn asks(&self, wish: &Wish, what: What) -> Asked {
+        let op = self.saw.operations.get() + 1;
+        self.saw.operations.set(op);
+        self.says(op, wish, 0);
+        let beyond = self.plan.settings.beyond == 1;
+        let apart = beyond && wish.what == "lease-read";
+        let begin = |history: &RefCell<History>| history.borrow_mut().begin(wish.key, what);
+        let plain = (!apart).then(|| begin(&self.saw.history));
+        let other = beyond.then(|| begin(&self.saw.with_leases));
+        Asked { op, handles: [plain, other] }
     }
 
-    fn ends(&self, handle: Handle, answer: u64) {
-        self.saw.history.borrow_mut().end(handle, answer);
+    fn says(&self, op: u64, wish: &Wish, again: u64) {
+        let client = self.name;
+        let Wish { what, key, value, at } = *wish;
+        say(|| Line::Asks { op, client, what, key, value, at, again });
     }
 
-    fn any_member(&self) -> &Member {
-        &self.members[thread_rng().gen_range(0..self.members.len())]
+    fn answered(&self, asked: Asked, value: u64) {
+        let Asked { op, handles } = asked;
+        say(|| Line::Answered { op, client: self.name, value });
+        let histories = [&self.saw.history, &self.saw.with_leases];
+        for (history, handle) in histories.into_iter().zip(handles) {
+            if let Some(handle) = handle {
+                history.borrow_mut().end(handle, value);
+            }
+        }
+    }
+
+    fn member(&self, at: u64) -> &Member {
+        let at = usize::try_from(at - 1).expect("a few");
+        &self.members[at.min(self.members.len() - 1)]
     }
 
     fn expected(&self, member: u64, error: &Error) {
@@ -221,7 +301,7 @@ impl Client {
             | Error::Stopped { .. }
             | Error::Busy { .. }
             | Error::DiskFull => {
-                tracing::info!(client = self.name, member, %error, "not answered");
+                tracing::debug!(client = self.name, member, %error, "not answered");
             }
             other => broken("expected errors", format!("member {member} answered with {other}")),
         }

@@ -1,59 +1,115 @@
-//! What a run has come to so far: what happened in it, by word, and the first promise that was
-//! broken. A run has its thread for itself, so both are kept by the thread: a state machine, which
-//! knows nobody, can report as well.
+//! What a run has come to so far: what was reached, the first promise that was broken, and the
+//! trace. A run has its thread for itself, so all of it is kept by the thread: a state machine,
+//! which knows nobody, can report as well.
 
+use crate::checkers::election::ElectionSafety;
 use crate::checkers::{Check, Violation};
+use crate::coverage::{Coverage, World};
+use crate::outcome::Tracing;
+use crate::trace::{Trace, What};
 use std::cell::RefCell;
-use std::collections::BTreeMap;
+use std::time::Duration;
 
 /// What a run has come to.
-#[derive(Clone, Debug, Default)]
+#[derive(Default)]
 pub(super) struct Findings {
-    /// What happened, and how often.
-    pub(super) happened: BTreeMap<&'static str, u64>,
+    /// What took effect, and what came of it.
+    pub(super) coverage: Coverage,
     /// The first promise that was broken.
     pub(super) violation: Option<Violation>,
+    /// What happened, if it is remembered.
+    pub(super) trace: Trace,
+    /// Who led in which term.
+    pub(super) election: ElectionSafety,
+    /// Messages that arrived.
+    pub(super) messages: u64,
+    /// Turns of drivers.
+    pub(super) turns: u64,
+    /// Up to where anybody has known the log to be committed.
+    pub(super) commit: u64,
+    /// Operations of clients, and how many of them were answered.
+    pub(super) operations: (u64, u64),
+    /// Lease reads that were stale, in the mode in which they may be.
+    pub(super) stale_leases: u64,
+    /// When it ended, in simulated microseconds.
+    pub(super) micros: u64,
 }
 
 std::thread_local! {
     static FINDINGS: RefCell<Findings> = RefCell::default();
 }
 
-/// Something happened.
-pub(super) fn happened(word: &'static str) {
-    happened_often(word, 1);
+/// Begins anew.
+pub(super) fn begin(tracing: Tracing) {
+    let trace = if tracing == Tracing::Kept { Trace::kept() } else { Trace::default() };
+    let coverage = Coverage { world: World::Node, ..Coverage::default() };
+    FINDINGS.replace(Findings { coverage, trace, ..Findings::default() });
 }
 
-/// Something happened so many times.
-pub(super) fn happened_often(word: &'static str, times: u64) {
-    if times > 0 {
-        FINDINGS.with_borrow_mut(|found| *found.happened.entry(word).or_default() += times);
-    }
+/// All of it.
+pub(super) fn take() -> Findings {
+    FINDINGS.take()
+}
+
+/// Lets somebody look at it and add to it.
+pub(super) fn with<T>(change: impl FnOnce(&mut Findings) -> T) -> T {
+    FINDINGS.with_borrow_mut(change)
+}
+
+/// Simulated microseconds since the run began.
+pub(super) fn now() -> u64 {
+    let elapsed = madsim::runtime::Handle::try_current()
+        .map_or(Duration::ZERO, |_| madsim::time::TimeHandle::current().elapsed());
+    u64::try_from(elapsed.as_micros()).expect("runs end before that")
+}
+
+/// Notes something in the trace, of which a violation is the end.
+pub(super) fn say(what: impl FnOnce() -> What) {
+    FINDINGS.with_borrow_mut(|found| {
+        if found.trace.is_kept() && found.violation.is_none() {
+            found.trace.say(now(), what);
+        }
+    });
+}
+
+/// Notes something that has no kind of its own.
+pub(super) fn note(says: impl FnOnce() -> String) {
+    say(|| What::Note { says: says() });
+}
+
+/// A thing of the schedule takes effect.
+pub(super) fn takes_effect(word: &'static str) {
+    FINDINGS.with_borrow_mut(|found| found.coverage.happens(word));
+}
+
+/// Something came of it.
+pub(super) fn happened(name: &'static str) {
+    FINDINGS.with_borrow_mut(|found| found.coverage.other(name));
 }
 
 /// How often that has happened.
-pub(super) fn times(word: &'static str) -> u64 {
-    FINDINGS.with_borrow(|found| found.happened.get(word).copied().unwrap_or(0))
+pub(super) fn times(name: &'static str) -> u64 {
+    FINDINGS.with_borrow(|found| found.coverage.others.get(name).copied().unwrap_or(0))
 }
 
 /// Keeps what a check says, if nothing was wrong before.
-pub(super) fn note(check: Check) {
+pub(super) fn judge(check: Check) {
     let Err(violation) = check else { return };
-    tracing::error!(checker = violation.checker, "{}", violation.says);
-    FINDINGS.with_borrow_mut(|found| _ = found.violation.get_or_insert(violation));
+    FINDINGS.with_borrow_mut(|found| {
+        if found.violation.is_none() {
+            let Violation { checker, says } = violation.clone();
+            found.trace.say(now(), || What::Violation { checker, says });
+            found.violation = Some(violation);
+        }
+    });
 }
 
 /// A promise is broken.
 pub(super) fn broken(checker: &'static str, says: String) {
-    note(Err(Violation { checker, says }));
+    judge(Err(Violation { checker, says }));
 }
 
 /// Whether a promise was broken: nothing more needs to be done then.
 pub(super) fn any_broken() -> bool {
     FINDINGS.with_borrow(|found| found.violation.is_some())
-}
-
-/// All of it.
-pub(super) fn all() -> Findings {
-    FINDINGS.with_borrow(Clone::clone)
 }

@@ -38,6 +38,7 @@ pub(super) enum Change {
 }
 
 impl Change {
+    /// For the checker of what clients see.
     pub(super) const fn what(self) -> What {
         match self {
             Self::Put(value) => What::Put(value),

@@ -1,15 +1,19 @@
 //! A member of the simulated cluster: `Member` is its machine, which outlives its processes.
 
+use super::clock::Skewed;
 use super::findings::{broken, happened};
 use super::machine::Register;
 use super::network::Net;
-use super::plan::{Plan, Rate};
-use holm::{Clock, Config, Edges, Entropy, Listen, Node, OpenError, Start, Status, Stop};
+use super::plan::{Plan, address};
+use super::trace::is_down;
+use crate::core_world::random::Random;
+use holm::topology::Topology;
+use holm::{Clock, Config, Edges, Entropy, KeyPair, KeyRing, Listen, Node, OpenError, Secret};
+use holm::{Security, Start, Status, Stop};
 use holm_wal::{Runner, SimDisk};
-use madsim::rand::{Rng, thread_rng};
 use madsim::runtime::{Handle, NodeHandle};
 use std::cell::Cell;
-use std::rc::Rc;
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -20,17 +24,27 @@ pub(super) struct Member {
     pub(super) node: u64,
     machine: NodeHandle,
     seat: Arc<Seat>,
-    /// Whether something happens to it already.
-    pub(super) busy: Rc<Cell<bool>>,
+    /// Whether something happens to its process already, and to its disk.
+    pub(super) process_busy: Cell<bool>,
+    pub(super) disk_busy: Cell<bool>,
+}
+
+/// What all members know.
+struct Common {
+    plan: Arc<Plan>,
+    net: Net,
+    topology: Topology,
+    pairs: BTreeMap<u64, KeyPair>,
+    secret: Secret,
 }
 
 /// What outlives its processes.
 struct Seat {
     node: u64,
-    plan: Arc<Plan>,
-    net: Net,
+    common: Arc<Common>,
     disk: SimDisk,
     clock: Arc<Skewed>,
+    random: Arc<Mutex<Random>>,
     /// Whether its disk fails, so that a stop is no surprise.
     failing: AtomicBool,
     /// What a leader knew to be committed and durable here: whatever happens, it is there.
@@ -40,14 +54,36 @@ struct Seat {
 }
 
 impl Member {
-    /// Makes the machine and starts a node on it, which forms the cluster with the others.
-    pub(super) fn start(node: u64, plan: &Arc<Plan>, net: &Net) -> Self {
+    /// Makes the machines and starts a node on each, which form the cluster.
+    pub(super) fn all(plan: &Arc<Plan>, net: &Net) -> Vec<Self> {
+        let mut random = Random::new(plan.settings.seed, 6);
+        let mut fill = |bytes: &mut [u8]| {
+            for part in bytes.chunks_mut(8) {
+                part.copy_from_slice(&random.next().to_le_bytes()[..part.len()]);
+            }
+        };
+        let ids = 1..=plan.settings.members;
+        let secret = Secret::generate(&mut fill);
+        let pairs: BTreeMap<u64, KeyPair> =
+            ids.clone().map(|id| (id, KeyPair::generate(&mut fill))).collect();
+        let sealed = plan.settings.sealed == 1;
+        let topology = plan.topology(|id| sealed.then(|| pairs[&id].public()));
+        let (plan, net) = (Arc::clone(plan), net.clone());
+        let common = Arc::new(Common { plan, net, topology, pairs, secret });
+        ids.map(|node| Self::start(node, &common)).collect()
+    }
+
+    fn start(node: u64, common: &Arc<Common>) -> Self {
+        let settings = &common.plan.settings;
+        let stream = |purpose: u64| Random::new(settings.seed, 1_000 * node + purpose);
+        let durations = (settings.disk_low, settings.disk_high);
+        let place = &common.plan.places[usize::try_from(node - 1).expect("a few")];
         let seat = Arc::new(Seat {
             node,
-            plan: Arc::clone(plan),
-            net: net.clone(),
-            disk: SimDisk::new(thread_rng().r#gen(), runner()),
-            clock: Arc::new(Skewed { rate: plan.clocks[&node], jumped_ms: AtomicU64::new(0) }),
+            common: Arc::clone(common),
+            disk: SimDisk::new(stream(1).next(), runner(durations, stream(2))),
+            clock: Arc::new(Skewed::new(place)),
+            random: Arc::new(Mutex::new(stream(3))),
             failing: AtomicBool::new(false),
             floor: AtomicU64::new(0),
             running: Mutex::default(),
@@ -58,7 +94,7 @@ impl Member {
             .name(format!("member {node}"))
             .init(move || serve(Arc::clone(&seated)))
             .build();
-        Self { node, machine, seat, busy: Rc::default() }
+        Self { node, machine, seat, process_busy: Cell::default(), disk_busy: Cell::default() }
     }
 
     /// The node that runs on this machine, if one does.
@@ -81,26 +117,27 @@ impl Member {
 
     /// Its process is killed: what it wrote stays, and its connections are closed for it.
     pub(super) fn kill(&self) {
-        self.stop();
-        self.seat.net.killed(self.node);
+        self.stop("its process was killed");
+        self.seat.common.net.killed(self.node);
         self.seat.disk.kill();
     }
 
     /// Its power is cut: what was not synced is lost, in whole or in part, and nobody is told.
     pub(super) fn power_cut(&self) {
-        self.stop();
-        self.seat.net.power_cut(self.node);
+        self.stop("its power was cut");
+        self.seat.common.net.power_cut(self.node);
         self.seat.disk.power_cut();
     }
 
-    fn stop(&self) {
+    fn stop(&self, why: &str) {
         Handle::current().kill(self.machine.id());
         *self.seat.running.lock().expect("nobody panicked") = None;
+        is_down(self.node, why);
     }
 
     /// It is on, and its node is started.
     pub(super) fn start_again(&self) {
-        self.seat.net.powered(self.node);
+        self.seat.common.net.powered(self.node);
         Handle::current().restart(self.machine.id());
     }
 
@@ -117,15 +154,44 @@ impl Member {
         &self.seat.disk
     }
 
+    /// Its clock, to be set wrong.
+    pub(super) fn clock(&self) -> &Skewed {
+        &self.seat.clock
+    }
+
     /// From now on, its disk fails syncs, or does not.
     pub(super) fn fails_syncs(&self, count: u32) {
         self.seat.failing.store(count > 0, Ordering::Relaxed);
         self.seat.disk.fail_syncs(count);
     }
+}
 
-    /// Its clock jumps ahead, as that of a machine that was suspended.
-    pub(super) fn clock_jumps(&self, millis: u64) {
-        self.seat.clock.jumped_ms.fetch_add(millis, Ordering::Relaxed);
+impl Common {
+    fn security(&self, node: u64) -> Security {
+        if self.plan.settings.sealed == 0 {
+            return Security::Insecure;
+        }
+        let ring = KeyRing::of(self.secret.clone());
+        Security::Sealed { pair: self.pairs[&node].clone(), ring }
+    }
+
+    fn config(&self, node: u64, start: Start) -> Config {
+        let settings = &self.plan.settings;
+        let place = &self.plan.places[usize::try_from(node - 1).expect("a few")];
+        let ticks = |value: u64| u32::try_from(value).expect("bounded by the settings");
+        Config {
+            listen: (place.listens == 1).then(|| Listen::Address(address(node))),
+            start,
+            tick: Duration::from_micros(place.real(settings.tick)),
+            election_ticks: ticks(settings.election_ticks),
+            heartbeat_ticks: ticks(settings.heartbeat_ticks),
+            segment_bytes: settings.segment_bytes,
+            command_bytes_max: 1 << 9,
+            snapshot_entries: settings.snapshot_entries,
+            snapshot_chunk_bytes: settings.snapshot_chunk_bytes,
+            request_timeout: Duration::from_micros(settings.request_timeout),
+            ..Config::new("simulated", node, self.topology.clone(), self.security(node))
+        }
     }
 }
 
@@ -134,36 +200,26 @@ impl Seat {
         self.running.lock().expect("nobody panicked").clone()
     }
 
-    fn config(&self, start: Start) -> Config {
-        let Self { node, plan, .. } = self;
-        let listen = plan.topology.member(*node).and_then(|own| own.address.clone());
-        Config {
-            listen: listen.map(Listen::Address),
-            start,
-            tick: plan.clocks[node].real(Duration::from_millis(10)),
-            // Small enough for the log to need new files while a disk is full.
-            segment_bytes: 9 << 9,
-            command_bytes_max: 1 << 9,
-            snapshot_entries: 8,
-            snapshot_chunk_bytes: 100,
-            request_timeout: Duration::from_secs(2),
-            ..Config::new("simulated", *node, plan.topology.clone(), plan.security(*node))
-        }
-    }
-
     async fn open(&self) -> Result<Node<Register>, OpenError> {
+        let Self { node, common, .. } = self;
         let edges = Edges {
             disk: self.disk.attach(),
             clock: Arc::clone(&self.clock) as Arc<dyn Clock>,
-            entropy: Arc::new(Seeded),
-            network: self.net.port(self.node),
+            entropy: Arc::new(Seeded(Arc::clone(&self.random))),
+            network: common.net.port(*node),
         };
-        let open = |start| Node::open_with(self.config(start), edges.clone(), Register::default());
+        let open = |start| {
+            Node::open_with(common.config(*node, start), edges.clone(), Register::default())
+        };
         // As an operator would: it forms the cluster unless its storage is part of one already.
         match open(Start::Bootstrap).await {
             Err(OpenError::Storage(_)) => open(Start::Join).await,
             opened => opened,
         }
+    }
+
+    fn between(&self, low: u64, high: u64) -> u64 {
+        self.random.lock().expect("nobody panicked").between(low, high)
     }
 }
 
@@ -177,13 +233,14 @@ async fn serve(seat: Arc<Seat>) {
                 *seat.running.lock().expect("nobody panicked") = Some(opened.clone());
                 let stop = opened.stopped().await;
                 *seat.running.lock().expect("nobody panicked") = None;
+                is_down(seat.node, &format!("it stopped: {stop}"));
                 seat.stopped(&stop);
                 // Its process ends, and with it whatever its disk still had to do for it.
                 seat.disk.kill();
             }
             Err(error) => seat.not_opened(&error),
         }
-        sleep(Duration::from_millis(thread_rng().gen_range(50..500))).await;
+        sleep(Duration::from_millis(seat.between(50, 500))).await;
     }
 }
 
@@ -224,9 +281,10 @@ impl Seat {
 
 /// A disk's job takes its time, on the machine that asked for it: a machine that is switched off
 /// finishes nothing.
-fn runner() -> Runner {
-    Arc::new(|job| {
-        let micros = thread_rng().gen_range(50..3000);
+fn runner((low, high): (u64, u64), random: Random) -> Runner {
+    let random = Mutex::new(random);
+    Arc::new(move |job| {
+        let micros = random.lock().expect("nobody panicked").between(low, high);
         tokio::task::spawn(async move {
             sleep(Duration::from_micros(micros)).await;
             job();
@@ -234,22 +292,10 @@ fn runner() -> Runner {
     })
 }
 
-/// A clock of its own rate, that may jump ahead.
-struct Skewed {
-    rate: Rate,
-    jumped_ms: AtomicU64,
-}
-
-impl Clock for Skewed {
-    fn now(&self) -> u64 {
-        self.rate.shows(super::trace::now()) + self.jumped_ms.load(Ordering::Relaxed)
-    }
-}
-
-struct Seeded;
+struct Seeded(Arc<Mutex<Random>>);
 
 impl Entropy for Seeded {
     fn draw(&self) -> u64 {
-        thread_rng().r#gen()
+        self.0.lock().expect("nobody panicked").next()
     }
 }

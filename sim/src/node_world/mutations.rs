@@ -1,7 +1,9 @@
 //! Known bugs, each switched on for a run: `Bug`.
 
-use super::{run_by, run_here};
-use crate::report::Report;
+use super::plan::Plan;
+use super::scenario::replay_by;
+use crate::outcome::{Outcome, Tracing};
+use crate::schedule::Mode;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -21,23 +23,19 @@ pub enum Bug {
 impl Bug {
     /// Runs one seed with this bug, and says how often its place was reached.
     #[must_use]
-    pub fn run(self, seed: u64) -> (Report, u64) {
+    pub fn run(self, seed: u64) -> (Outcome, u64) {
         let reached = Arc::new(AtomicU64::new(0));
         let counted = Arc::clone(&reached);
-        let report = run_by(seed, move |seed, trace| {
-            let run = || run_here(seed, trace);
-            let (ended, reached) = match self {
-                Self::Transport(bug) => holm_transport::with_mutation(Some(bug), run),
-                Self::Node(bug) => holm::with_mutation(Some(bug), run),
-                Self::Log(bug) => holm_wal::with_mutation(Some(bug), run),
-                Self::Core(bug) => {
-                    let (ended, times) = holm_raft_core::with_mutation(Some(bug), run);
-                    (ended, times.reached)
-                }
+        let plan = Plan::draw(seed, Mode::Within);
+        let outcome = replay_by(plan, Tracing::Off, move |run| {
+            let reached = match self {
+                Self::Transport(bug) => holm_transport::with_mutation(Some(bug), run).1,
+                Self::Node(bug) => holm::with_mutation(Some(bug), run).1,
+                Self::Log(bug) => holm_wal::with_mutation(Some(bug), run).1,
+                Self::Core(bug) => holm_raft_core::with_mutation(Some(bug), run).1.reached,
             };
             counted.store(reached, Ordering::Relaxed);
-            ended
         });
-        (report, reached.load(Ordering::Relaxed))
+        (outcome, reached.load(Ordering::Relaxed))
     }
 }

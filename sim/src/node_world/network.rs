@@ -13,11 +13,11 @@ mod relays;
 #[cfg(test)]
 mod tests;
 
-pub(super) use link::Quality;
 pub(super) use pipe::Ending;
 pub(super) use relays::{Links, Mischief};
 
 use super::findings::happened;
+use super::plan::Quality;
 use crate::core_world::random::Random;
 use holm::topology::Topology;
 use holm::{Accept, Answer, Listener, Network, Stream, Transit};

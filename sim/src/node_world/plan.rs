@@ -1,187 +1,189 @@
-//! What a seed draws before anything runs: `Plan`, with the topology, the links and how good they
-//! are, the clocks, how relays misbehave, and which faults begin when. It is a swarm (Groce et al.
-//! 2012): each seed leaves some kinds of faults out, so that those that remain meet undisturbed.
+//! A run of the node's world as data: `Plan`, everything that a seed decides: who there is and who
+//! may dial whom, how good links and clocks are, and what happens when. What is left to chance
+//! within a run comes from the plan's seed, so equal plans have equal runs. Its text is in `text`,
+//! how a seed draws one in `draw`.
 
-use super::network::{Links, Mischief, Quality};
-use super::topologies::Shape;
-use crate::core_world::random::Random;
-use holm::topology::Topology;
-use holm::{KeyPair, KeyRing, Secret, Security};
-use std::collections::BTreeMap;
-use std::time::Duration;
+use super::happening::Happening;
+use crate::schedule::shrink::Schedule;
+use crate::schedule::{settings, words};
+use holm::PublicKey;
+use holm::topology::{Island, Link, Member, Topology};
+use std::collections::BTreeSet;
 
-/// What a run does.
-pub(super) struct Plan {
-    pub(super) shape: Shape,
-    pub(super) topology: Topology,
-    pub(super) links: Links,
-    pairs: BTreeMap<u64, KeyPair>,
-    secret: Secret,
-    pub(super) mischief: Mischief,
-    qualities: BTreeMap<(u64, u64), Quality>,
-    pub(super) clocks: BTreeMap<u64, Rate>,
-    pub(super) faults: Vec<Planned>,
-    /// The longest pause between two operations of a client, in milliseconds.
-    pub(super) pause_ms: u64,
-    /// Links that stay cut after the other faults have ended, and are healed last.
-    pub(super) left_cut: Vec<(u64, u64)>,
+/// What a run is made of.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Plan {
+    /// The settings.
+    pub settings: Settings,
+    /// The members, from 1.
+    pub places: Vec<Place>,
+    /// Nobody on the first island may dial anybody on the second.
+    pub closed: Vec<(u64, u64)>,
+    /// How good links are, by direction; those that are not named are plain.
+    pub qualities: Vec<Directed>,
+    /// What happens, and when, in order.
+    pub happenings: Vec<(u64, Happening)>,
 }
 
-/// A member's clock against that of the world.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Rate {
-    /// So many millionths faster or slower.
-    pub(super) millionths: i64,
-    /// So far ahead, in milliseconds.
-    pub(super) ahead_ms: u64,
-}
-
-/// A fault, when it begins and how long it lasts, in milliseconds.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Planned {
-    pub(super) at: u64,
-    pub(super) lasts: u64,
-    pub(super) fault: Fault,
-}
-
-/// What happens to a link, to all links of a member, or to a member.
+/// A member's place in the world.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Fault {
-    Cut(u64, u64),
-    OneWay(u64, u64),
-    Flap(u64, u64),
-    Hang(u64, u64),
-    HalfOpen(u64, u64),
-    Reset(u64, u64),
-    Slow(u64, u64),
-    Narrow(u64, u64),
-    Lossy(u64, u64),
-    IslandOff(u64),
-    Kill(u64),
-    PowerCut(u64),
-    RestartLoop(u64),
-    Pause(u64),
-    Stall(u64),
-    CutWhileHanging(u64),
-    Full(u64),
-    FailingSync(u64),
-    ClockJump(u64),
+pub struct Place {
+    /// Its island, from 1.
+    pub island: u64,
+    /// 1: others may dial it.
+    pub listens: u64,
+    /// 1: it passes on what others send each other.
+    pub relays: u64,
+    /// Its clock shows so many microseconds in a second.
+    pub rate: u64,
+    /// And it is so many milliseconds ahead at first.
+    pub ahead: u64,
 }
 
-/// The kinds of faults of links and of members.
-const OF_LINKS: [fn(u64, u64) -> Fault; 9] = [
-    Fault::Cut,
-    Fault::OneWay,
-    Fault::Flap,
-    Fault::Hang,
-    Fault::HalfOpen,
-    Fault::Reset,
-    Fault::Slow,
-    Fault::Narrow,
-    Fault::Lossy,
-];
-const OF_MEMBERS: [fn(u64) -> Fault; 10] = [
-    Fault::IslandOff,
-    Fault::Kill,
-    Fault::PowerCut,
-    Fault::RestartLoop,
-    Fault::Pause,
-    Fault::Stall,
-    Fault::CutWhileHanging,
-    Fault::Full,
-    Fault::FailingSync,
-    Fault::ClockJump,
-];
+/// How good a link is in one direction.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Directed {
+    /// From whom.
+    pub from: u64,
+    /// To whom.
+    pub to: u64,
+    /// How good.
+    pub quality: Quality,
+}
+
+/// How good a link is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Quality {
+    /// The least latency, in microseconds.
+    pub latency: u64,
+    /// Up to so much more, evenly.
+    pub jitter: u64,
+    /// In so many of a million cases ten times as much.
+    pub slow: u64,
+    /// In so many of a million cases something is lost, and sent again later.
+    pub lost: u64,
+    /// Bytes a second.
+    pub bandwidth: u64,
+    /// So many bytes may be written that were not read: then writing waits.
+    pub window: u64,
+    /// In so many of a million cases a bit of what is written flips. No schedule sets this from the
+    /// start.
+    pub garbled: u64,
+}
+
+impl Quality {
+    /// That of links that nobody says anything of.
+    pub const PLAIN: Self = Self {
+        latency: 100,
+        jitter: 100,
+        slow: 0,
+        lost: 0,
+        bandwidth: 10_000_000,
+        window: 16 << 10,
+        garbled: 0,
+    };
+}
+
+settings! {
+    /// Decides what is left to chance within the run.
+    seed = 0 in 0..=u64::MAX;
+    /// How many members there are.
+    members = 3 in 1..=64;
+    /// Whether links are sealed.
+    sealed = 1 in 0..=1;
+    /// Which kind of topology was drawn: for the coverage table alone.
+    shape = 0 in 0..=7;
+    /// Millionths of the frames that relays lose.
+    relays_lose = 0 in 0..=1_000_000;
+    /// Millionths of the frames that relays pass on twice.
+    relays_repeat = 0 in 0..=1_000_000;
+    /// Millionths of the frames that relays hold back, so that others overtake them.
+    relays_hold = 0 in 0..=1_000_000;
+    /// Millionths of the frames that relays alter, where links are sealed: else nobody can know.
+    relays_alter = 0 in 0..=1_000_000;
+    /// The node's tick, in microseconds of a member's clock.
+    tick = 10_000 in 1_000..=1_000_000;
+    /// The node's setting of this name.
+    election_ticks = 15 in 2..=1_000;
+    /// The node's setting of this name.
+    heartbeat_ticks = 3 in 1..=100;
+    /// The node's setting of this name. Small, for logs to be compacted.
+    snapshot_entries = 8 in 1..=1_000_000;
+    /// The node's setting of this name.
+    snapshot_chunk_bytes = 100 in 1..=1_048_576;
+    /// The node's setting of this name. Small enough for a log to need new files while its disk is
+    /// full.
+    segment_bytes = 4_608 in 4_096..=1_073_741_824;
+    /// How long a caller waits.
+    request_timeout = 2_000_000 in 1_000..=60_000_000;
+    /// 0: clocks keep the drift that leases allow for; 1: they do not.
+    beyond = 0 in 0..=1;
+    /// How many numbers there are. The first half is only added to, the others are only put.
+    keys = 4 in 1..=1_000;
+    /// The most bytes of a command that say nothing.
+    padding = 100 in 0..=400;
+    /// The least time a disk job takes.
+    disk_low = 50 in 0..=1_000_000;
+    /// The most time a disk job takes.
+    disk_high = 3_000 in 0..=10_000_000;
+    /// When the safety phase ends: all faults with it, unless they last longer.
+    faults_end = 10_000_000 in 0..=3_600_000_000;
+    /// How long everybody may take from then on.
+    patience = 20_000_000 in 0..=3_600_000_000;
+}
 
 impl Plan {
-    pub(super) fn draw(seed: u64) -> Self {
-        let mut random = Random::new(seed, 0);
-        let random = &mut random;
-        let members = usize::try_from(random.between(3, 5)).expect("a few");
-        let ids = 1..=u64::try_from(members).expect("a few");
-        let links = if random.one_in(5) { Links::Insecure } else { Links::Sealed };
-        let mut fill = |bytes: &mut [u8]| {
-            for part in bytes.chunks_mut(8) {
-                part.copy_from_slice(&random.next().to_le_bytes()[..part.len()]);
-            }
-        };
-        let secret = Secret::generate(&mut fill);
-        let pairs: BTreeMap<u64, KeyPair> =
-            ids.clone().map(|id| (id, KeyPair::generate(&mut fill))).collect();
-        let shape = random.pick(&Shape::ALL);
-        let key = |id| (links == Links::Sealed).then(|| pairs[&id].public());
-        let topology = shape.draw(members, random, key);
-        let joined = joined(&topology);
-        let good = random.pick(&[100, 500, 3_000]);
-        let quality = |random: &mut Random| Quality {
-            latency_us: random.between(good / 2, good * 2),
-            jitter_us: random.pick(&[good / 10, good, good * 4]),
-            slow_millionths: random.pick(&[0, 0, 2_000]),
-            lost_millionths: random.pick(&[0, 0, 500]),
-            bandwidth: random.pick(&[1_000_000, 10_000_000, 100_000_000]),
-            window: random.pick(&[1 << 10, 16 << 10, 128 << 10]),
-        };
-        let both = joined.iter().flat_map(|(one, other)| [(*one, *other), (*other, *one)]);
-        let qualities = both.map(|pair| (pair, quality(random))).collect();
-        let rate = |random: &mut Random| Rate {
-            millionths: i64::try_from(random.below(100_000)).expect("small") - 50_000,
-            ahead_ms: random.below(1_000_000),
-        };
-        let clocks = ids.map(|id| (id, rate(random))).collect();
-        Self {
-            shape,
-            links,
-            pairs,
-            secret,
-            mischief: mischief(random),
-            qualities,
-            clocks,
-            faults: faults(&topology, &joined, random),
-            pause_ms: random.pick(&[60, 150, 300]),
-            left_cut: left_cut(&topology, &joined, random),
-            topology,
-        }
+    /// How many members, faults and clients' operations it has, in words.
+    #[must_use]
+    pub fn words(&self) -> String {
+        let class =
+            |(_, happening): &(u64, Happening)| (happening.class(), happening.field("client"));
+        let what: Vec<_> = self.happenings.iter().map(class).collect();
+        words(self.settings.members, &what)
     }
 
-    /// How a member's links are secured.
-    pub(super) fn security(&self, node: u64) -> Security {
-        match self.links {
-            Links::Insecure => Security::Insecure,
-            Links::Sealed => Security::Sealed {
-                pair: self.pairs[&node].clone(),
-                ring: KeyRing::of(self.secret.clone()),
-            },
+    /// The clients that ask for something.
+    #[must_use]
+    pub fn clients(&self) -> BTreeSet<u64> {
+        self.happenings.iter().filter_map(|(_, happening)| happening.field("client")).collect()
+    }
+
+    /// The topology, as the file has it that nodes read; `key` has the members' keys, if they have
+    /// any.
+    #[must_use]
+    pub fn topology(&self, key: impl Fn(u64) -> Option<PublicKey>) -> Topology {
+        let name = |island: u64| format!("island {island}");
+        let member = |(id, place): (u64, &Place)| {
+            let address = (place.listens == 1).then(|| address(id));
+            let mut member = Member::new(id, name(place.island), address);
+            member.key = key(id);
+            member.relay = place.relays == 1;
+            member
+        };
+        let used: BTreeSet<u64> = self.places.iter().map(|place| place.island).collect();
+        let closed = self
+            .closed
+            .iter()
+            .filter(|(from, to)| from != to && used.contains(from) && used.contains(to));
+        let link = |(from, to): &(u64, u64)| Link { from: name(*from), to: name(*to), dial: false };
+        Topology {
+            islands: used.iter().map(|island| Island { name: name(*island) }).collect(),
+            members: (1..).zip(&self.places).map(member).collect(),
+            links: closed.map(link).collect(),
         }
     }
 
     /// How good a link is at first.
-    pub(super) fn quality(&self, from: u64, to: u64) -> Quality {
-        // Those that are never used have some quality as well.
-        let some = Quality {
-            latency_us: 100,
-            jitter_us: 0,
-            slow_millionths: 0,
-            lost_millionths: 0,
-            bandwidth: 1_000_000,
-            window: 1 << 10,
-        };
-        self.qualities.get(&(from, to)).copied().unwrap_or(some)
-    }
-}
-
-impl Rate {
-    /// What takes so long by this clock takes so long in the world.
-    pub(super) fn real(self, long: Duration) -> Duration {
-        let micros = i64::try_from(long.as_micros()).expect("short");
-        let real = micros * 1_000_000 / (1_000_000 + self.millionths);
-        Duration::from_micros(u64::try_from(real).expect("no clock runs backwards"))
+    #[must_use]
+    pub fn quality(&self, from: u64, to: u64) -> Quality {
+        let named = self.qualities.iter().find(|named| (named.from, named.to) == (from, to));
+        named.map_or(Quality::PLAIN, |named| named.quality)
     }
 
-    /// What the clock shows at this moment of the world, in milliseconds.
-    pub(super) fn shows(self, world_ms: u64) -> u64 {
-        let world = i64::try_from(world_ms).expect("runs are short");
-        let own = world + world * self.millionths / 1_000_000;
-        self.ahead_ms + u64::try_from(own).expect("no clock runs backwards")
+    /// Who may be linked to whom, the lower first.
+    #[must_use]
+    pub fn joined(&self) -> Vec<(u64, u64)> {
+        joined(&self.topology(|_| None))
     }
 }
 
@@ -193,51 +195,42 @@ pub(super) fn joined(topology: &Topology) -> Vec<(u64, u64)> {
     pairs.filter(|(one, other)| one < other && may(*one, *other)).collect()
 }
 
-fn mischief(random: &mut Random) -> Mischief {
-    let mut rate = || random.pick(&[0, 0, 5_000, 30_000]);
-    Mischief { lose: rate(), repeat: rate(), hold: rate(), alter: rate() }
+/// Where a member accepts the others.
+pub(super) fn address(id: u64) -> String {
+    format!("10.0.0.{id}:7600")
 }
 
-fn faults(topology: &Topology, joined: &[(u64, u64)], random: &mut Random) -> Vec<Planned> {
-    let links: Vec<_> = OF_LINKS.into_iter().filter(|_| random.one_in(2)).collect();
-    let members: Vec<_> = OF_MEMBERS.into_iter().filter(|_| random.one_in(2)).collect();
-    let (count, long) = (random.between(4, 14), random.between(3_000, 10_000));
-    let mut faults = Vec::new();
-    for _ in 0..count {
-        let of_link = random.one_in(2);
-        let fault = if of_link && !links.is_empty() {
-            let (one, other) = random.pick(joined);
-            let (from, to) = if random.one_in(2) { (one, other) } else { (other, one) };
-            random.pick(&links)(from, to)
-        } else if !members.is_empty() {
-            let count = u64::try_from(topology.members.len()).expect("a few");
-            random.pick(&members)(random.between(1, count))
-        } else {
-            continue;
-        };
-        let lasts = random.pick(&[50, 300, 1_000, 3_000]);
-        let lasts = random.between(lasts / 2, lasts);
-        faults.push(Planned { at: random.below(long), lasts, fault });
-    }
-    faults.sort_by_key(|planned| planned.at);
-    faults
-}
+impl Schedule for Plan {
+    type Happening = Happening;
+    const CALM: &'static [&'static str] =
+        &["relays_lose", "relays_repeat", "relays_hold", "relays_alter", "sealed"];
 
-/// Links that may stay cut: those that are left still join a quorum.
-fn left_cut(topology: &Topology, joined: &[(u64, u64)], random: &mut Random) -> Vec<(u64, u64)> {
-    if random.one_in(2) {
-        return Vec::new();
+    fn happenings(&mut self) -> &mut Vec<(u64, Happening)> {
+        &mut self.happenings
     }
-    let mut left: Vec<(u64, u64)> = joined.to_vec();
-    let mut cut = Vec::new();
-    for _ in 0..random.between(1, 3) {
-        let pair = random.pick(joined);
-        let without: Vec<_> = left.iter().copied().filter(|other| *other != pair).collect();
-        let reach = super::reach::Reach::new(topology, without.iter().copied());
-        if !cut.contains(&pair) && reach.quorum().is_some() {
-            cut.push(pair);
-            left = without;
-        }
+
+    fn value(&mut self, key: &str) -> Option<&mut u64> {
+        self.settings.value(key)
     }
-    cut
+
+    fn members(&self) -> u64 {
+        self.settings.members
+    }
+
+    fn without_members_above(&self, members: u64) -> Option<Self> {
+        let mut plan = self.clone();
+        plan.settings.members = members;
+        plan.places.truncate(usize::try_from(members).unwrap_or(usize::MAX));
+        plan.qualities.retain(|named| named.from <= members && named.to <= members);
+        plan.happenings.retain(|(_, happening)| !happening.concerns_above(members));
+        plan.check().is_ok().then_some(plan)
+    }
+
+    fn lasting(happening: &Happening) -> Option<u64> {
+        happening.lasting()
+    }
+
+    fn shortened(happening: &Happening, lasting: u64) -> Happening {
+        happening.with("lasting", lasting)
+    }
 }

@@ -32,7 +32,7 @@ pub(super) fn heard(me: u64, line: &Line) {
         "reached another way" => happened("ways changed"),
         "a session through others begins" => {
             happened("sessions through others");
-            if line.field("renewed") == Some("true") {
+            if line.field_word("renewed") == Some("true") {
                 happened("sessions renewed");
             }
         }
@@ -62,7 +62,7 @@ fn opened(me: u64, line: &Line) {
 fn sealed(me: u64, line: &Line) {
     let [peer, start] = ["peer", "start"].map(|name| line.number(name).unwrap_or(0));
     // The last message of a handshake may come so late that it welcomes a start that is over.
-    let says_something = matches!(line.field("kind"), Some("Message" | "Note"));
+    let says_something = matches!(line.field_word("kind"), Some("Message" | "Note"));
     if says_something && SESSIONS.with_borrow(|known| known.over.contains(&(me, peer, start))) {
         let says = format!("member {me} seals a frame for a start of member {peer} that is over");
         broken(STARTS, says);
@@ -71,7 +71,7 @@ fn sealed(me: u64, line: &Line) {
 
 fn announced(me: u64, line: &Line) {
     let digits = |text: &str| text.split(|c: char| !c.is_ascii_digit()).next()?.parse().ok();
-    let peer = line.field("peer").and_then(digits);
+    let peer = line.field_word("peer").and_then(digits);
     let (Some(peer), Some(start)) = (peer, line.number("start")) else { return };
     SESSIONS.with_borrow_mut(|known| {
         let before = known.reached.insert((me, peer), start);

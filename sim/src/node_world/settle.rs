@@ -1,20 +1,14 @@
 //! After the faults: within a bound in simulated time the members that live links join to a quorum
 //! must commit again and catch up, and all must say truly how they reach each other.
 
-use super::findings::{any_broken, broken, happened};
+use super::findings::{any_broken, broken, note, now};
 use super::member::Member;
 use super::nemesis::Nemesis;
-use super::plan::joined;
 use super::reach::{Reach, Way};
-use super::trace::now;
 use std::collections::BTreeSet;
 use std::time::Duration;
 use tokio::time::{Instant, sleep};
 
-/// By when a cluster whose faults have ended commits again on all members, and they are told how
-/// each is reached: a silent link is found after 2 s, and dialled again within 2 s more; what was
-/// said of it is forgotten after 5 s; then somebody is elected.
-const WITHIN: Duration = Duration::from_secs(20);
 /// How often to look.
 const EVERY: Duration = Duration::from_millis(50);
 
@@ -23,25 +17,19 @@ const REACHED: &str = "reached tells the truth";
 
 impl Nemesis {
     /// What is left cut once the other faults have ended: the rest must work, and then all of it.
+    ///
+    /// Each time within the plan's patience. The least that makes sense: a silent link is found
+    /// after 2 s, and dialled again within 2 s more; what was said of it is forgotten after 5 s;
+    /// then somebody is elected.
     pub(super) async fn settle(&self) {
-        self.net.relays().behave();
-        for (one, other) in joined(&self.plan.topology) {
-            for (from, to) in [(one, other), (other, one)] {
-                self.net.heal(from, to);
-                self.net.change(from, to, self.plan.quality(from, to));
-            }
-        }
-        if !self.plan.left_cut.is_empty() {
-            happened("links left cut");
-            for (one, other) in &self.plan.left_cut {
-                self.net.cut(*one, *other);
-                self.net.cut(*other, *one);
-            }
+        self.heal_links();
+        let left = self.cut_for_good();
+        if !left.is_empty() {
             self.is_alive().await;
             self.is_true().await;
-            for (one, other) in &self.plan.left_cut {
-                self.net.heal(*one, *other);
-                self.net.heal(*other, *one);
+            for (one, other) in left {
+                self.net.heal(one, other);
+                self.net.heal(other, one);
             }
         }
         self.is_alive().await;
@@ -49,36 +37,49 @@ impl Nemesis {
     }
 
     fn reach(&self) -> Reach {
-        let links = joined(&self.plan.topology).into_iter();
+        let links = self.plan.joined().into_iter();
         let open = links.filter(|(one, other)| self.net.is_open(*one, *other));
-        Reach::new(&self.plan.topology, open)
+        Reach::new(&self.plan.topology(|_| None), open)
+    }
+
+    /// The members that links join, if they are a quorum.
+    pub(super) fn quorum(&self) -> Option<BTreeSet<u64>> {
+        self.reach().quorum()
+    }
+
+    fn patience(&self) -> Duration {
+        Duration::from_micros(self.plan.settings.patience)
     }
 
     /// Each member of the quorum serves what was committed before it was asked, and has applied as
     /// much as any of them.
     async fn is_alive(&self) {
-        let quorum = self.reach().quorum().expect("the plan leaves one");
-        let (began, until) = (now(), Instant::now() + WITHIN);
+        let quorum = self.quorum().expect("what stays cut leaves one");
+        let within = self.patience();
+        let (began, until) = (now(), Instant::now() + within);
         for member in self.members.iter().filter(|member| quorum.contains(&member.node)) {
-            while !any_broken() && !reads(member).await {
+            let mut served = false;
+            while !any_broken() && !served {
+                served = reads(member).await;
                 if Instant::now() > until {
                     let says = format!(
-                        "member {} serves no read {WITHIN:?} after the faults; joined are {quorum:?}",
+                        "member {} has served no read {within:?} after the faults; joined are \
+                         {quorum:?}",
                         member.node
                     );
                     return broken(LIVENESS, says);
                 }
-                sleep(EVERY).await;
+                sleep(if served { Duration::ZERO } else { EVERY }).await;
             }
         }
         while !any_broken() {
             let Some(laggard) = self.laggard(&quorum) else { break };
             if Instant::now() > until {
-                return broken(LIVENESS, format!("{laggard} {WITHIN:?} after the faults"));
+                return broken(LIVENESS, format!("{laggard} {within:?} after the faults"));
             }
             sleep(EVERY).await;
         }
-        tracing::info!(after_ms = now() - began, "all of the quorum works");
+        note(|| format!("all of {quorum:?} work after {} us", now() - began));
     }
 
     /// A member that has not applied all that another one has.
@@ -98,16 +99,17 @@ impl Nemesis {
     /// All statuses say how each member is reached.
     async fn is_true(&self) {
         let reach = self.reach();
-        let (began, until) = (now(), Instant::now() + WITHIN);
+        let within = self.patience();
+        let (began, until) = (now(), Instant::now() + within);
         while !any_broken() {
             let wrong = self.members.iter().find_map(|member| self.says_wrongly(member, &reach));
             let Some(wrong) = wrong else { break };
             if Instant::now() > until {
-                return broken(REACHED, format!("{wrong}, {WITHIN:?} after the faults"));
+                return broken(REACHED, format!("{wrong}, {within:?} after the faults"));
             }
             sleep(EVERY).await;
         }
-        tracing::info!(after_ms = now() - began, "all say truly how they reach each other");
+        note(|| format!("all say truly how they reach each other after {} us", now() - began));
     }
 
     /// What a member says wrongly of another one.

@@ -1,11 +1,13 @@
-//! The topologies that a seed draws, each as the file that a node reads: one island, a hub and
+//! The topologies that a seed draws: one island, a hub and
 //! spokes that only dial out, a chain, two islands and a bridge, islands of which one alone may
 //! dial, a ring, and any other in which all members can find each other.
 
+use super::plan::{Place, Plan, Settings};
 use crate::core_world::random::Random;
-use holm::PublicKey;
-use holm::topology::{Island, Link, Member, Topology};
 use std::collections::BTreeSet;
+
+/// Nobody on the first island may dial anybody on the second.
+type Closed = Vec<(u64, u64)>;
 
 /// A kind of topology.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -40,6 +42,7 @@ impl Shape {
     ];
 
     /// What happened, if it was drawn.
+    #[cfg(madsim)]
     pub(super) const fn word(self) -> &'static str {
         match self {
             Self::OneIsland => "topology: one island",
@@ -52,20 +55,28 @@ impl Shape {
         }
     }
 
-    /// So many members; `key` has their keys, if they have any.
-    pub(super) fn draw(
-        self,
-        members: usize,
-        random: &mut Random,
-        key: impl Fn(u64) -> Option<PublicKey>,
-    ) -> Topology {
+    /// Of so many members: each one's place, and which islands are closed to which.
+    pub(super) fn draw(self, members: usize, random: &mut Random) -> (Vec<Place>, Closed) {
         loop {
-            let topology = self.sketch(members, random).topology(&key);
-            if topology.check().is_ok() {
-                return topology;
+            let (places, closed) = self.sketch(members, random).places();
+            let plan = Plan {
+                settings: Settings::default(),
+                places,
+                closed,
+                qualities: Vec::new(),
+                happenings: Vec::new(),
+            };
+            let checked = plan.topology(|_| None).check();
+            if checked.is_ok() {
+                return (plan.places, plan.closed);
             }
-            assert_eq!(self, Self::Any, "{topology:?}");
+            assert_eq!(self, Self::Any, "{checked:?}");
         }
+    }
+
+    /// The one with this number in [`ALL`](Self::ALL).
+    pub(super) fn numbered(number: u64) -> Option<Self> {
+        Self::ALL.get(usize::try_from(number).ok()?).copied()
     }
 
     fn sketch(self, members: usize, random: &mut Random) -> Sketch {
@@ -113,31 +124,20 @@ impl Shape {
 }
 
 impl Sketch {
-    fn topology(self, key: impl Fn(u64) -> Option<PublicKey>) -> Topology {
-        let name = |island: usize| format!("island {island}");
-        let member = |(at, island): (usize, &usize)| {
-            let id = u64::try_from(at).expect("a few") + 1;
-            let address = (!self.only_dial.contains(&at)).then(|| address(id));
-            let mut member = Member::new(id, name(*island), address);
-            member.key = key(id);
-            member.relay = !self.silent.contains(&at);
-            member
+    fn places(self) -> (Vec<Place>, Closed) {
+        let number = |island: usize| u64::try_from(island).expect("a few") + 1;
+        let place = |(at, island): (usize, &usize)| Place {
+            island: number(*island),
+            listens: u64::from(!self.only_dial.contains(&at)),
+            relays: u64::from(!self.silent.contains(&at)),
+            rate: 1_000_000,
+            ahead: 0,
         };
         let used: BTreeSet<usize> = self.islands.iter().copied().collect();
         let closed = self.closed.iter().filter(|(a, b)| used.contains(a) && used.contains(b));
-        let link =
-            |(from, to): &(usize, usize)| Link { from: name(*from), to: name(*to), dial: false };
-        Topology {
-            islands: used.iter().map(|island| Island { name: name(*island) }).collect(),
-            members: self.islands.iter().enumerate().map(member).collect(),
-            links: closed.map(link).collect(),
-        }
+        let closed = closed.map(|(from, to)| (number(*from), number(*to))).collect();
+        (self.islands.iter().enumerate().map(place).collect(), closed)
     }
-}
-
-/// Where a member accepts the others.
-fn address(id: u64) -> String {
-    format!("10.0.0.{id}:7600")
 }
 
 fn pick(below: usize, random: &mut Random) -> usize {

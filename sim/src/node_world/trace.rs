@@ -1,58 +1,47 @@
-//! A run's own record: `Trace` takes every line that Holm and the scenario log, with the simulated
-//! time and the member in front. madsim's lines stay out: they carry ids that count through the
-//! whole process. What lines say of sessions and ways is handed to their checker.
+//! What the members say of themselves while they run: `Listener` takes every line that Holm logs,
+//! with the member whose machine it is from, and makes of it what the trace and the coverage table
+//! have. madsim's lines stay out: they carry ids that count through the whole process. What lines
+//! say of sessions and ways is handed to their checker.
 
-use super::findings::note;
+use super::findings::{self, judge, say, with};
 use super::sessions;
-use crate::checkers::election::ElectionSafety;
+use crate::trace::{State, What};
 use holm_raft_core::{Incarnation, MemberId, NodeId, Term};
+use std::cell::RefCell;
+use std::collections::{BTreeMap, VecDeque};
 use std::fmt::{self, Write};
-use std::sync::{Arc, Mutex};
-use std::time::Duration;
 use tracing::field::{Field, Visit};
 use tracing::{Event, Id, Level, Subscriber, span};
 use tracing_subscriber::Layer;
 use tracing_subscriber::layer::{Context, SubscriberExt};
 use tracing_subscriber::registry::LookupSpan;
 
-/// The lines so far.
-#[derive(Clone, Default)]
-pub(super) struct Trace {
-    lines: Arc<Mutex<Lines>>,
-}
+/// Listens to the members.
+struct Listener;
 
-#[derive(Default)]
-struct Lines {
-    text: String,
-    leaders: ElectionSafety,
-}
-
-/// Simulated milliseconds since the run began.
-pub(super) fn now() -> u64 {
-    let elapsed = madsim::runtime::Handle::try_current()
-        .map_or(Duration::ZERO, |_| madsim::time::TimeHandle::current().elapsed());
-    u64::try_from(elapsed.as_millis()).expect("runs end before that")
-}
-
-impl Trace {
-    pub(super) fn subscriber(&self) -> impl Subscriber + Send + Sync + use<> {
-        tracing_subscriber::registry().with(self.clone())
-    }
-
-    pub(super) fn text(&self) -> String {
-        self.lines.lock().expect("nobody panicked").text.clone()
-    }
-
-    /// How many terms had a leader.
-    pub(super) fn leaders(&self) -> u64 {
-        self.lines.lock().expect("nobody panicked").leaders.terms()
-    }
+pub(super) fn subscriber() -> impl Subscriber + Send + Sync {
+    tracing_subscriber::registry().with(Listener)
 }
 
 /// On which member's machine a span runs.
 struct Machine(u64);
 
-impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for Trace {
+/// What members were last, and which messages are on their way.
+#[derive(Default)]
+struct Known {
+    states: BTreeMap<u64, State>,
+    /// From which index on entries are of which term, by member.
+    terms: BTreeMap<u64, Vec<(u64, u64)>>,
+    sent: u64,
+    /// The line in which each that has not arrived was sent, with its number, by all that it says.
+    flights: BTreeMap<String, VecDeque<(usize, u64)>>,
+}
+
+std::thread_local! {
+    static KNOWN: RefCell<Known> = RefCell::default();
+}
+
+impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for Listener {
     fn on_new_span(&self, attributes: &span::Attributes<'_>, id: &Id, context: Context<'_, S>) {
         let mut line = Line::default();
         attributes.record(&mut line);
@@ -65,32 +54,158 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for Trace {
 
     fn on_event(&self, event: &Event<'_>, context: Context<'_, S>) {
         let metadata = event.metadata();
-        if !metadata.target().starts_with("holm") {
+        let target = metadata.target();
+        if !target.starts_with("holm") {
             return;
+        }
+        let mut line = Line::default();
+        match target {
+            "holm::message" => {
+                line.says = if with(|found| found.trace.is_kept()) { Says::All } else { Says::Not };
+                event.record(&mut line);
+                return message(&line);
+            }
+            "holm::turn" => {
+                event.record(&mut line);
+                return turn(&line);
+            }
+            _ => event.record(&mut line),
         }
         let machine = || {
             let mut scope = context.event_scope(event)?;
             scope.find_map(|span| span.extensions().get::<Machine>().map(|machine| machine.0))
         };
-        let machine = machine().unwrap_or(0);
-        let mut line = Line::default();
-        event.record(&mut line);
-        if *metadata.level() > Level::DEBUG {
-            return sessions::heard(machine, &line);
-        }
-        let led = {
-            let mut lines = self.lines.lock().expect("nobody panicked");
-            let leader = MemberId::new(NodeId(machine), Incarnation(0));
-            let led = line.leading_in().map(|term| lines.leaders.leads(Term(term), leader));
+        let node = machine().unwrap_or(0);
+        if *metadata.level() <= Level::DEBUG {
             let Line { message, fields, .. } = &line;
-            let target = metadata.target();
-            writeln!(lines.text, "{:>8} {machine} {target} {message}{fields}", now())
-                .expect("a string takes everything");
-            led
-        };
-        note(led.unwrap_or(Ok(())));
-        sessions::heard(machine, &line);
+            say(|| What::Said { node, says: format!("{target}: {message}{fields}") });
+        }
+        sessions::heard(node, &line);
     }
+}
+
+/// A message leaves or arrives.
+fn message(line: &Line) {
+    let [from, to, term] = ["from", "to", "term"].map(|name| line.number(name).unwrap_or(0));
+    let kind = line.word("kind");
+    let leaves = line.word("way") == "leaves";
+    if !leaves {
+        let role = KNOWN.with_borrow(|known| known.states.get(&to).map_or("follower", |s| s.role));
+        with(|found| {
+            found.messages += 1;
+            found.coverage.takes(role, kind);
+        });
+    }
+    if line.says == Says::Not {
+        return;
+    }
+    let says = line.field("says").to_owned();
+    let key = format!("{from} {to} {kind} {term} {says}");
+    KNOWN.with_borrow_mut(|known| {
+        if leaves {
+            known.sent += 1;
+            let id = known.sent;
+            let due = findings::now();
+            let place = with(|found| found.trace.lines().len());
+            say(|| What::Sent { id, kind, from, to, term, via: Vec::new(), due, says });
+            known.flights.entry(key).or_default().push_back((place, id));
+        } else if let Some((place, id)) = known.flights.get_mut(&key).and_then(VecDeque::pop_front)
+        {
+            with(|found| found.trace.arrives(place, findings::now()));
+            say(|| What::Delivered { id });
+        }
+    });
+}
+
+/// What a member is after a turn.
+fn turn(line: &Line) {
+    let number = |name: &str| line.number(name).unwrap_or(0);
+    let node = number("node");
+    let state = State {
+        node,
+        incarnation: number("incarnation"),
+        role: line.word("role"),
+        term: number("term"),
+        leader: number("leader"),
+        start: number("start"),
+        last: number("last"),
+        last_term: number("last_term"),
+        durable: number("durable"),
+        commit: number("commit"),
+        applied: number("applied"),
+    };
+    with(|found| {
+        found.turns += 1;
+        found.commit = found.commit.max(state.commit);
+    });
+    let known = KNOWN.with_borrow_mut(|known| {
+        let before = known.states.insert(node, state.clone());
+        let terms = known.terms.entry(node).or_default();
+        let changed = grow(terms, before.as_ref(), &state);
+        (before, changed.then(|| terms.clone()))
+    });
+    let (before, terms) = known;
+    if before.as_ref() == Some(&state) {
+        return;
+    }
+    let role = before.as_ref().map_or("follower", |before| before.role);
+    if role != state.role {
+        with(|found| found.coverage.becomes(role, state.role));
+    }
+    if state.role == "leader" {
+        let leader = MemberId::new(NodeId(node), Incarnation(state.incarnation));
+        judge(with(|found| found.election.leads(Term(state.term), leader)));
+    }
+    if let Some(terms) = terms {
+        say(|| What::Log { node, terms });
+    }
+    say(|| What::Member(state));
+}
+
+/// Follows which term stands where, as far as a member's ends of turns tell: entries of several
+/// terms that came in one turn are shown with the last one's. Says whether it has changed.
+fn grow(terms: &mut Vec<(u64, u64)>, before: Option<&State>, now: &State) -> bool {
+    let known = terms.clone();
+    terms.retain(|(first, _)| *first <= now.last);
+    let known_last = before.map_or(now.start, |before| before.last);
+    if terms.last().is_none_or(|(_, term)| *term != now.last_term) && now.last > now.start {
+        let first = (known_last.min(now.last - 1) + 1).max(now.start + 1);
+        terms.retain(|(other, _)| *other < first);
+        terms.push((first, now.last_term));
+    }
+    let begun = terms.iter().rposition(|(first, _)| *first <= now.start + 1).unwrap_or(0);
+    terms.drain(..begun);
+    known != *terms
+}
+
+/// A member's process is gone.
+pub(super) fn is_down(node: u64, why: &str) {
+    KNOWN.with_borrow_mut(|known| _ = known.states.remove(&node));
+    say(|| What::Down { node, why: why.to_owned() });
+}
+
+/// Who leads in the highest term, of those that run.
+pub(super) fn leader() -> Option<u64> {
+    KNOWN.with_borrow(|known| {
+        let leaders = known.states.values().filter(|state| state.role == "leader");
+        leaders.map(|state| (state.term, state.node)).max().map(|(_, node)| node)
+    })
+}
+
+/// Those that have not arrived by the end, with the line in which they left.
+pub(super) fn never_arrived() -> Vec<(usize, u64)> {
+    let flights = KNOWN.with_borrow_mut(|known| std::mem::take(&mut known.flights));
+    let mut left: Vec<(usize, u64)> = flights.into_values().flatten().collect();
+    left.sort_unstable();
+    left
+}
+
+/// Whether texts are written down, which takes longer than all else.
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
+enum Says {
+    #[default]
+    All,
+    Not,
 }
 
 /// One event's words.
@@ -99,6 +214,8 @@ pub(super) struct Line {
     pub(super) message: String,
     fields: String,
     numbers: Vec<(&'static str, u64)>,
+    words: Vec<(&'static str, &'static str)>,
+    says: Says,
 }
 
 impl Line {
@@ -107,26 +224,46 @@ impl Line {
         self.numbers.iter().find(|(known, _)| *known == name).map(|(_, value)| *value)
     }
 
-    /// The value of another field, as it is shown.
-    pub(super) fn field(&self, name: &str) -> Option<&str> {
+    /// The value of another field, as it is shown, up to the first space.
+    pub(super) fn field_word(&self, name: &str) -> Option<&str> {
         let (_, after) = self.fields.split_once(&format!(" {name}="))?;
         Some(after.split(' ').next().unwrap_or(after))
     }
 
-    /// The term, if the line is the status of a member that leads.
-    fn leading_in(&self) -> Option<u64> {
-        let (_, after) = self.message.split_once(" leader term=")?;
-        after.split(' ').next()?.parse().ok()
+    /// The value of the last field, all of it.
+    fn field(&self, name: &str) -> &str {
+        self.fields.split_once(&format!(" {name}=")).map_or("", |(_, after)| after)
+    }
+
+    /// The value of a field that is one of the words that cores have for roles and messages.
+    fn word(&self, name: &str) -> &'static str {
+        self.words.iter().find(|(known, _)| *known == name).map_or("", |(_, word)| *word)
     }
 }
+
+/// The words that fields may have as they are.
+const WORDS: [&str; 2] = ["leaves", "arrives"];
 
 impl Visit for Line {
     fn record_u64(&mut self, field: &Field, value: u64) {
         self.numbers.push((field.name(), value));
-        self.record_debug(field, &value);
+        if self.says == Says::All {
+            self.record_debug(field, &value);
+        }
+    }
+
+    fn record_str(&mut self, field: &Field, value: &str) {
+        let known = WORDS.iter().chain(&crate::coverage::ROLES).chain(&crate::coverage::KINDS);
+        if let Some(word) = { known }.find(|word| **word == value) {
+            self.words.push((field.name(), *word));
+        }
+        self.record_debug(field, &format_args!("{value:?}"));
     }
 
     fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
+        if self.says == Says::Not {
+            return;
+        }
         let written = if field.name() == "message" {
             write!(self.message, "{value:?}")
         } else {

@@ -96,6 +96,7 @@ const KINDS: &[(&str, &[(&str, Shape)])] = &[
     ("begin", &[("n", Number), ("what", Text), ("with", Keys)]),
     ("end", &[("n", Number), ("what", Text)]),
     ("note", &[("says", Text)]),
+    ("said", &[("node", Number), ("says", Text)]),
     (
         "asks",
         &[

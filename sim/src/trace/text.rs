@@ -51,6 +51,7 @@ fn columns(what: &What) -> (String, &'static str, String) {
         }
         What::End { n, what } => (nobody(), "ends", format!("{what} ({n})")),
         What::Note { says } => (nobody(), "notes", says.clone()),
+        What::Said { node, says } => (node.to_string(), "says", says.clone()),
         What::Asks { op, client, what, key, value, at, again } => {
             let again =
                 if *again == 0 { String::new() } else { format!(", attempt {}", again + 1) };

@@ -128,6 +128,7 @@ function words(line) {
     case "begin": return `${line.what} begins (${line.n})${keys(line.with)}`;
     case "end": return `${line.what} ends (${line.n})`;
     case "note": return line.says;
+    case "said": return `${line.node} says ${line.says}`;
     case "asks":
       return `client ${line.client} asks ${line.at}: ${line.what} k${line.key} ${line.value}`
         + ` (op ${line.op}${line.again ? `, attempt ${line.again + 1}` : ""})`;

@@ -82,7 +82,7 @@ impl Bug {
             }
             #[cfg(madsim)]
             Self::None(World::Node) => {
-                let report = holm_sim::node_world::run(seed);
+                let report = holm_sim::node_world::run(seed, Mode::Within, Tracing::Off);
                 return (report.violation.map(|violation| violation.checker), 0);
             }
             #[cfg(not(madsim))]

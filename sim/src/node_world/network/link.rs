@@ -1,9 +1,10 @@
 //! One direction between two members: a `Link` has a `Quality` (latency by distribution, bandwidth,
-//! loss), and may be cut.
+//! loss, bits that flip), and may be cut.
 
 use super::pipe::Ending;
 use super::{Net, State};
 use crate::core_world::random::Random;
+use crate::node_world::plan::Quality;
 use std::time::Duration;
 use tokio::time::Instant;
 
@@ -13,33 +14,18 @@ const RETRANSMIT: Duration = Duration::from_millis(200);
 /// At most so long after a cut has ended, what waited goes on: TCP tries less and less often.
 const AFTER_A_CUT_MS: u64 = 2_000;
 
-/// How good a link is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in super::super) struct Quality {
-    /// The least latency, in microseconds.
-    pub(in super::super) latency_us: u64,
-    /// Up to so much more, evenly.
-    pub(in super::super) jitter_us: u64,
-    /// In so many of a million cases ten times as much.
-    pub(in super::super) slow_millionths: u64,
-    /// In so many of a million cases something is lost, and sent again later.
-    pub(in super::super) lost_millionths: u64,
-    /// Bytes a second.
-    pub(in super::super) bandwidth: u64,
-    /// So many bytes may be written that were not read: then writing waits.
-    pub(in super::super) window: usize,
-}
-
 /// One direction.
 pub(super) struct Link {
     quality: Quality,
     /// Since when it is cut.
     cut: Option<Instant>,
+    /// By how many faults at once.
+    cuts: u32,
 }
 
 impl Link {
     pub(super) const fn new(quality: Quality) -> Self {
-        Self { quality, cut: None }
+        Self { quality, cut: None, cuts: 0 }
     }
 
     pub(super) const fn is_cut(&self) -> bool {
@@ -48,13 +34,13 @@ impl Link {
 
     /// How long the next bytes take.
     pub(super) fn latency(&self, random: &mut Random) -> Duration {
-        let Quality { latency_us, jitter_us, slow_millionths, lost_millionths, .. } = self.quality;
-        let mut micros = latency_us + random.below(jitter_us + 1);
-        if random.happens(slow_millionths) {
+        let Quality { latency, jitter, slow, lost, .. } = self.quality;
+        let mut micros = latency + random.below(jitter + 1);
+        if random.happens(slow) {
             micros *= 10;
         }
         let (mut again, mut wait) = (RETRANSMIT, Duration::ZERO);
-        while random.happens(lost_millionths) && wait < 8 * RETRANSMIT {
+        while random.happens(lost) && wait < 8 * RETRANSMIT {
             super::happened("packets lost and sent again");
             wait += again;
             again *= 2;
@@ -62,8 +48,13 @@ impl Link {
         Duration::from_micros(micros) + wait
     }
 
-    pub(super) const fn window(&self) -> usize {
-        self.quality.window
+    pub(super) fn window(&self) -> usize {
+        usize::try_from(self.quality.window).unwrap_or(usize::MAX)
+    }
+
+    /// Whether a bit of what is written now flips.
+    pub(super) fn garbles(&self, random: &mut Random) -> bool {
+        random.happens(self.quality.garbled)
     }
 
     /// How long so many bytes take to be put on it.
@@ -76,14 +67,20 @@ impl Link {
 impl Net {
     /// Nothing gets through in this direction from now on.
     pub(in super::super) fn cut(&self, from: u64, to: u64) {
-        let link = &mut *self.state();
-        link.links.get_mut(&(from, to)).expect("members").cut.get_or_insert_with(Instant::now);
+        let state = &mut *self.state();
+        let link = state.links.get_mut(&(from, to)).expect("members");
+        link.cuts += 1;
+        link.cut.get_or_insert_with(Instant::now);
     }
 
-    /// All that waited goes on, after a while.
+    /// One cut ends. With the last one, all that waited goes on, after a while.
     pub(in super::super) fn heal(&self, from: u64, to: u64) {
         let state = &mut *self.state();
         let link = state.links.get_mut(&(from, to)).expect("members");
+        link.cuts = link.cuts.saturating_sub(1);
+        if link.cuts > 0 {
+            return;
+        }
         let Some(since) = link.cut.take() else { return };
         let (now, most) = (Instant::now(), Duration::from_millis(AFTER_A_CUT_MS));
         let long = u64::try_from((now - since).min(most).as_micros()).unwrap_or(0);

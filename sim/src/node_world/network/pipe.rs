@@ -252,7 +252,13 @@ impl State {
         let now = Instant::now();
         pipe.free_at = pipe.free_at.max(now) + link.occupied(count);
         pipe.last_at = pipe.last_at.max(pipe.free_at + link.latency(random));
-        pipe.segments.push_back((pipe.last_at, bytes[..count].to_vec()));
+        let mut written = bytes[..count].to_vec();
+        if count > 0 && link.garbles(random) {
+            super::happened("bits that flipped on a link");
+            let at = random.below(u64::try_from(count).expect("64 bits or fewer"));
+            written[usize::try_from(at).expect("below a length")] ^= 1 << random.below(8);
+        }
+        pipe.segments.push_back((pipe.last_at, written));
         pipe.unread += count;
         pipe.reader.take().into_iter().for_each(Waker::wake);
         Poll::Ready(Ok(count))

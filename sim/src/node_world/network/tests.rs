@@ -1,29 +1,33 @@
 //! What the simulated network does to connections, fault by fault.
 
 use super::*;
+use crate::node_world::plan::{Plan, Settings, address};
 use crate::node_world::topologies::Shape;
 use madsim::runtime::Runtime;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 const GOOD: Quality = Quality {
-    latency_us: 1_000,
-    jitter_us: 0,
-    slow_millionths: 0,
-    lost_millionths: 0,
+    latency: 1_000,
+    jitter: 0,
+    slow: 0,
+    lost: 0,
     bandwidth: 1_000_000,
     window: 4_096,
+    garbled: 0,
 };
+
+fn topology(shape: Shape) -> Topology {
+    let (places, closed) = shape.draw(3, &mut Random::new(1, 0));
+    let (settings, qualities, happenings) = (Settings::default(), Vec::new(), Vec::new());
+    Plan { settings, places, closed, qualities, happenings }.topology(|_| None)
+}
 
 /// Runs a test on a network of three members that may all dial each other.
 fn on_network<F: Future<Output = ()>>(test: impl FnOnce(Net) -> F) {
-    let topology = Shape::OneIsland.draw(3, &mut Random::new(1, 0), |_| None);
+    let topology = topology(Shape::OneIsland);
     let mischief = (Links::Insecure, Mischief::default());
     Runtime::with_seed_and_config(1, madsim::Config::default())
         .block_on(async { test(Net::new(&topology, |_, _| GOOD, mischief, 1)).await });
-}
-
-fn address(host: u64) -> String {
-    format!("10.0.0.{host}:7600")
 }
 
 /// A connection of member 1, who dials, and member 2: the ends of each, and what 2 listens with.
@@ -56,10 +60,10 @@ fn bytes_arrive_in_order_however_they_are_cut() {
             drop(one);
         });
         let (mut read, mut odd) = (Vec::new(), 0);
-        let mut part = vec![0; 2 * GOOD.window];
+        let mut part = vec![0; 2 * usize::try_from(GOOD.window).expect("small")];
         while let Ok(count @ 1..) = two.reader.read(&mut part).await {
             read.extend_from_slice(&part[..count]);
-            odd += usize::from(count != GOOD.window);
+            odd += usize::from(count as u64 != GOOD.window);
         }
         writing.await.expect("it ends");
         assert!(read == expected, "other bytes");
@@ -150,7 +154,7 @@ fn a_kill_is_told_and_a_power_cut_is_found_out_by_writing_to_the_machine_that_is
 
 #[test]
 fn what_the_topology_does_not_let_anybody_dial_nobody_can() {
-    let topology = Shape::Chain.draw(3, &mut Random::new(1, 0), |_| None);
+    let topology = topology(Shape::Chain);
     assert!(!topology.may_dial(1, 3));
     Runtime::with_seed_and_config(1, madsim::Config::default()).block_on(async {
         let mischief = (Links::Insecure, Mischief::default());
@@ -159,5 +163,19 @@ fn what_the_topology_does_not_let_anybody_dial_nobody_can() {
         let port = net.port(1);
         let dial = tokio::time::timeout(Duration::from_secs(60), port.dial(&address(3))).await;
         assert!(dial.is_err(), "a firewall says nothing");
+    });
+}
+
+#[test]
+fn a_link_that_garbles_delivers_as_many_bytes_of_which_some_are_others() {
+    on_network(|net| async move {
+        let (mut one, mut two, _listener) = connected(&net).await;
+        net.change(1, 2, Quality { garbled: 1_000_000, ..GOOD });
+        one.writer.write_all(&[0; 4_000]).await.expect("there is room");
+        drop(one);
+        let mut read = Vec::new();
+        two.reader.read_to_end(&mut read).await.expect("it ends");
+        assert_eq!(read.len(), 4_000);
+        assert!(read.iter().any(|byte| *byte != 0));
     });
 }

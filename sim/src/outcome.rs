@@ -1,9 +1,18 @@
-//! What came of a run: `Outcome`, as a line to read and as JSON.
+//! What came of a run in either world: `Outcome`, as a line to read and as JSON.
 
-use super::coverage::Coverage;
 use crate::checkers::Violation;
+use crate::coverage::Coverage;
 use crate::trace::Trace;
 use std::fmt;
+
+/// Whether a run remembers what happened.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Tracing {
+    /// It does.
+    Kept,
+    /// It does not, and is quicker.
+    Off,
+}
 
 /// What came of a run.
 #[derive(Clone, Debug)]

@@ -1,15 +1,16 @@
 //! What runs reached: `Coverage`, the faults that took effect, which message found which role, and
 //! which role became which.
 
-use super::happening::Happening;
+use crate::core_world::happening::Happening;
+use crate::schedule::Class;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::AddAssign;
 
 /// The roles.
-pub(super) const ROLES: [&str; 4] = ["follower", "pre-candidate", "candidate", "leader"];
+pub(crate) const ROLES: [&str; 4] = ["follower", "pre-candidate", "candidate", "leader"];
 /// The kinds of messages.
-pub(super) const KINDS: [&str; 17] = [
+pub(crate) const KINDS: [&str; 17] = [
     "pre-vote",
     "pre-voted",
     "vote",
@@ -29,9 +30,62 @@ pub(super) const KINDS: [&str; 17] = [
     "read-at",
 ];
 
+/// In which of the two worlds something ran.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum World {
+    /// Core and log.
+    #[default]
+    Core,
+    /// The whole node.
+    Node,
+}
+
+/// The words of a schedule, their classes and their keys.
+type Words = &'static [(&'static str, Class, &'static [&'static str])];
+
+impl World {
+    /// The words of its schedules.
+    pub(crate) const fn words(self) -> Words {
+        match self {
+            Self::Core => Happening::WORDS,
+            Self::Node => crate::node_world::happening::Happening::WORDS,
+        }
+    }
+
+    /// What must come of many runs, beside the words of schedules, though seldom.
+    const fn seldom(self) -> &'static [&'static str] {
+        match self {
+            Self::Core => &[
+                "change taken",
+                "damage found",
+                "damage given up",
+                "damage repaired",
+                "disk counted as lost",
+                "joint configuration",
+                "led without a vote",
+                "power cut in a mixed batch",
+                "relayed",
+                "stranger made a voter",
+            ],
+            Self::Node => &[],
+        }
+    }
+
+    /// What else a sweep must have seen, or it has shown too little.
+    const fn expected(self) -> &'static [&'static str] {
+        match self {
+            Self::Core => &[],
+            Self::Node => crate::node_world::EXPECTED,
+        }
+    }
+}
+
 /// What was reached, and how often.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Coverage {
+    /// Where.
+    pub world: World,
     /// What happened of a schedule's things and took effect, by word.
     pub happened: BTreeMap<String, u64>,
     /// Messages that were taken, by role and kind.
@@ -42,22 +96,8 @@ pub struct Coverage {
     pub others: BTreeMap<String, u64>,
 }
 
-/// What must come of many runs, beside the words of schedules.
-const CONSEQUENCES: [&str; 10] = [
-    "change taken",
-    "damage found",
-    "damage given up",
-    "damage repaired",
-    "disk counted as lost",
-    "joint configuration",
-    "led without a vote",
-    "power cut in a mixed batch",
-    "relayed",
-    "stranger made a voter",
-];
-
 impl Coverage {
-    pub(super) fn happens(&mut self, word: &'static str) {
+    pub(crate) fn happens(&mut self, word: &'static str) {
         if let Some(count) = self.happened.get_mut(word) {
             *count += 1;
         } else {
@@ -65,15 +105,15 @@ impl Coverage {
         }
     }
 
-    pub(super) fn other(&mut self, name: &'static str) {
+    pub(crate) fn other(&mut self, name: &'static str) {
         *self.others.entry(name.to_owned()).or_default() += 1;
     }
 
-    pub(super) fn takes(&mut self, role: &str, kind: &str) {
+    pub(crate) fn takes(&mut self, role: &str, kind: &str) {
         add(&mut self.taken, (place(&ROLES, role), KINDS.len()), place(&KINDS, kind));
     }
 
-    pub(super) fn becomes(&mut self, before: &str, after: &str) {
+    pub(crate) fn becomes(&mut self, before: &str, after: &str) {
         add(&mut self.became, (place(&ROLES, before), ROLES.len()), place(&ROLES, after));
     }
 
@@ -88,33 +128,31 @@ impl Coverage {
     /// How many faults took effect.
     #[must_use]
     pub fn faults(&self) -> u64 {
-        self.words(Happening::is_fault_class).map(|(_, count)| count).sum()
+        let faults = self.world.words().iter().filter(|(_, class, _)| class.is_fault());
+        faults.filter_map(|(word, ..)| self.happened.get(*word)).sum()
     }
 
-    fn words(&self, of: fn(&str) -> Option<()>) -> impl Iterator<Item = (&str, u64)> {
-        let count = |word: &str| self.happened.get(word).copied().unwrap_or(0);
-        let words = Happening::WORDS.iter().filter(move |(word, ..)| of(word).is_some());
-        words.map(move |(word, ..)| (*word, count(word)))
-    }
-
-    /// The words of a schedule that never took effect.
+    /// The words of a schedule that never took effect, and what else never came of them.
     #[must_use]
     pub fn missing(&self) -> BTreeSet<&'static str> {
-        let words = Happening::WORDS.iter().map(|(word, ..)| *word);
-        words.filter(|word| !self.happened.contains_key(*word)).collect()
+        let words = self.world.words().iter().map(|(word, ..)| *word);
+        let words = words.filter(|word| !self.happened.contains_key(*word));
+        let others = self.world.expected().iter().copied();
+        words.chain(others.filter(|name| !self.others.contains_key(*name))).collect()
     }
 
     /// What should have come of many runs, and never did.
     #[must_use]
     pub fn missing_consequences(&self) -> BTreeSet<&'static str> {
-        CONSEQUENCES.into_iter().filter(|name| !self.others.contains_key(*name)).collect()
+        let seldom = self.world.seldom().iter().copied();
+        seldom.filter(|name| !self.others.contains_key(*name)).collect()
     }
 
     /// As a table to read.
     #[must_use]
     pub fn table(&self) -> String {
         let mut out = String::from("what happened                  times\n");
-        for (word, ..) in Happening::WORDS {
+        for (word, ..) in self.world.words() {
             let count = self.happened.get(*word).copied().unwrap_or(0);
             out.push_str(&format!("{word:<28} {count:>7}\n"));
         }
@@ -139,14 +177,6 @@ impl Coverage {
         }
         out.push('\n');
         out
-    }
-}
-
-impl Happening {
-    fn is_fault_class(word: &str) -> Option<()> {
-        use super::happening::Class;
-        let (_, class, _) = Self::WORDS.iter().find(|(known, ..)| *known == word)?;
-        (!matches!(class, Class::Operator | Class::Client)).then_some(())
     }
 }
 

@@ -1,28 +1,29 @@
-//! The core's world on the command line: one seed or schedule at a time.
+//! One seed or schedule at a time, in either world.
 
+use super::schedule::Schedule;
 use super::{Ended, Form, How, Which, compare};
-use holm_sim::core_world::plan::Plan;
-use holm_sim::core_world::{self, Outcome, Tracing};
 use holm_sim::trace::Trace;
+use holm_sim::{Outcome, Tracing};
 use std::io::{ErrorKind, Write};
 use std::path::Path;
 use std::process::ExitCode;
 
 pub(super) fn run(seed: u64, how: &How) -> Ended {
-    play(Plan::draw(seed, how.mode()), how)
+    play(&Schedule::draw(seed, how), how)
 }
 
 pub(super) fn replay(which: &Which, how: &How) -> Ended {
-    play(plan(which, how)?, how)
+    play(&Schedule::of(which, how)?, how)
 }
 
 pub(super) fn schedule(which: &Which, how: &How) -> Ended {
-    print(&plan(which, how)?.text())?;
+    print(&Schedule::of(which, how)?.text())?;
     Ok(ExitCode::SUCCESS)
 }
 
 pub(super) fn trace(which: &Which, form: Form, how: &How) -> Ended {
-    let outcome = core_world::replay(plan(which, how)?, Tracing::Kept);
+    quiet();
+    let outcome = Schedule::of(which, how)?.run(Tracing::Kept)?;
     print(&match form {
         Form::Text => outcome.trace.text(),
         Form::Json => outcome.trace.json(),
@@ -39,11 +40,11 @@ fn print(text: &str) -> Result<(), String> {
     }
 }
 
-fn play(plan: Plan, how: &How) -> Ended {
+fn play(schedule: &Schedule, how: &How) -> Ended {
     quiet();
-    let outcome = core_world::replay(plan.clone(), Tracing::Kept);
+    let outcome = schedule.run(Tracing::Kept)?;
     if how.twice {
-        let again = core_world::replay(plan, Tracing::Kept);
+        let again = schedule.run(Tracing::Kept)?;
         compare(outcome.seed, &outcome.trace.json(), &again.trace.json())?;
     }
     print(&format!("{}\n\n{}\n{outcome}\n", Trace::COLUMNS, outcome.trace.text()))?;
@@ -52,47 +53,35 @@ fn play(plan: Plan, how: &How) -> Ended {
 
 pub(super) fn shrink(which: &Which, tries: u64, how: &How) -> Ended {
     quiet();
-    let before = plan(which, how)?;
-    let Some(shrunk) = core_world::shrink(&before, tries) else {
-        return Err(format!("seed {} breaks nothing: {}", before.settings.seed, before.words()));
-    };
+    let before = Schedule::of(which, how)?;
+    let shrunk = before.shrink(tries)?;
     eprintln!("{} schedules tried", shrunk.tried);
     eprintln!("before: {}", before.words());
     eprintln!("left:   {}", shrunk.plan.words());
     eprintln!("{}: {}", shrunk.checker, shrunk.says);
-    print!("{}", shrunk.plan.text());
+    print(&shrunk.plan.text())?;
     Ok(ExitCode::SUCCESS)
 }
 
-pub(super) fn regress(which: &Which, folder: &Path, how: &How) -> Ended {
+pub(super) fn regress(which: &Which, folder: &Path, tries: u64, how: &How) -> Ended {
     quiet();
-    let before = plan(which, how)?;
-    let Some(shrunk) = core_world::shrink(&before, 3_000) else {
-        return Err(format!("seed {} breaks nothing: {}", before.settings.seed, before.words()));
-    };
-    let name = format!("{}-{}.schedule", shrunk.checker.replace(' ', "-"), before.settings.seed);
-    let path = folder.join(name);
+    let before = Schedule::of(which, how)?;
+    let shrunk = before.shrink(tries)?;
+    let name = format!("{}-{}.schedule", shrunk.checker.replace(' ', "-"), before.seed());
+    let path = folder.join(before.folder()).join(name);
     let text = shrunk.plan.text();
     let (first, rest) = text.split_once('\n').unwrap_or((&text, ""));
-    let said = format!("{first}\n# {}: {}\n{rest}", shrunk.checker, shrunk.says);
-    std::fs::write(&path, said)
+    let says = shrunk.says.lines().next().unwrap_or_default();
+    let said = format!("{first}\n# {}: {says}\n{rest}", shrunk.checker);
+    let written = path.parent().map_or(Ok(()), std::fs::create_dir_all);
+    written
+        .and_then(|()| std::fs::write(&path, said))
         .map_err(|error| format!("writing {} failed: {error}; name a folder", path.display()))?;
     println!("{}: {}", path.display(), shrunk.plan.words());
     Ok(ExitCode::SUCCESS)
 }
 
-fn plan(which: &Which, how: &How) -> Result<Plan, String> {
-    how.core_alone()?;
-    if let Some(seed) = which.seed {
-        return Ok(Plan::draw(seed, how.mode()));
-    }
-    let path = which.file.as_deref().unwrap_or(Path::new(""));
-    let text = std::fs::read_to_string(path)
-        .map_err(|error| format!("reading {} failed: {error}; name a schedule", path.display()))?;
-    Plan::parse(&text).map_err(|error| format!("{}, {error}", path.display()))
-}
-
-pub(super) fn code(outcome: &Outcome) -> ExitCode {
+fn code(outcome: &Outcome) -> ExitCode {
     if outcome.violation.is_some() { ExitCode::FAILURE } else { ExitCode::SUCCESS }
 }
 

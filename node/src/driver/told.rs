@@ -1,0 +1,56 @@
+//! What can be seen of a driver from outside, as events of level TRACE: each message that leaves or
+//! arrives (target `holm::message`), and what the member is after each turn (`holm::turn`). The
+//! simulator takes its traces from them; where nobody listens they cost next to nothing.
+
+use super::Driver;
+use crate::StateMachine;
+use holm_raft_core::Message;
+
+/// Of a message that is handed to the transport.
+pub(super) fn leaves(message: &Message) {
+    let Message { from, to, term, body } = message;
+    tracing::trace!(
+        target: "holm::message",
+        way = "leaves",
+        from = from.node.0,
+        to = to.node.0,
+        kind = body.name(),
+        term = term.0,
+        says = %body,
+    );
+}
+
+/// Of a message that the core is about to take.
+pub(super) fn arrives(message: &Message) {
+    let Message { from, to, term, body } = message;
+    tracing::trace!(
+        target: "holm::message",
+        way = "arrives",
+        from = from.node.0,
+        to = to.node.0,
+        kind = body.name(),
+        term = term.0,
+        says = %body,
+    );
+}
+
+impl<S: StateMachine> Driver<S> {
+    /// What the member is after a turn.
+    pub(super) fn tell_turn(&self) {
+        let glance = self.raft.glance();
+        tracing::trace!(
+            target: "holm::turn",
+            node = self.config.node,
+            incarnation = self.me.incarnation.0,
+            role = glance.role,
+            term = glance.term.0,
+            leader = glance.leader.map_or(0, |leader| leader.node.0),
+            start = glance.start.index.0,
+            last = glance.last.index.0,
+            last_term = glance.last.term.0,
+            durable = glance.durable.0,
+            commit = glance.committed.0,
+            applied = self.applying.applied.0,
+        );
+    }
+}
