@@ -30,6 +30,7 @@ pub(crate) use parting::Parting;
 pub(crate) use requests::{Confirm, Failed, Proposal, Request, Serve, Waiting};
 pub(crate) use roster::Roster;
 pub(crate) use snapshots::SnapshotTraffic;
+pub(crate) use told::Told;
 
 use crate::StateMachine;
 use crate::applier::Report;
@@ -87,6 +88,8 @@ pub(crate) struct Driver<S: StateMachine> {
     /// Wakes callers that wait for a leader.
     pub(crate) led: Arc<Notify>,
     pub(crate) ticks: u64,
+    /// What those that listen were told.
+    pub(crate) told: Told,
     /// It was asked to stop.
     pub(crate) parting: Option<Parting>,
 }

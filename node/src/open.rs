@@ -7,7 +7,7 @@ use crate::config::{Config, Listen, Start, Storage, VerifyLog};
 use crate::digest::digest;
 use crate::driver::{
     Applying, Driver, Formation, Health, Marks, Membership, Overview, Request, Roster,
-    SnapshotTraffic, Waiting,
+    SnapshotTraffic, Told, Waiting,
 };
 use crate::edges::Edges;
 use crate::member_info::MemberInfo;
@@ -145,6 +145,7 @@ pub(crate) async fn open<S: StateMachine>(
         status,
         led: Arc::clone(&led),
         ticks: 0,
+        told: Told::default(),
         parting: None,
     };
     driver.publish(None);

@@ -10,6 +10,8 @@
 mod clients;
 #[cfg(madsim)]
 mod clock;
+#[cfg(madsim)]
+mod configurations;
 mod draw;
 #[cfg(madsim)]
 mod findings;
@@ -48,8 +50,10 @@ pub use running::{replay, run, shrink};
 /// What a sweep must have seen beside all words of schedules, or it has shown too little.
 pub(crate) const EXPECTED: &[&str] = &[
     "bits that flipped on a link",
+    "changes of the members",
     "commands in sessions",
     "connection attempts that nobody answered",
+    "disks that were lost",
     "frames passed on for others",
     "frames that a relay altered",
     "frames that a relay held back",
@@ -59,7 +63,9 @@ pub(crate) const EXPECTED: &[&str] = &[
     "links insecure",
     "links left cut",
     "links sealed",
+    "members let in again",
     "members that a failed sync stopped",
+    "members that left",
     "packets lost and sent again",
     "power cuts after a failed sync",
     "reads by lease",
@@ -70,6 +76,7 @@ pub(crate) const EXPECTED: &[&str] = &[
     "sessions through others",
     "snapshots installed",
     "snapshots taken",
+    "starts on a disk that was damaged",
     "topology: any",
     "topology: chain",
     "topology: hub and spokes",

@@ -42,6 +42,7 @@ fn what_is_wrong_with_a_schedule_is_said_by_line_key_and_mend() {
         ("set members 3\n", "there are 2 `member` lines; write one a member, 3"),
         ("set heartbeat_ticks 15\n", "`heartbeat_ticks` is 15; write less than `election_ticks`"),
         ("set segment_bytes 5000\n", "`segment_bytes` is 5000; write a multiple of 512"),
+        ("set voters 65\n", "line 5: `voters` is 65; write a number from 0 to 64"),
         ("set disk_low 9999\n", "`disk_low` is above `disk_high`"),
         ("member number=5\n", "line 5: `island` is missing; write `island=NUMBER`"),
         (

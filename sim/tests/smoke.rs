@@ -70,6 +70,16 @@ fn the_whole_node_keeps_its_promises_and_equal_seeds_have_equal_traces() {
 }
 
 #[test]
+fn clocks_that_stray_further_than_leases_allow_for_break_lease_reads_and_nothing_else() {
+    let out = printed(&["sim", "sweep", "--seeds", "0..60", "--beyond-drift", "--jobs", "2"]);
+    let last = out.lines().last().expect("a line");
+    assert!(last.ends_with("; 0 failing"), "{last}");
+    let stale = last.split([',', ';']).find_map(|part| part.strip_suffix(" stale leases"));
+    let stale: Option<u64> = stale.and_then(|count| count.trim().parse().ok());
+    assert!(stale > Some(0), "{last}");
+}
+
+#[test]
 fn what_was_found_once_in_the_nodes_world_stays_mended() {
     let kept = Path::new(env!("CARGO_MANIFEST_DIR")).join("regressions/node");
     for file in std::fs::read_dir(kept).into_iter().flatten() {

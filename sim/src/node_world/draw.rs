@@ -20,13 +20,21 @@ impl Plan {
         let members = usize::try_from(settings.members).expect("a few");
         let drawn = Shape::numbered(shape).expect("below their number");
         let (mut places, closed) = drawn.draw(members, random);
-        for place in &mut places {
-            (place.rate, place.ahead) = clock(mode, random);
+        for (member, place) in (1..).zip(&mut places) {
+            (place.rate, place.ahead) = clock(mode, member, random);
         }
         let mut plan =
             Self { settings, places, closed, qualities: Vec::new(), happenings: Vec::new() };
         let joined = plan.joined();
         plan.qualities = qualities(&joined, random);
+        if mode == Mode::Within && random.one_in(2) {
+            // The others come in later, if those that are left make a topology.
+            let all = plan.settings.members;
+            plan.settings.voters = random.between(3, all);
+            if plan.check().is_err() {
+                plan.settings.voters = 0;
+            }
+        }
         plan.happenings = faults(&plan, &joined, mode, random);
         plan.happenings.extend(clients(&plan, mode, random));
         plan.happenings.sort();
@@ -39,7 +47,7 @@ fn settings(seed: u64, shape: u64, random: &mut Random) -> Settings {
     let [relays_lose, relays_repeat, relays_hold, relays_alter] = [rate(), rate(), rate(), rate()];
     Settings {
         seed,
-        members: random.between(3, 5),
+        members: random.pick(&[3, 3, 4, 4, 5, 5, 6]),
         sealed: u64::from(!random.one_in(5)),
         shape,
         relays_lose,
@@ -53,11 +61,12 @@ fn settings(seed: u64, shape: u64, random: &mut Random) -> Settings {
 }
 
 /// How quick a clock is, and how far ahead.
-fn clock(mode: Mode, random: &mut Random) -> (u64, u64) {
+fn clock(mode: Mode, member: u64, random: &mut Random) -> (u64, u64) {
     let rate = match mode {
         // Two clocks may differ by a tenth.
         Mode::Within => random.between(950_000, 1_050_000),
-        Mode::BeyondDrift => random.pick(&[700_000, 1_000_000, 1_500_000]),
+        Mode::BeyondDrift if member == SLOW => random.between(250_000, 400_000),
+        Mode::BeyondDrift => random.between(900_000, 1_500_000),
     };
     (rate, random.below(1_000_000))
 }
@@ -100,10 +109,17 @@ fn faults(
         .filter(|on: &Vec<&str>| !on.is_empty())
         .collect();
     let mut drawn = Vec::new();
-    if on.is_empty() {
-        return drawn;
+    let operators: Vec<&str> = words(Class::Operator).filter(|_| random.one_in(2)).collect();
+    if random.one_in(2) && !operators.is_empty() {
+        for _ in 0..random.between(2, 10) {
+            let step = build(random.pick(&operators), plan, joined, random);
+            drawn.push((random.below(end), step));
+        }
     }
     for _ in 0..random.between(4, 16) {
+        if on.is_empty() {
+            break;
+        }
         // Half of all faults are of links, if any is on.
         let at = if random.one_in(2) { 0 } else { random.below(on.len() as u64) };
         let word = random.pick(&on[usize::try_from(at).expect("a few")]);
@@ -113,23 +129,19 @@ fn faults(
     drawn
 }
 
+/// The member whose clock is slow, where clocks stray.
+const SLOW: u64 = 1;
+
 /// What leases break by, where clocks stray: leaders that are cut off and do not know it, since
 /// their clocks say that little time has passed.
 fn beyond(plan: &Plan, random: &mut Random) -> Vec<(u64, Happening)> {
     let mut drawn = Vec::new();
-    for member in 1..=plan.settings.members {
-        let mut time = random.below(2_000_000);
-        while time < plan.settings.faults_end {
-            let (lasting, permille) = (random.between(500_000, 3_000_000), random.pick(&[50, 150]));
-            drawn.push((time, Happening::Rate { member, permille, lasting }));
-            time += lasting + random.between(100_000, 1_500_000);
-        }
-    }
     let mut time = random.between(500_000, 1_500_000);
     while time < plan.settings.faults_end {
         let lasting = random.between(300_000, 2_000_000);
-        drawn.push((time, Happening::IsolateLeader { lasting }));
-        time += random.between(1_000_000, 3_000_000);
+        drawn.push((time, Happening::Transfer { member: SLOW }));
+        drawn.push((time + 1_000_000, Happening::IsolateLeader { lasting }));
+        time += random.between(3_500_000, 5_000_000);
     }
     drawn
 }

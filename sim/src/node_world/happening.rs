@@ -48,6 +48,9 @@ happenings! {
     /// A process is killed, and its disk takes its time when it comes back.
     Process "slow-start" SlowStart { member, lasting }
 
+    /// A member comes back with an empty disk, as another incarnation, under its old number.
+    Process "wipe" Wipe { member, lasting }
+
     /// The disk's next syncs report errors for so long.
     Disk "fail-sync" FailSync { member, lasting }
     /// The same, and then the machine loses power.
@@ -57,10 +60,35 @@ happenings! {
     /// The disk does nothing.
     Disk "stall" Stall { member, lasting }
 
+    /// The disk's next read reports an error.
+    Disk "fail-read" FailRead { member, lasting }
+    /// A bit flips; after a while the process is started again and finds it.
+    Disk "rot" Rot { member, lasting }
+    /// A sector goes to a wrong place; after a while the process is started again.
+    Disk "misdirect" Misdirect { member, lasting }
+    /// The disk says that it has synced and does not, until its machine loses power; it is replaced
+    /// then.
+    Disk "lie" Lie { member, lasting }
+
     /// A clock runs at so many thousandths of its rate; timers don't.
     Clock "rate" Rate { member, permille, lasting }
     /// A clock leaps ahead, as that of a machine that was suspended.
     Clock "jump" Jump { member, millis }
+
+    /// A member becomes a voter, once it has caught up.
+    Operator "add" Add { member }
+    /// A member becomes a learner.
+    Operator "learn" Learn { member }
+    /// A learner becomes a voter.
+    Operator "promote" Promote { member }
+    /// A voter becomes a learner.
+    Operator "demote" Demote { member }
+    /// A member is removed.
+    Operator "remove" Remove { member }
+    /// Whoever leads is removed.
+    Operator "remove-leader" RemoveLeader {}
+    /// The leader hands over.
+    Operator "transfer" Transfer { member }
 
     /// A number is put, under a key of the client's.
     Client "put" Put { client, key, value, at }

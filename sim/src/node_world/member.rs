@@ -7,6 +7,7 @@ use super::network::Net;
 use super::plan::{Plan, address};
 use super::trace::is_down;
 use crate::core_world::random::Random;
+use holm::members::NewMember;
 use holm::topology::Topology;
 use holm::{Clock, Config, Edges, Entropy, KeyPair, KeyRing, Listen, Node, OpenError, Secret};
 use holm::{Security, Start, Status, Stop};
@@ -34,6 +35,8 @@ struct Common {
     plan: Arc<Plan>,
     net: Net,
     topology: Topology,
+    /// The same with those alone that form the cluster.
+    founding: Topology,
     pairs: BTreeMap<u64, KeyPair>,
     secret: Secret,
 }
@@ -42,7 +45,15 @@ struct Common {
 struct Seat {
     node: u64,
     common: Arc<Common>,
-    disk: SimDisk,
+    disk: Mutex<SimDisk>,
+    /// Which incarnation it was last; 0: none, its disk is empty.
+    incarnation: AtomicU64,
+    /// It may be told that it is no member any more.
+    leaves: AtomicBool,
+    /// It forms the cluster with the others, unless its storage is part of one already.
+    founds: AtomicBool,
+    /// What it stops by, or is not opened for, is no surprise.
+    doubtful: AtomicBool,
     clock: Arc<Skewed>,
     random: Arc<Mutex<Random>>,
     /// Whether its disk fails, so that a stop is no surprise.
@@ -68,12 +79,15 @@ impl Member {
             ids.clone().map(|id| (id, KeyPair::generate(&mut fill))).collect();
         let sealed = plan.settings.sealed == 1;
         let topology = plan.topology(|id| sealed.then(|| pairs[&id].public()));
+        let mut founding = topology.clone();
+        founding.members.retain(|member| member.id <= plan.founders());
         let (plan, net) = (Arc::clone(plan), net.clone());
-        let common = Arc::new(Common { plan, net, topology, pairs, secret });
-        ids.map(|node| Self::start(node, &common)).collect()
+        let common = Arc::new(Common { plan, net, topology, founding, pairs, secret });
+        ids.map(|node| Self::new(node, &common)).collect()
     }
 
-    fn start(node: u64, common: &Arc<Common>) -> Self {
+    /// One that founds the cluster starts at once, the others when they are to come in.
+    fn new(node: u64, common: &Arc<Common>) -> Self {
         let settings = &common.plan.settings;
         let stream = |purpose: u64| Random::new(settings.seed, 1_000 * node + purpose);
         let durations = (settings.disk_low, settings.disk_high);
@@ -81,7 +95,11 @@ impl Member {
         let seat = Arc::new(Seat {
             node,
             common: Arc::clone(common),
-            disk: SimDisk::new(stream(1).next(), runner(durations, stream(2))),
+            disk: Mutex::new(SimDisk::new(stream(1).next(), runner(durations, stream(2)))),
+            incarnation: AtomicU64::new(0),
+            leaves: AtomicBool::new(false),
+            founds: AtomicBool::new(node <= common.plan.founders()),
+            doubtful: AtomicBool::new(false),
             clock: Arc::new(Skewed::new(place)),
             random: Arc::new(Mutex::new(stream(3))),
             failing: AtomicBool::new(false),
@@ -119,14 +137,14 @@ impl Member {
     pub(super) fn kill(&self) {
         self.stop("its process was killed");
         self.seat.common.net.killed(self.node);
-        self.seat.disk.kill();
+        self.disk().kill();
     }
 
     /// Its power is cut: what was not synced is lost, in whole or in part, and nobody is told.
     pub(super) fn power_cut(&self) {
         self.stop("its power was cut");
         self.seat.common.net.power_cut(self.node);
-        self.seat.disk.power_cut();
+        self.disk().power_cut();
     }
 
     fn stop(&self, why: &str) {
@@ -150,8 +168,63 @@ impl Member {
     }
 
     /// Its disk, to be failed.
-    pub(super) fn disk(&self) -> &SimDisk {
-        &self.seat.disk
+    pub(super) fn disk(&self) -> SimDisk {
+        self.seat.disk()
+    }
+
+    /// Its machine is switched off, and has another disk, which is empty: from now on it waits to
+    /// be let in. What is asked of that disk is done as before.
+    pub(super) fn wipe(&self) {
+        self.power_cut();
+        let Seat { node, common, random, .. } = &*self.seat;
+        let settings = &common.plan.settings;
+        let [seed, jobs] = {
+            let mut random = random.lock().expect("nobody panicked");
+            [random.next(), random.next()]
+        };
+        let durations = (settings.disk_low, settings.disk_high);
+        let disk = SimDisk::new(seed, runner(durations, Random::new(jobs, 2)));
+        *self.seat.disk.lock().expect("nobody panicked") = disk;
+        self.seat.founds.store(false, Ordering::Relaxed);
+        self.seat.leaves.store(false, Ordering::Relaxed);
+        self.seat.incarnation.store(0, Ordering::Relaxed);
+        self.seat.floor.store(0, Ordering::Relaxed);
+        super::configurations::forget(*node);
+    }
+
+    /// Which incarnation it is, or was last; 0 if its disk is empty.
+    pub(super) fn incarnation(&self) -> u64 {
+        self.seat.incarnation.load(Ordering::Relaxed)
+    }
+
+    /// What the others have to be told of it, if it waits to be let in.
+    pub(super) fn as_new(&self) -> Option<NewMember> {
+        let incarnation = self.status().filter(|status| status.role == "waiting")?.incarnation;
+        let member = self.seat.common.topology.member(self.node)?.clone();
+        Some(NewMember { incarnation, member })
+    }
+
+    /// It may be told that it is no member any more.
+    pub(super) fn leaves(&self) {
+        self.seat.leaves.store(true, Ordering::Relaxed);
+    }
+
+    pub(super) fn stays(&self) {
+        self.seat.leaves.store(false, Ordering::Relaxed);
+    }
+
+    /// Its disk may have lost what it promised: whatever it stops by is no surprise, and it is
+    /// looked at before it is started again.
+    pub(super) fn doubt(&self) {
+        self.seat.doubtful.store(true, Ordering::Relaxed);
+    }
+
+    pub(super) fn trust(&self) {
+        self.seat.doubtful.store(false, Ordering::Relaxed);
+    }
+
+    pub(super) fn is_doubtful(&self) -> bool {
+        self.seat.doubtful.load(Ordering::Relaxed)
     }
 
     /// Its clock, to be set wrong.
@@ -159,10 +232,16 @@ impl Member {
         &self.seat.clock
     }
 
+    /// From now on, its disk fails reads, or does not.
+    pub(super) fn fails_reads(&self, count: u32) {
+        self.seat.failing.store(count > 0, Ordering::Relaxed);
+        self.disk().fail_reads(count);
+    }
+
     /// From now on, its disk fails syncs, or does not.
     pub(super) fn fails_syncs(&self, count: u32) {
         self.seat.failing.store(count > 0, Ordering::Relaxed);
-        self.seat.disk.fail_syncs(count);
+        self.disk().fail_syncs(count);
     }
 }
 
@@ -178,6 +257,11 @@ impl Common {
     fn config(&self, node: u64, start: Start) -> Config {
         let settings = &self.plan.settings;
         let place = &self.plan.places[usize::try_from(node - 1).expect("a few")];
+        // Who comes in later, or again, is told of all.
+        let topology = match start {
+            Start::Bootstrap => &self.founding,
+            Start::Join => &self.topology,
+        };
         let ticks = |value: u64| u32::try_from(value).expect("bounded by the settings");
         Config {
             listen: (place.listens == 1).then(|| Listen::Address(address(node))),
@@ -190,12 +274,16 @@ impl Common {
             snapshot_entries: settings.snapshot_entries,
             snapshot_chunk_bytes: settings.snapshot_chunk_bytes,
             request_timeout: Duration::from_micros(settings.request_timeout),
-            ..Config::new("simulated", node, self.topology.clone(), self.security(node))
+            ..Config::new("simulated", node, topology.clone(), self.security(node))
         }
     }
 }
 
 impl Seat {
+    fn disk(&self) -> SimDisk {
+        self.disk.lock().expect("nobody panicked").clone()
+    }
+
     fn running(&self) -> Option<Node<Register>> {
         self.running.lock().expect("nobody panicked").clone()
     }
@@ -203,7 +291,7 @@ impl Seat {
     async fn open(&self) -> Result<Node<Register>, OpenError> {
         let Self { node, common, .. } = self;
         let edges = Edges {
-            disk: self.disk.attach(),
+            disk: self.disk().attach(),
             clock: Arc::clone(&self.clock) as Arc<dyn Clock>,
             entropy: Arc::new(Seeded(Arc::clone(&self.random))),
             network: common.net.port(*node),
@@ -211,6 +299,9 @@ impl Seat {
         let open = |start| {
             Node::open_with(common.config(*node, start), edges.clone(), Register::default())
         };
+        if !self.founds.load(Ordering::Relaxed) {
+            return open(Start::Join).await;
+        }
         // As an operator would: it forms the cluster unless its storage is part of one already.
         match open(Start::Bootstrap).await {
             Err(OpenError::Storage(_)) => open(Start::Join).await,
@@ -224,24 +315,40 @@ impl Seat {
 }
 
 /// What the machine does when it is switched on: it starts a node, and another one when that stops
-/// because of its disk, as a service manager would.
+/// because of its disk, as a service manager would. Not after it has left, and not on a disk that
+/// somebody has to look at first.
 async fn serve(seat: Arc<Seat>) {
+    // Who is to come in later is switched on then.
+    if !seat.founds.load(Ordering::Relaxed) && super::findings::now() == 0 {
+        return;
+    }
     loop {
         match seat.open().await {
             Ok(opened) => {
-                seat.finds(opened.status().borrow().last);
+                let found = opened.status().borrow().clone();
+                seat.finds(found.last);
+                seat.incarnation.store(found.incarnation.0, Ordering::Relaxed);
                 *seat.running.lock().expect("nobody panicked") = Some(opened.clone());
                 let stop = opened.stopped().await;
                 *seat.running.lock().expect("nobody panicked") = None;
                 is_down(seat.node, &format!("it stopped: {stop}"));
-                seat.stopped(&stop);
                 // Its process ends, and with it whatever its disk still had to do for it.
-                seat.disk.kill();
+                seat.disk().kill();
+                if seat.stopped(&stop) == Next::Off {
+                    return;
+                }
             }
             Err(error) => seat.not_opened(&error),
         }
         sleep(Duration::from_millis(seat.between(50, 500))).await;
     }
+}
+
+/// What a service manager does about a stop.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Next {
+    Starts,
+    Off,
 }
 
 /// The checker's name.
@@ -257,17 +364,28 @@ impl Seat {
         }
     }
 
-    fn stopped(&self, stop: &Stop) {
+    fn stopped(&self, stop: &Stop) -> Next {
+        let is = |flag: &AtomicBool| flag.load(Ordering::Relaxed);
         match stop {
-            Stop::Disk(_) if self.failing.load(Ordering::Relaxed) => {
+            Stop::Disk(_) if is(&self.doubtful) => {
+                happened("members that a damaged disk stopped");
+                return Next::Off;
+            }
+            Stop::Disk(_) if is(&self.failing) => {
                 happened("members that a failed sync stopped");
+            }
+            Stop::Removed(_) if is(&self.leaves) => {
+                happened("members that left");
+                return Next::Off;
             }
             other => broken(NAME, format!("member {} stopped by itself: {other}", self.node)),
         }
+        Next::Starts
     }
 
     fn not_opened(&self, error: &OpenError) {
-        let excused = self.failing.load(Ordering::Relaxed) || self.disk_is_full(error);
+        let is = |flag: &AtomicBool| flag.load(Ordering::Relaxed);
+        let excused = is(&self.failing) || is(&self.doubtful) || self.disk_is_full(error);
         if !excused {
             broken(NAME, format!("member {} can't be started: {error}", self.node));
         }

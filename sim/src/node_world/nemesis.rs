@@ -2,8 +2,10 @@
 //! task of its own. At most one thing at a time happens to a member's process, and one to its disk;
 //! links and clocks fail as they like.
 
+mod damage;
 mod links;
 mod machines;
+mod operators;
 
 use super::findings::{any_broken, say, takes_effect};
 use super::happening::{Class, Happening};
@@ -28,8 +30,8 @@ pub(super) struct Nemesis {
     /// Links that stay cut.
     left_cut: Rc<RefCell<Vec<(u64, u64)>>>,
     random: Rc<RefCell<Random>>,
-    /// The safety phase is over.
-    calm: Rc<Cell<bool>>,
+    /// Operators do something already.
+    operating: Rc<Cell<bool>>,
 }
 
 impl Nemesis {
@@ -47,7 +49,7 @@ impl Nemesis {
             started,
             left_cut: Rc::default(),
             random: Rc::new(RefCell::new(random)),
-            calm: Rc::default(),
+            operating: Rc::default(),
         }
     }
 
@@ -65,7 +67,6 @@ impl Nemesis {
             one.await.expect("a fault that panics has found something");
         }
         sleep_until(self.started + Duration::from_micros(self.plan.settings.faults_end)).await;
-        self.calm.set(true);
     }
 
     async fn carry_out(&self, n: u64, at: u64, what: Happening) {
@@ -74,11 +75,22 @@ impl Nemesis {
             return;
         }
         match what.class() {
+            _ if matches!(
+                what,
+                Happening::Wipe { .. }
+                    | Happening::Rot { .. }
+                    | Happening::Misdirect { .. }
+                    | Happening::Lie { .. }
+            ) =>
+            {
+                self.of_damage(n, &what).await;
+            }
             Class::Link => self.of_links(n, &what).await,
             Class::Process => self.of_process(n, &what).await,
             Class::Disk => self.of_disk(n, &what).await,
             Class::Clock => self.of_clock(n, &what).await,
-            Class::Operator | Class::Client => {}
+            Class::Operator => self.of_operator(n, &what).await,
+            Class::Client => {}
         }
     }
 

@@ -89,6 +89,8 @@ settings! {
     seed = 0 in 0..=u64::MAX;
     /// How many members there are.
     members = 3 in 1..=64;
+    /// How many of them form the cluster, at least one; 0: all. The others wait to be added.
+    voters = 0 in 0..=64;
     /// Whether links are sealed.
     sealed = 1 in 0..=1;
     /// Which kind of topology was drawn: for the coverage table alone.
@@ -173,6 +175,13 @@ impl Plan {
         }
     }
 
+    /// How many members form the cluster.
+    #[must_use]
+    pub const fn founders(&self) -> u64 {
+        let Settings { members, voters, .. } = self.settings;
+        if voters == 0 || voters > members { members } else { voters }
+    }
+
     /// How good a link is at first.
     #[must_use]
     pub fn quality(&self, from: u64, to: u64) -> Quality {
@@ -220,6 +229,7 @@ impl Schedule for Plan {
     fn without_members_above(&self, members: u64) -> Option<Self> {
         let mut plan = self.clone();
         plan.settings.members = members;
+        plan.settings.voters = plan.settings.voters.min(members);
         plan.places.truncate(usize::try_from(members).unwrap_or(usize::MAX));
         plan.qualities.retain(|named| named.from <= members && named.to <= members);
         plan.happenings.retain(|(_, happening)| !happening.concerns_above(members));

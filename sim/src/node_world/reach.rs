@@ -21,15 +21,27 @@ pub(super) enum Way {
 }
 
 impl Reach {
-    pub(super) fn new(topology: &Topology, links: impl Iterator<Item = (u64, u64)>) -> Self {
-        let empty = topology.members.iter().map(|member| (member.id, BTreeSet::new()));
+    /// Over these links, of those members that belong to the cluster.
+    pub(super) fn new(
+        topology: &Topology,
+        links: impl Iterator<Item = (u64, u64)>,
+        belongs: impl Fn(u64) -> bool,
+    ) -> Self {
+        let members = || topology.members.iter().filter(|member| belongs(member.id));
+        let links = links.filter(|(one, other)| belongs(*one) && belongs(*other));
+        let empty = members().map(|member| (member.id, BTreeSet::new()));
         let mut all: BTreeMap<u64, BTreeSet<u64>> = empty.collect();
         for (one, other) in links {
             all.entry(one).or_default().insert(other);
             all.entry(other).or_default().insert(one);
         }
-        let relays = topology.members.iter().filter(|member| member.relay).map(|member| member.id);
+        let relays = members().filter(|member| member.relay).map(|member| member.id);
         Self { links: all, relays: relays.collect() }
+    }
+
+    /// Whether a member belongs to the cluster.
+    pub(super) fn has(&self, node: u64) -> bool {
+        self.links.contains_key(&node)
     }
 
     /// How `to` ought to be reached by `from`.
@@ -60,9 +72,10 @@ impl Reach {
         None
     }
 
-    /// The members of the largest set in which each reaches each, if that is a quorum, and nobody
-    /// else reaches any of them: one who reached some might lead those, and not the others.
-    pub(super) fn quorum(&self) -> Option<BTreeSet<u64>> {
+    /// The members of the largest set in which each reaches each, if the voters among them are a
+    /// quorum, and nobody else reaches any of them: one who reached some might lead those, and not
+    /// the others.
+    pub(super) fn quorum(&self, voters: &[u64]) -> Option<BTreeSet<u64>> {
         let all: Vec<u64> = self.links.keys().copied().collect();
         let reaches = |one: u64, other: u64| one == other || self.way(one, other) != Way::None;
         let sets = all.iter().map(|seed| {
@@ -77,6 +90,7 @@ impl Reach {
         let largest = sets.max_by_key(BTreeSet::len)?;
         let apart = |one: &u64| largest.iter().all(|other| !reaches(*one, *other));
         let alone = all.iter().filter(|one| !largest.contains(one)).all(apart);
-        (alone && largest.len() > all.len() / 2).then_some(largest)
+        let vote = largest.iter().filter(|one| voters.contains(one)).count();
+        (alone && vote > voters.len() / 2).then_some(largest)
     }
 }

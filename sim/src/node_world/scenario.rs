@@ -2,6 +2,7 @@
 //! all must work again, within a bound, and every promise have been kept.
 
 use super::clients::{Client, Saw};
+use super::configurations;
 use super::findings::{self, any_broken, broken, happened, judge, say, with};
 use super::member::Member;
 use super::nemesis::Nemesis;
@@ -116,7 +117,7 @@ async fn scenario(plan: Arc<Plan>) {
     let quality = |from, to| plan.quality(from, to);
     let net = Net::new(&topology, quality, (links, mischief), settings.seed);
     let members = Rc::new(Member::all(&plan, &net));
-    formed(&members).await;
+    formed(&members[..usize::try_from(plan.founders()).expect("a few")]).await;
     say(|| What::Phase { phase: "safety" });
     let saw = Saw::new();
     let started = Instant::now();
@@ -125,6 +126,7 @@ async fn scenario(plan: Arc<Plan>) {
         clients.into_iter().map(|client| madsim::task::spawn_local(client.run())).collect();
     let patience = Duration::from_micros(settings.patience);
     let nemesis = Nemesis::new(plan, net, Rc::clone(&members), started);
+    madsim::task::spawn_local(nemesis.clone().operate());
     nemesis.run().await;
     say(|| What::Phase { phase: "liveness" });
     nemesis.settle().await;
@@ -181,7 +183,8 @@ async fn conclude(members: &[Member], saw: &Saw) {
         broken("something happens", "no client was ever answered".to_owned());
     }
     let mut repeated = 0;
-    for member in members {
+    let newest = configurations::newest();
+    for member in members.iter().filter(|member| newest.member(member.node).is_some()) {
         let Some(node) = member.running() else {
             return broken("liveness", format!("member {} does not run", member.node));
         };

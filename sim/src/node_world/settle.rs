@@ -1,6 +1,7 @@
 //! After the faults: within a bound in simulated time the members that live links join to a quorum
 //! must commit again and catch up, and all must say truly how they reach each other.
 
+use super::configurations;
 use super::findings::{any_broken, broken, note, now};
 use super::member::Member;
 use super::nemesis::Nemesis;
@@ -23,6 +24,7 @@ impl Nemesis {
     /// then somebody is elected.
     pub(super) async fn settle(&self) {
         self.heal_links();
+        self.are_back().await;
         let left = self.cut_for_good();
         if !left.is_empty() {
             self.is_alive().await;
@@ -39,16 +41,31 @@ impl Nemesis {
     fn reach(&self) -> Reach {
         let links = self.plan.joined().into_iter();
         let open = links.filter(|(one, other)| self.net.is_open(*one, *other));
-        Reach::new(&self.plan.topology(|_| None), open)
+        let newest = configurations::newest();
+        Reach::new(&self.plan.topology(|_| None), open, |node| newest.member(node).is_some())
     }
 
     /// The members that links join, if they are a quorum.
     pub(super) fn quorum(&self) -> Option<BTreeSet<u64>> {
-        self.reach().quorum()
+        self.reach().quorum(&configurations::newest().voters())
     }
 
     fn patience(&self) -> Duration {
         Duration::from_micros(self.plan.settings.patience)
+    }
+
+    /// Whoever lost its disk, or was on its way in or out, is where it belongs.
+    async fn are_back(&self) {
+        let within = self.patience();
+        let until = Instant::now() + within;
+        while !any_broken() && !self.all_are_back() {
+            if Instant::now() > until {
+                let newest = configurations::newest();
+                let says = format!("not all are back {within:?} after the faults: {newest:?}");
+                return broken(LIVENESS, says);
+            }
+            sleep(EVERY).await;
+        }
     }
 
     /// Each member of the quorum serves what was committed before it was asked, and has applied as
@@ -102,7 +119,8 @@ impl Nemesis {
         let within = self.patience();
         let (began, until) = (now(), Instant::now() + within);
         while !any_broken() {
-            let wrong = self.members.iter().find_map(|member| self.says_wrongly(member, &reach));
+            let belong = self.members.iter().filter(|member| reach.has(member.node));
+            let wrong = { belong }.find_map(|member| self.says_wrongly(member, &reach));
             let Some(wrong) = wrong else { break };
             if Instant::now() > until {
                 return broken(REACHED, format!("{wrong}, {within:?} after the faults"));
@@ -116,7 +134,8 @@ impl Nemesis {
     fn says_wrongly(&self, member: &Member, reach: &Reach) -> Option<String> {
         let me = member.node;
         let Some(status) = member.status() else { return Some(format!("member {me} is down")) };
-        let others = self.members.iter().map(|other| other.node).filter(|other| *other != me);
+        let others = self.members.iter().map(|other| other.node);
+        let others = others.filter(|other| *other != me && reach.has(*other));
         others.into_iter().find_map(|other| {
             let seen = status.members.iter().find(|seen| seen.node == other);
             let said = seen.map_or("nothing", |seen| &*seen.reached);

@@ -159,6 +159,11 @@ impl Plan {
         self.topology(|_| None).check().map_err(|error| {
             format!("the members and islands make no topology: {error}; change `member`, `closed`")
         })?;
+        let mut founding = self.topology(|_| None);
+        founding.members.retain(|member| member.id <= self.founders());
+        founding.check().map_err(|error| {
+            format!("the first `voters` members make no topology: {error}; change `voters`")
+        })?;
         for (time, happening) in &self.happenings {
             let fields = happening.fields();
             check_members(*time, (happening.word(), &fields), members)?;

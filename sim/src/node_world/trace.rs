@@ -3,6 +3,7 @@
 //! have. madsim's lines stay out: they carry ids that count through the whole process. What lines
 //! say of sessions and ways is handed to their checker.
 
+use super::configurations;
 use super::findings::{self, judge, say, with};
 use super::sessions;
 use crate::trace::{State, What};
@@ -32,6 +33,8 @@ struct Known {
     states: BTreeMap<u64, State>,
     /// From which index on entries are of which term, by member.
     terms: BTreeMap<u64, Vec<(u64, u64)>>,
+    /// How often each member has learnt that more of its log is durable.
+    syncs: BTreeMap<u64, u64>,
     sent: u64,
     /// The line in which each that has not arrived was sent, with its number, by all that it says.
     flights: BTreeMap<String, VecDeque<(usize, u64)>>,
@@ -68,6 +71,11 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for Listener {
             "holm::turn" => {
                 event.record(&mut line);
                 return turn(&line);
+            }
+            "holm::members" => {
+                event.record(&mut line);
+                let [node, index] = ["node", "index"].map(|name| line.number(name).unwrap_or(0));
+                return configurations::heard(node, index, line.field("members"));
             }
             _ => event.record(&mut line),
         }
@@ -138,8 +146,12 @@ fn turn(line: &Line) {
         found.turns += 1;
         found.commit = found.commit.max(state.commit);
     });
+    configurations::committed(node, state.commit);
     let known = KNOWN.with_borrow_mut(|known| {
         let before = known.states.insert(node, state.clone());
+        if before.as_ref().is_some_and(|before| before.durable < state.durable) {
+            *known.syncs.entry(node).or_default() += 1;
+        }
         let terms = known.terms.entry(node).or_default();
         let changed = grow(terms, before.as_ref(), &state);
         (before, changed.then(|| terms.clone()))
@@ -182,6 +194,11 @@ fn grow(terms: &mut Vec<(u64, u64)>, before: Option<&State>, now: &State) -> boo
 pub(super) fn is_down(node: u64, why: &str) {
     KNOWN.with_borrow_mut(|known| _ = known.states.remove(&node));
     say(|| What::Down { node, why: why.to_owned() });
+}
+
+/// How often a member has learnt that more of its log is durable.
+pub(super) fn syncs(node: u64) -> u64 {
+    KNOWN.with_borrow(|known| known.syncs.get(&node).copied().unwrap_or(0))
 }
 
 /// Who leads in the highest term, of those that run.

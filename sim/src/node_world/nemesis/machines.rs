@@ -86,6 +86,15 @@ impl Nemesis {
                 member.disk().set_capacity(u64::MAX);
                 self.ends(n, what);
             }
+            Happening::FailRead { .. } => {
+                self.begins(n, what);
+                member.fails_reads(1);
+                self.lasts(what).await;
+                member.disk().fail_reads(0);
+                sleep(FINDS_OUT).await;
+                member.fails_reads(0);
+                self.ends(n, what);
+            }
             Happening::FailSync { .. } | Happening::FailSyncAndCut { .. } => {
                 self.begins(n, what);
                 member.fails_syncs(1);
@@ -136,7 +145,7 @@ impl Nemesis {
     }
 
     /// What is lost with a member's process, and what has to be there when it comes back.
-    fn loses(&self, member: &Member) {
+    pub(super) fn loses(&self, member: &Member) {
         let status = member.status();
         let others = self.members.iter().filter(|other| other.node != member.node);
         let through = format!("via {}", member.node);
