@@ -2,7 +2,7 @@
 
 use crate::security::Security;
 use crate::topology::{Island, Member, Topology};
-use holm_transport::{Limits, Listener};
+use holm_transport::{KeyRing, Limits, Listener};
 use std::fmt::Display;
 use std::io;
 use std::net::SocketAddr;
@@ -23,6 +23,10 @@ pub struct Config {
     pub topology: Topology,
     /// How links between members are secured.
     pub security: Security,
+    /// What the keys of sessions are wrapped under. `None`: the secrets of
+    /// [`security`](Self::security), where links are sealed; without any there are no sessions.
+    /// [`Node::change_secrets`](crate::Node::change_secrets) changes these as well.
+    pub session_secrets: Option<KeyRing>,
     /// Where this member accepts the others; `None`: it only dials.
     pub listen: Option<Listen>,
     /// Where the log is.
@@ -144,6 +148,7 @@ impl Config {
             node,
             topology,
             security,
+            session_secrets: None,
             listen: None,
             storage: Storage::Memory,
             start: Start::Join,
@@ -166,6 +171,14 @@ impl Config {
             waiting_bytes_max: 64 << 20,
             inbox_requests_max: 4_096,
         }
+    }
+
+    pub(crate) fn session_secrets(&self) -> Option<&KeyRing> {
+        let sealed = match &self.security {
+            Security::Sealed { ring, .. } => Some(ring),
+            Security::Insecure => None,
+        };
+        self.session_secrets.as_ref().or(sealed)
     }
 
     /// The longest note between nodes: the longest command fits one, for repairs.

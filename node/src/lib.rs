@@ -53,6 +53,8 @@ mod driver;
 mod edges;
 mod envelope;
 mod error;
+#[cfg(any(test, feature = "fuzzing"))]
+mod fuzz;
 mod machine;
 mod member_info;
 pub mod members;
@@ -81,6 +83,8 @@ pub use client::Client;
 pub use config::{Config, Listen, Start, Storage, VerifyLog};
 pub use edges::{Clock, Edges, Entropy};
 pub use error::Error;
+#[cfg(any(test, feature = "fuzzing"))]
+pub use fuzz::fuzz_sessions;
 pub use holm_raft_core::Index;
 pub use holm_transport::{Accept, Answer, Listener, Network, Stream, Tcp, Transit};
 pub use holm_transport::{KeyPair, KeyRing, PrivateKey, PublicKey, Secret};

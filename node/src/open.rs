@@ -105,6 +105,9 @@ pub(crate) async fn open<S: StateMachine>(
     let boot = Boot(edges.entropy.draw());
     let raft = core(&config, member, boot, edges.entropy.draw(), &found)?;
     let own = Arc::new(own::Shared::new(Arc::clone(&edges.clock)));
+    if let Some(ring) = config.session_secrets() {
+        own.use_secrets(ring.clone());
+    }
     let mut replica = Replica::new(state, Arc::clone(&own));
     let applied = restore(&mut replica, found.snapshot.as_ref())?;
     let ((transport, inbound), roster) = match repaired {

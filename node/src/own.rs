@@ -7,13 +7,17 @@
 //! the same entry everywhere.
 
 mod asking;
+pub(crate) mod epochs;
+pub(crate) mod keys;
 mod shared;
 pub(crate) mod tickets;
 
 pub(crate) use shared::{Moment, Shared};
 
 use bytes::{BufMut, Bytes, BytesMut};
-use holm_raft_core::LogTime;
+use epochs::{Epochs, Subject};
+use holm_raft_core::{Index, LogTime};
+use keys::Keys;
 use serde::{Deserialize, Serialize};
 use tickets::Tickets;
 
@@ -27,6 +31,9 @@ pub(crate) enum Command {
     /// Nothing but its own log time: what has expired by then is forgotten.
     Mark,
     Ticket(tickets::Command),
+    Key(keys::Command),
+    /// What was sealed for this subject before is void.
+    Revoke(Subject),
 }
 
 /// What a command led to. Remembered with keys and sessions: add at the end, remove nothing.
@@ -34,6 +41,8 @@ pub(crate) enum Command {
 pub(crate) enum Reply {
     Marked,
     Ticket(tickets::Reply),
+    Key(keys::Reply),
+    Revoke(epochs::Reply),
 }
 
 impl Command {
@@ -59,7 +68,7 @@ impl Command {
     /// Whether applied again it changes nothing and is answered alike. What is not is proposed
     /// under a key.
     pub(crate) const fn is_idempotent(&self) -> bool {
-        matches!(self, Self::Mark | Self::Ticket(_))
+        matches!(self, Self::Mark | Self::Ticket(_) | Self::Key(_))
     }
 }
 
@@ -68,6 +77,8 @@ impl Command {
 #[serde(try_from = "Parts", into = "Parts")]
 pub(crate) struct State {
     pub(crate) tickets: Tickets,
+    pub(crate) keys: Keys,
+    pub(crate) epochs: Epochs,
 }
 
 /// What snapshots carry: each part that has anything in it, by its number, encoded by itself, so
@@ -75,39 +86,53 @@ pub(crate) struct State {
 type Parts = Vec<(u8, Vec<u8>)>;
 
 const TICKETS: u8 = 1;
+const KEYS: u8 = 2;
+const EPOCHS: u8 = 3;
 
 impl State {
     /// Applies a committed command, which was appended at log time `now`.
-    pub(crate) fn apply(&mut self, command: Command, now: LogTime) -> Reply {
+    pub(crate) fn apply(&mut self, command: Command, index: Index, now: LogTime) -> Reply {
         match command {
             Command::Mark => {
                 self.tickets.expire(now);
+                self.keys.expire(now);
+                self.epochs.expire(now);
                 Reply::Marked
             }
             Command::Ticket(command) => Reply::Ticket(self.tickets.apply(command, now)),
+            Command::Key(command) => Reply::Key(self.keys.apply(command, index, now)),
+            Command::Revoke(subject) => {
+                Reply::Revoke(self.epochs.revoke(subject, index, now, self.keys.kept()))
+            }
         }
     }
 
     /// The log time from which on there is something to forget.
     pub(crate) fn due(&self) -> Option<LogTime> {
-        self.tickets.due()
+        [self.tickets.due(), self.keys.due(), self.epochs.due()].into_iter().flatten().min()
     }
 
     /// Whether anything in it depends on the time.
     pub(crate) fn needs_time(&self) -> bool {
-        self.due().is_some()
+        self.due().is_some() || self.keys.is_used()
     }
 }
 
 impl From<State> for Parts {
     fn from(state: State) -> Self {
-        let State { tickets } = state;
+        let State { tickets, keys, epochs } = state;
         let mut parts = Self::new();
         let mut add = |number, bytes: Result<Vec<u8>, postcard::Error>| {
             parts.push((number, bytes.expect("each part of it can be encoded")));
         };
         if tickets != Tickets::default() {
             add(TICKETS, postcard::to_stdvec(&tickets));
+        }
+        if keys != Keys::default() {
+            add(KEYS, postcard::to_stdvec(&keys));
+        }
+        if epochs != Epochs::default() {
+            add(EPOCHS, postcard::to_stdvec(&epochs));
         }
         parts
     }
@@ -121,6 +146,8 @@ impl TryFrom<Parts> for State {
         for (number, bytes) in parts {
             let read = match number {
                 TICKETS => postcard::from_bytes(&bytes).map(|tickets| state.tickets = tickets),
+                KEYS => postcard::from_bytes(&bytes).map(|keys| state.keys = keys),
+                EPOCHS => postcard::from_bytes(&bytes).map(|epochs| state.epochs = epochs),
                 other => return Err(format!("part {other} of Holm's own state is not known")),
             };
             read.map_err(|error| format!("part {number} of Holm's own state: {error}"))?;

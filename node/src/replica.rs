@@ -71,7 +71,7 @@ pub(crate) enum Unreadable {
 pub(crate) struct Frozen<T> {
     retries: Retries,
     sessions: Sessions,
-    own: own::State,
+    own: Box<own::State>,
     state: T,
 }
 
@@ -86,7 +86,7 @@ struct FrozenWithoutOwn<T> {
 impl<T> From<FrozenWithoutOwn<T>> for Frozen<T> {
     fn from(frozen: FrozenWithoutOwn<T>) -> Self {
         let FrozenWithoutOwn { retries, sessions, state } = frozen;
-        Self { retries, sessions, own: own::State::default(), state }
+        Self { retries, sessions, own: Box::default(), state }
     }
 }
 
@@ -226,7 +226,7 @@ impl<S: StateMachine> Replica<S> {
     /// The state and its tables, frozen as they are now.
     pub(crate) fn freeze(&self) -> Frozen<S::Snapshot> {
         let (retries, sessions) = (self.retries.clone(), self.sessions.clone());
-        Frozen { retries, sessions, own: self.own.freeze(), state: self.state.snapshot() }
+        Frozen { retries, sessions, own: Box::new(self.own.freeze()), state: self.state.snapshot() }
     }
 
     /// Becomes what was frozen after the entry of this index and log time.
@@ -244,7 +244,7 @@ impl<S: StateMachine> Replica<S> {
         if !on(Mutation::SnapshotWithoutSessions) {
             self.sessions = frozen.sessions;
         }
-        self.own.restore(frozen.own, index, time);
+        self.own.restore(*frozen.own, index, time);
         Ok(())
     }
 }

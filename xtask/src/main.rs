@@ -90,9 +90,10 @@ enum Task {
 }
 
 /// The fuzz targets; a test holds them against the folder.
-const FUZZ_TARGETS: [&str; 8] = [
+const FUZZ_TARGETS: [&str; 9] = [
     "core_events",
     "core_forged",
+    "node_sessions",
     "transport_frames",
     "transport_handshake",
     "transport_records",

@@ -2,16 +2,18 @@
 //! looked at by whoever needs it at once, without a question to that task.
 
 use super::{Command, Reply, State};
-use crate::edges::Clock;
+use crate::edges::{Clock, Entropy};
+use crate::session::Wrapping;
 use holm_raft_core::{Index, LogTime};
+use holm_transport::KeyRing;
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use tokio::sync::Notify;
 
 /// While something depends on log time and nobody writes, the leader tells it this often, in
 /// milliseconds: so long at most is what a new leader may have to count again.
 pub(crate) const MARK_EVERY_MS: u64 = 60_000;
-/// For so many milliseconds behind the newest entry the own clock is believed to go with log time,
-/// for what is proposed: a leader that is there has told it anew by then.
+/// For so many milliseconds behind the newest entry the own clock is believed to go with log time:
+/// a leader that is there has told it anew by then.
 const BELIEVED_MS: u64 = MARK_EVERY_MS + 30_000;
 
 /// The own state and how far it is.
@@ -20,6 +22,8 @@ pub(crate) struct Shared {
     /// Told whenever the state has changed.
     changed: Notify,
     clock: Arc<dyn Clock>,
+    /// The cluster's secrets; none where links are insecure.
+    secrets: RwLock<Option<KeyRing>>,
 }
 
 struct Kept {
@@ -40,7 +44,31 @@ impl Shared {
     pub(crate) fn new(clock: Arc<dyn Clock>) -> Self {
         let moment = Moment { index: Index(0), time: LogTime(0) };
         let kept = Kept { state: State::default(), moment, since: clock.now() };
-        Self { kept: RwLock::new(kept), changed: Notify::new(), clock }
+        let secrets = RwLock::new(None);
+        Self { kept: RwLock::new(kept), changed: Notify::new(), clock, secrets }
+    }
+
+    /// The cluster's secrets as this member has them.
+    pub(crate) fn secrets(&self) -> Option<KeyRing> {
+        self.secrets.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Others take their place.
+    pub(crate) fn use_secrets(&self, ring: KeyRing) {
+        *self.secrets.write().unwrap_or_else(PoisonError::into_inner) = Some(ring);
+        self.changed.notify_waiters();
+    }
+
+    /// What the leader is to propose by itself by now, with no caller: keys that are wanted, under
+    /// the first secret, or the time.
+    pub(crate) fn wanted(&self, entropy: &dyn Entropy, cluster: &str) -> Option<Command> {
+        let secrets = self.secrets();
+        let key = secrets.and_then(|ring| {
+            let wrapping = Wrapping { cluster, ring: &ring };
+            let now = self.now();
+            self.look(|state, _| wrapping.wanted(&state.keys, now, entropy))
+        });
+        key.map(Command::Key).or_else(|| self.wants_mark().then_some(Command::Mark))
     }
 
     /// Looks at the state, as it was after the entry of the moment. Whatever changes it waits
@@ -52,19 +80,19 @@ impl Shared {
 
     /// Log time now: that of the newest entry here, and what has passed since by the own clock. It
     /// goes on while there is no leader, and is set back by the next one's entries.
-    pub(crate) fn now(&self) -> LogTime {
+    fn now(&self) -> LogTime {
         let kept = self.read();
         LogTime(kept.moment.time.0.saturating_add(self.passed(&kept)))
     }
 
-    /// The same for what is proposed: it stops if nothing comes from a leader.
+    /// The same for whoever depends on it: it stops if nothing comes from a leader.
     pub(crate) fn believed_now(&self) -> LogTime {
         let kept = self.read();
         LogTime(kept.moment.time.0.saturating_add(self.passed(&kept).min(BELIEVED_MS)))
     }
 
     /// Whether it is for the leader to say what time it is.
-    pub(crate) fn wants_mark(&self) -> bool {
+    fn wants_mark(&self) -> bool {
         let now = self.now();
         self.look(|state, last| {
             let long_ago = now.0.saturating_sub(last.time.0) >= MARK_EVERY_MS;
@@ -73,7 +101,6 @@ impl Shared {
     }
 
     /// Waits until `look` finds something in the state.
-    #[cfg(test)]
     pub(crate) async fn until<R>(&self, look: impl Fn(&State, Moment) -> Option<R>) -> R {
         loop {
             let changed = self.changed.notified();
@@ -89,7 +116,7 @@ impl Shared {
     /// Applies a committed command.
     pub(crate) fn apply(&self, command: Command, index: Index, time: LogTime) -> Reply {
         let mut kept = self.write();
-        let reply = kept.state.apply(command, time);
+        let reply = kept.state.apply(command, index, time);
         self.reach(&mut kept, Moment { index, time });
         drop(kept);
         self.changed.notify_waiters();

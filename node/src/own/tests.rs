@@ -41,7 +41,7 @@ fn what_is_cut_short_longer_or_unknown_is_not_read() {
 fn the_bytes_of_the_state_stay_as_they_are_and_a_part_that_is_not_known_is_named() {
     let mut state = State::default();
     assert_eq!(postcard::to_stdvec(&state).unwrap(), [0]);
-    state.apply(issue(), LogTime(500));
+    state.apply(issue(), Index(1), LogTime(500));
     let part = [&[1][..], &[7; 32], &[4], b"join", &[2, 1, 2], &[160, 6], &[232, 7], &[0]].concat();
     let golden = [&[1, TICKETS, u8::try_from(part.len()).unwrap()][..], &part].concat();
     assert_eq!(postcard::to_stdvec(&state).unwrap(), golden);

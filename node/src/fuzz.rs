@@ -1,0 +1,90 @@
+//! What clients may present, and what may stand in a log or a snapshot of Holm's own: a body for
+//! fuzzing, which `cargo test` runs over the kept corpus as well.
+
+use crate::envelope::Envelope;
+use crate::own::{Command, State};
+use crate::session::{Ticket, fuzz_token};
+use bytes::Bytes;
+use holm_raft_core::{Index, LogTime};
+
+/// Reads `data`, by its first byte, as a token, a ticket, a command in its envelope, commands of
+/// Holm's own one after the other, or a state of them. Nothing panics, and whatever is read is
+/// written and read again as the same.
+pub fn fuzz_sessions(data: &[u8]) {
+    let Some((kind, data)) = data.split_first() else { return };
+    match kind % 5 {
+        0 => fuzz_token(&String::from_utf8_lossy(data)),
+        1 => fuzz_ticket(&String::from_utf8_lossy(data)),
+        2 => fuzz_envelope(data),
+        3 => fuzz_commands(data),
+        _ => fuzz_state(data),
+    }
+}
+
+fn fuzz_ticket(text: &str) {
+    if let Ok(ticket) = text.parse::<Ticket>() {
+        assert!(text.trim().len() <= Ticket::TEXT_BYTES_MAX);
+        let written = ticket.reveal();
+        assert_eq!(written.len(), 34);
+        assert_eq!(written.parse::<Ticket>().as_ref(), Ok(&ticket));
+    }
+}
+
+fn fuzz_envelope(data: &[u8]) {
+    if let Some(envelope) = Envelope::decode(Bytes::copy_from_slice(data)) {
+        assert_eq!(Envelope::decode(envelope.encode()), Some(envelope));
+    }
+}
+
+/// Each command has its length, in two bytes, before it.
+fn fuzz_commands(mut data: &[u8]) {
+    let mut state = State::default();
+    let mut at = 0;
+    while let Some((length, rest)) = data.split_first_chunk::<2>() {
+        let length = usize::from(u16::from_le_bytes(*length)).min(rest.len());
+        let (command, rest) = rest.split_at(length);
+        data = rest;
+        at += 1;
+        let Ok(command) = Command::decode(command) else { continue };
+        assert_eq!(Command::decode(&command.encode()).as_ref(), Ok(&command));
+        state.apply(command, Index(at), LogTime(at * 100));
+    }
+    let bytes = postcard::to_stdvec(&state).expect("a state can be encoded");
+    assert_eq!(postcard::from_bytes::<State>(&bytes).as_ref(), Ok(&state));
+}
+
+fn fuzz_state(data: &[u8]) {
+    if let Ok(mut state) = postcard::from_bytes::<State>(data) {
+        let bytes = postcard::to_stdvec(&state).expect("a state can be encoded");
+        assert_eq!(postcard::from_bytes::<State>(&bytes).as_ref(), Ok(&state));
+        // Time goes by until nothing is due any more.
+        while let Some(due) = state.due() {
+            state.apply(Command::Mark, Index(1), due);
+            assert!(state.due().is_none_or(|next| next > due));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::path::Path;
+
+    #[test]
+    fn nothing_in_the_kept_corpus_panics() {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../fuzz/corpus/node_sessions");
+        let mut count = 0;
+        for file in folder.read_dir().expect("the kept corpus") {
+            fuzz_sessions(&std::fs::read(file.unwrap().path()).unwrap());
+            count += 1;
+        }
+        assert!(count >= 10, "{count}");
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn nothing_that_may_come_panics(data: Vec<u8>) {
+            fuzz_sessions(&data);
+        }
+    }
+}
