@@ -6,6 +6,7 @@
 //! is applied on a thread where it may block, until it is quick again.
 
 use crate::StateMachine;
+use crate::backup::Copied;
 use crate::driver::{Failed, Serve};
 use crate::edges::Clock;
 use crate::envelope::Envelope;
@@ -29,6 +30,8 @@ pub(crate) enum Work<S: StateMachine> {
     Read(Serve<S>),
     /// A snapshot is to be taken.
     Freeze(SnapshotMeta),
+    /// The state after the entry that `meta` names is wanted elsewhere.
+    Copy(SnapshotMeta, oneshot::Sender<Option<Copied<S::Snapshot>>>),
     /// The leader's snapshot takes the place of the state.
     Restore(Snapshot),
 }
@@ -169,6 +172,11 @@ impl<S: StateMachine> Applier<S> {
             }
             Work::Freeze(meta) => {
                 self.report(Report::Frozen { meta, state: self.replica.freeze() });
+                Ok(())
+            }
+            Work::Copy(meta, reply) => {
+                // Whoever no longer listens has given it up.
+                let _ = reply.send(Some(Copied { meta, state: self.replica.freeze() }));
                 Ok(())
             }
             Work::Restore(snapshot) => self.restore(&snapshot),

@@ -21,6 +21,7 @@ mod snapshots;
 mod told;
 
 pub(crate) use applying::Applying;
+pub(crate) use disk::run_job;
 pub(crate) use formation::Formation;
 pub(crate) use health::Health;
 pub(crate) use marks::Marks;

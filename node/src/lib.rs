@@ -45,6 +45,7 @@ compile_error!(
 );
 
 mod applier;
+mod backup;
 mod changing;
 mod client;
 mod config;
@@ -64,9 +65,11 @@ mod node;
 mod open;
 mod own;
 mod reading;
+mod recover;
 pub mod rendezvous;
 mod repair_note;
 mod replica;
+mod restore;
 mod retries;
 mod room;
 mod security;
@@ -78,7 +81,9 @@ mod status;
 mod stop;
 pub mod store;
 pub mod topology;
+mod wait;
 
+pub use backup::{Backup, NoBackup};
 pub use client::Client;
 pub use config::{Config, Listen, Start, Storage, VerifyLog};
 pub use edges::{Clock, Edges, Entropy};
@@ -94,6 +99,8 @@ pub use mutation::{Mutation, on as mutation_is_on, with as with_mutation};
 pub use node::{Applied, Node, ProposeOptions};
 pub use open::OpenError;
 pub use reading::{Consistency, ReadOptions, Seen};
+pub use recover::{Ids, Prospect, RecoverError, Recovery};
+pub use restore::{RestoreError, Restored, restore};
 pub use security::{Security, WrongKey};
 pub use status::{DiskState, DiskStatus, LinksStatus, MemberStatus, Status};
 pub use stop::Stop;

@@ -6,6 +6,7 @@ use crate::error::Error;
 use crate::member_info::{MemberInfo, Unknown};
 use crate::topology;
 use holm_raft_core::{self as raft, Incarnation, Index, MemberId, NodeId};
+use holm_transport::Epoch;
 use holm_transport::PublicKey;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::fmt;
@@ -349,8 +350,10 @@ impl NewMember {
         MemberId::new(NodeId(self.member.id), Incarnation(self.incarnation.0))
     }
 
-    pub(crate) fn configured(&self) -> raft::Member {
-        raft::Member { id: self.id(), info: MemberInfo::from(&self.member).encode() }
+    /// As a configuration of this epoch has it.
+    pub(crate) fn configured(&self, epoch: Epoch) -> raft::Member {
+        let info = MemberInfo { epoch: epoch.0, ..MemberInfo::from(&self.member) };
+        raft::Member { id: self.id(), info: info.encode() }
     }
 }
 

@@ -2,6 +2,7 @@
 
 use crate::StateMachine;
 use crate::applier::Answered;
+use crate::backup::Copies;
 use crate::client::Client;
 use crate::config::Config;
 use crate::driver::{Confirm, Failed, Proposal, Request};
@@ -17,13 +18,14 @@ use crate::replica;
 use crate::room::Room;
 use crate::status::Status;
 use crate::stop::Stop;
+pub(crate) use crate::wait::Wait;
 use bytes::Bytes;
 use holm_raft_core::Index;
 use holm_transport::KeyRing;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{Notify, mpsc, oneshot, watch};
-use tokio::time::{Instant, sleep_until};
+use tokio::time::Instant;
 
 /// A member of a cluster, running. Clones are handles to the same member; it stops when
 /// [`shutdown`](Self::shutdown) is called or the last of them is dropped.
@@ -41,6 +43,7 @@ pub struct Node<S: StateMachine> {
     pub(crate) own: Arc<own::Shared>,
     /// For the commands that wait.
     room: Arc<Room>,
+    copies: Arc<Copies>,
     settings: Settings,
 }
 
@@ -83,6 +86,7 @@ impl<S: StateMachine> Clone for Node<S> {
             entropy: Arc::clone(&self.entropy),
             own: Arc::clone(&self.own),
             room: Arc::clone(&self.room),
+            copies: Arc::clone(&self.copies),
             settings: self.settings,
         }
     }
@@ -113,14 +117,28 @@ impl<S: StateMachine> Node<S> {
         };
         let (clock, entropy) = (Arc::clone(&edges.clock), Arc::clone(&edges.entropy));
         let room = Room::new(config.waiting_bytes_max);
+        let cluster = config.cluster.clone();
         let Opened { driver, requests, status, placement, led, own } =
             open::open(config, edges, state).await?;
+        let copies = Arc::new(Copies { cluster, member: driver.me, room: Room::new(1) });
         let (stopping, stopped) = watch::channel(None);
         tokio::task::spawn(async move {
             let stop = driver.run().await;
             stopping.send_replace(Some(stop));
         });
-        Ok(Self { requests, status, placement, stopped, led, clock, entropy, own, room, settings })
+        Ok(Self {
+            requests,
+            status,
+            placement,
+            stopped,
+            led,
+            clock,
+            entropy,
+            own,
+            room,
+            copies,
+            settings,
+        })
     }
 
     /// Proposes a command, on any member, and waits until it is applied here.
@@ -185,7 +203,7 @@ impl<S: StateMachine> Node<S> {
                 Some(Ok(Ok(answered))) => return Ok(answered),
                 Some(Ok(Err(failed))) => failed,
                 Some(Err(_)) => return Err(self.stopped_error()),
-                None => return Err(Error::Unknown { waited: wait.long }),
+                None => return Err(wait.unknown()),
             };
             match failed {
                 Failed::Refused => {}
@@ -204,6 +222,10 @@ impl<S: StateMachine> Node<S> {
         let command = postcard::to_stdvec(command).map_err(|e| Error::Encode(e.to_string()))?;
         check_size("a command", command.len(), self.settings.command_bytes_max)?;
         Ok(command.into())
+    }
+
+    pub(crate) const fn copies(&self) -> &Arc<Copies> {
+        &self.copies
     }
 
     pub(crate) const fn request_timeout(&self) -> Duration {
@@ -409,8 +431,7 @@ impl<S: StateMachine> Node<S> {
     /// Waits for another leader, but not for long, before a refused request is made again. False:
     /// time is up.
     pub(crate) async fn pause(&self, wait: &Wait) -> bool {
-        let soon = Wait { until: wait.until.min(Instant::now() + PAUSE), long: PAUSE };
-        soon.within(self.led.notified()).await;
+        wait.at_most(PAUSE).within(self.led.notified()).await;
         Instant::now() < wait.until
     }
 
@@ -422,66 +443,6 @@ impl<S: StateMachine> Node<S> {
 
 /// The longest pause before a refused request is made again.
 const PAUSE: Duration = Duration::from_millis(20);
-/// How long one attempt at a read waits for its confirmation.
-const READ_ATTEMPT: Duration = Duration::from_millis(500);
-
-/// How long a caller waits.
-pub(crate) struct Wait {
-    until: Instant,
-    long: Duration,
-}
-
-impl Wait {
-    pub(crate) fn new(long: Duration) -> Self {
-        Self { until: Instant::now() + long, long }
-    }
-
-    pub(crate) fn attempt(&self) -> Self {
-        Self { until: self.until.min(Instant::now() + READ_ATTEMPT), long: READ_ATTEMPT }
-    }
-
-    fn left(&self) -> Duration {
-        self.until.saturating_duration_since(Instant::now())
-    }
-
-    pub(crate) async fn within<T>(&self, future: impl Future<Output = T>) -> Option<T> {
-        tokio::select! {
-            biased;
-            value = future => Some(value),
-            () = sleep_until(self.until) => None,
-        }
-    }
-
-    /// Nothing was proposed yet, and time is up.
-    pub(crate) const fn unavailable(&self) -> Error {
-        Error::Unavailable { waited: self.long }
-    }
-
-    /// It may or may not be done, and time is up.
-    pub(crate) const fn unknown(&self) -> Error {
-        Error::Unknown { waited: self.long }
-    }
-
-    /// What a failure means for a command that was to come after it.
-    pub(crate) fn not_begun(&self, error: Error) -> Error {
-        if matches!(error, Error::Unknown { .. }) { self.unavailable() } else { error }
-    }
-
-    fn error(&self, failed: Failed) -> Error {
-        let waited = self.long;
-        match failed {
-            Failed::Refused => Error::Unavailable { waited },
-            Failed::Unknown => Error::Unknown { waited },
-            Failed::KeyReused => Error::KeyReused,
-            Failed::KeysFull { limit } => Error::KeysFull { limit },
-            Failed::SessionExpired => Error::SessionExpired,
-            Failed::SessionsFull => Error::SessionsFull,
-            Failed::Busy => Error::Busy { limit: "waiting_requests_max" },
-            Failed::DiskFull => Error::DiskFull,
-        }
-    }
-}
-
 pub(crate) fn check_size(what: &'static str, bytes: usize, limit: usize) -> Result<(), Error> {
     if bytes > limit { Err(Error::TooLarge { what, bytes, limit }) } else { Ok(()) }
 }

@@ -1,6 +1,9 @@
 //! How a node starts: it recovers what its disk holds, or makes a new log, and starts the driver.
 
+mod recovering;
 mod repair;
+
+pub(crate) use recovering::{Held, held, look_for};
 
 use crate::StateMachine;
 use crate::config::{Config, Listen, Start, Storage, VerifyLog};
@@ -10,7 +13,7 @@ use crate::driver::{
     SnapshotTraffic, Told, Waiting,
 };
 use crate::edges::Edges;
-use crate::member_info::MemberInfo;
+use crate::member_info::{MemberInfo, epoch_of};
 use crate::members::IncarnationNumber;
 use crate::own;
 use crate::rendezvous::Placement;
@@ -23,7 +26,7 @@ use holm_raft_core::{
     Boot, Configuration, Incarnation, Index, MemberId, NodeId, Partial, Raft, Restored,
 };
 use holm_transport as transport;
-use holm_transport::{Dial, Peer, Relaying, Transport};
+use holm_transport::{Dial, Epoch, Peer, Relaying, Transport};
 use holm_wal::{Identity, Options, Recovered, Snapshot, Snapshots, Wal};
 use std::collections::VecDeque;
 use std::num::NonZeroU64;
@@ -180,7 +183,8 @@ async fn linked(
     } else {
         (peers_of_file(config), Roster::default())
     };
-    let links = Transport::start(transport_config(config, edges, me, peers).await?)?;
+    let own = (me, epoch_of(configuration));
+    let links = Transport::start(transport_config(config, edges, own, peers).await?)?;
     Ok((links, roster))
 }
 
@@ -293,7 +297,7 @@ fn restored(found: &Found) -> Result<Restored, OpenError> {
 async fn transport_config(
     config: &mut Config,
     edges: &Edges,
-    me: MemberId,
+    (me, epoch): (MemberId, Epoch),
     peers: Vec<Peer>,
 ) -> Result<transport::Config, OpenError> {
     let limits = transport::Limits::default();
@@ -305,6 +309,7 @@ async fn transport_config(
     }
     Ok(transport::Config {
         cluster: config.cluster.clone(),
+        epoch,
         me,
         listener: listener(config, edges).await?,
         network: Arc::clone(&edges.network),

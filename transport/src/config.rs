@@ -1,6 +1,7 @@
 //! What a transport is told when it starts: `Config`, its peers, limits and times, and the `Error`
 //! that says what is wrong with them.
 
+use crate::epoch::Epoch;
 use crate::keys::{KeyPair, KeyRing, PublicKey};
 use crate::network::{Listener, Network};
 use holm_raft_core::{MemberId, NodeId};
@@ -14,6 +15,8 @@ use std::time::Duration;
 pub struct Config {
     /// The cluster's name, the same on all members: 1 to [`Config::CLUSTER_BYTES_MAX`] bytes.
     pub cluster: String,
+    /// Which recovery of the cluster this member belongs to.
+    pub epoch: Epoch,
     /// Who this member is.
     pub me: MemberId,
     /// Where peers connect, already bound; nothing for a member that only dials.

@@ -10,11 +10,12 @@
 //! └────────────┴──────────────┴──────────────┴───────┴───────────────┘
 //!  0            8              10      12            20          28       29
 //! ┌────────────┬──────────────┬───────┬─────────────┬───────────┬────────┬──────────────┐
-//! │ "holmpeer" │ protocol     │ 0     │ incarnation │ start     │ length │ cluster name │   hello
+//! │ "holmpeer" │ protocol     │ epoch │ incarnation │ start     │ length │ cluster name │   hello
 //! │            │ u16 = 2      │ u16   │ u64         │ u64       │ u8     │ UTF-8        │
 //! └────────────┴──────────────┴───────┴─────────────┴───────────┴────────┴──────────────┘
 //! ```
-//! A hello's sender and the member it wants are its frame's source and destination.
+//! A hello's sender and the member it wants are its frame's source and destination. Its epoch is
+//! folded: 0 for none, 65535 for a member whose storage is empty.
 
 use crate::config::Config;
 use crate::frame::FrameError;
@@ -55,6 +56,8 @@ pub(crate) struct Hello {
     pub(crate) start: u64,
     /// The cluster it belongs to.
     pub(crate) cluster: String,
+    /// Which recovery of it, in short.
+    pub(crate) epoch: u16,
 }
 
 /// A refusal and its particulars.
@@ -125,13 +128,14 @@ impl Hello {
     /// This member's.
     pub(crate) fn of(shared: &Shared) -> Self {
         let Shared { me, start, cluster, .. } = shared;
-        Self { incarnation: me.incarnation, start: *start, cluster: cluster.clone() }
+        let epoch = shared.epoch().short();
+        Self { incarnation: me.incarnation, start: *start, cluster: cluster.clone(), epoch }
     }
 
     pub(crate) fn put(&self, out: &mut BytesMut) {
         out.put_slice(MAGIC);
         out.put_u16_le(PROTOCOL);
-        out.put_u16_le(0);
+        out.put_u16_le(self.epoch);
         out.put_u64_le(self.incarnation.0);
         out.put_u64_le(self.start);
         out.put_u8(u8::try_from(self.cluster.len()).expect("checked at start"));
@@ -145,16 +149,16 @@ impl Hello {
         if whole < HELLO_FIXED_BYTES {
             return Err(garbage("its hello ends too early"));
         }
-        let reserved = body.get_u16_le();
+        let epoch = body.get_u16_le();
         let incarnation = Incarnation(body.get_u64_le());
         let start = body.get_u64_le();
         let length = usize::from(body.get_u8());
-        if reserved != 0 || length != body.len() || length > Config::CLUSTER_BYTES_MAX {
+        if length != body.len() || length > Config::CLUSTER_BYTES_MAX {
             return Err(garbage("its hello contradicts itself"));
         }
         let cluster =
             std::str::from_utf8(body).map_err(|_| garbage("its cluster's name is no text"))?;
-        Ok(Self { incarnation, start, cluster: cluster.to_owned() })
+        Ok(Self { incarnation, start, cluster: cluster.to_owned(), epoch })
     }
 }
 
@@ -178,7 +182,12 @@ mod tests {
     use super::*;
 
     fn hello() -> Vec<u8> {
-        let hello = Hello { incarnation: Incarnation(3), start: 9, cluster: "islands".to_owned() };
+        let hello = Hello {
+            incarnation: Incarnation(3),
+            start: 9,
+            cluster: "islands".to_owned(),
+            epoch: 0x0102,
+        };
         let mut out = BytesMut::new();
         hello.put(&mut out);
         assert_eq!(Hello::take(&out), Ok(hello));
@@ -202,7 +211,6 @@ mod tests {
         };
         assert_eq!(spoilt(0), Refusal::Garbage, "magic");
         assert_eq!(spoilt(8), Refusal::Version, "protocol");
-        assert_eq!(spoilt(10), Refusal::Garbage, "reserved");
         assert_eq!(spoilt(28), Refusal::Garbage, "length");
         assert_eq!(spoilt(29), Refusal::Garbage, "not UTF-8");
         let longer = [&whole[..], &[0]].concat();

@@ -17,6 +17,7 @@ mod config;
 mod connection;
 mod deliver;
 mod dial;
+mod epoch;
 mod feed;
 mod frame;
 #[cfg(any(test, feature = "fuzzing"))]
@@ -48,6 +49,7 @@ mod tests;
 mod transport;
 
 pub use config::{Config, Dial, Error, Limits, Peer, Relaying, Security, Timing};
+pub use epoch::Epoch;
 #[cfg(any(test, feature = "fuzzing"))]
 pub use fuzz::{fuzz_frames, fuzz_session};
 pub use keys::{KEY_BYTES, KeyError, KeyPair, KeyRing, Kind, PrivateKey, PublicKey};

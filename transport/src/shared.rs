@@ -3,6 +3,7 @@
 
 use crate::config::{Limits, Relaying, Timing};
 use crate::connection::Connection;
+use crate::epoch::Epoch;
 use crate::frame::Head;
 use crate::hello::{Hello, Refused};
 use crate::keys::KeyRing;
@@ -16,6 +17,7 @@ use crate::stranger::Stranger;
 use holm_raft_core::{MemberId, NodeId};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 use tokio::sync::{Notify, mpsc};
@@ -24,6 +26,7 @@ use tokio::time::Instant;
 /// What all tasks of a transport share.
 pub(crate) struct Shared {
     pub(crate) cluster: String,
+    epoch: AtomicU64,
     pub(crate) me: MemberId,
     /// Names this start: a peer that meets another number knows that the old connections are dead.
     pub(crate) start: u64,
@@ -66,6 +69,7 @@ impl Routing {
 /// What a transport begins with.
 pub(crate) struct Beginning {
     pub(crate) cluster: String,
+    pub(crate) epoch: Epoch,
     pub(crate) me: MemberId,
     pub(crate) start: u64,
     pub(crate) relaying: Relaying,
@@ -100,6 +104,7 @@ impl Shared {
         let Beginning { cluster, me, start, relaying, limits, timing, .. } = beginning;
         Self {
             cluster,
+            epoch: AtomicU64::new(beginning.epoch.0),
             me,
             start,
             limits,
@@ -147,6 +152,16 @@ impl Shared {
         lock(&self.door).clone()
     }
 
+    /// Which recovery of the cluster this member belongs to.
+    pub(crate) fn epoch(&self) -> Epoch {
+        Epoch(self.epoch.load(Ordering::Relaxed))
+    }
+
+    /// Handshakes that begin from now on are of this epoch.
+    pub(crate) fn change_epoch(&self, epoch: Epoch) {
+        self.epoch.store(epoch.0, Ordering::Relaxed);
+    }
+
     /// One more member.
     pub(crate) fn add(&self, line: Arc<Line>) {
         lock(&self.lines).insert(line.node, line);
@@ -177,7 +192,7 @@ impl Shared {
     /// What this member says of itself.
     pub(crate) fn introduction(&self) -> Introduction {
         let MemberId { node, incarnation } = self.me;
-        Introduction { node, incarnation, start: self.start }
+        Introduction { node, incarnation, start: self.start, epoch: self.epoch() }
     }
 
     pub(crate) fn with_random<T>(&self, work: impl FnOnce(&mut Random) -> T) -> T {
@@ -226,6 +241,10 @@ impl Shared {
             );
             return Err(Refused::new(Refusal::Destination, detail));
         }
+        let own = self.epoch();
+        if !own.meets_short(hello.epoch) {
+            return Err(left_behind(head.source, "another epoch", own));
+        }
         self.line(head.source).map(|_| ()).ok_or_else(|| stranger(head.source))
     }
 
@@ -252,8 +271,21 @@ impl Shared {
             );
             return Err(Refused::new(Refusal::Key, detail));
         }
+        let (own, other) = (self.epoch(), introduction.epoch);
+        if !own.meets(other) {
+            return Err(left_behind(node, &other.to_string(), own));
+        }
         Ok((MemberId::new(node, introduction.incarnation), introduction.start))
     }
+}
+
+/// Whoever of two was left behind, neither may talk to the other.
+fn left_behind(node: NodeId, its: &str, own: Epoch) -> Refused {
+    let detail = format!(
+        "member {node} is of {its}, this member of {own}: one of them was left behind when the \
+         cluster was recovered, and can only come back wiped"
+    );
+    Refused::new(Refusal::Epoch, detail)
 }
 
 fn stranger(node: NodeId) -> Refused {

@@ -172,6 +172,8 @@ pub enum Refusal {
     Version,
     /// It belongs to another cluster.
     Cluster,
+    /// It was left behind when the cluster was recovered, or this member was.
+    Epoch,
     /// It wanted another member.
     Destination,
     /// It says it is a member that is not among the peers.
@@ -200,6 +202,7 @@ impl Refusal {
             Self::Garbage => "garbage",
             Self::Version => "version",
             Self::Cluster => "cluster",
+            Self::Epoch => "epoch",
             Self::Destination => "destination",
             Self::Stranger => "stranger",
             Self::Silent => "silent",

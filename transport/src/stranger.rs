@@ -6,6 +6,7 @@
 use crate::config::{Security, Timing};
 use crate::connection::write_out;
 use crate::dial::DialError;
+use crate::epoch::Epoch;
 use crate::frame::{Frame, Head, Kind, OVERHEAD_BYTES_MAX};
 use crate::greet::hear;
 use crate::hello::{BODY_BYTES_MAX, Hello, Links, Opening, Refused};
@@ -136,7 +137,8 @@ impl<'a> Asking<'a> {
             (Security::Insecure, Links::Insecure) => {
                 let MemberId { incarnation, .. } = self.caller.me;
                 let cluster = self.caller.cluster.clone();
-                let hello = Hello { incarnation, start: 0, cluster };
+                let hello =
+                    Hello { incarnation, start: 0, cluster, epoch: Epoch::NONE_YET.short() };
                 self.say(Kind::Hello, |out| hello.put(out)).await?;
                 // Its incarnation is not told where nothing is proved.
                 (MemberId { node: head.source, ..MemberId::default() }, None)
@@ -168,7 +170,8 @@ impl<'a> Asking<'a> {
         let Caller { cluster, me, security, seed } = self.caller.clone();
         let Security::Sealed { pair, ring } = security else { unreachable!("as was matched") };
         let party = Party { cluster, features: 0, ring, pair };
-        let own = Introduction { node: me.node, incarnation: me.incarnation, start: 0 };
+        let epoch = Epoch::NONE_YET;
+        let own = Introduction { node: me.node, incarnation: me.incarnation, start: 0, epoch };
         let mut random = Random::new(seed.into());
         let via = Via::Direct(opening.challenge);
         let (initiator, first) = Initiator::begin(&party, via, own, ANYBODY, &mut random);

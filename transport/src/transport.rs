@@ -3,6 +3,7 @@
 
 use crate::accept;
 use crate::config::{Config, Error, Peer, Security, check_peers};
+use crate::epoch::Epoch;
 use crate::keys::{KeyRing, PublicKey};
 use crate::line::{Line, lock};
 use crate::link;
@@ -94,6 +95,7 @@ impl Transport {
         let start = u64::from_le_bytes(start);
         let shared = Arc::new(Shared::new(Beginning {
             cluster: config.cluster,
+            epoch: config.epoch,
             me: config.me,
             start,
             relaying: config.relaying,
@@ -167,6 +169,11 @@ impl Transport {
     /// [`Error::Insecure`]: links are not sealed.
     pub fn change_ring(&self, ring: KeyRing) -> Result<(), Error> {
         if self.shared.change_ring(ring) { Ok(()) } else { Err(Error::Insecure) }
+    }
+
+    /// From now on, handshakes are of this epoch. Links and sessions that stand go on.
+    pub fn change_epoch(&self, epoch: Epoch) {
+        self.shared.change_epoch(epoch);
     }
 
     fn begin(&self, peer: Peer) -> (Arc<Line>, JoinHandle<()>) {

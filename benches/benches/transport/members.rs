@@ -92,6 +92,7 @@ pub(crate) async fn members<const N: usize>(
             peers: numbers.clone().filter(|other| *other != me).map(peer).collect(),
             limits: Limits::default(),
             timing: Timing::default(),
+            epoch: holm_transport::Epoch::FIRST,
             relaying,
             seed: [me; 32],
             security: links.security(me),

@@ -17,8 +17,9 @@ use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 const MEMBERS: usize = 3;
-/// When something that must happen counts as not happening.
-pub(crate) const STUCK: Duration = Duration::from_secs(60);
+/// When something that must happen counts as not happening: long, for a machine that does much else
+/// meanwhile is not what is tested.
+pub(crate) const STUCK: Duration = Duration::from_secs(300);
 /// So that logs are compacted, and snapshots are sent, all the time.
 const SETTINGS: &str = "snapshot_entries = 2000\nidempotency_retention_s = 60";
 const REPORT_PAUSE: Duration = Duration::from_secs(10);

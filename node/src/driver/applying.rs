@@ -5,6 +5,7 @@
 use super::{Driver, Serve, log_failed};
 use crate::StateMachine;
 use crate::applier::{Applier, Batch, Command, Common, Report, Work};
+use crate::backup::Copied;
 use crate::edges::Clock;
 use crate::envelope::Envelope;
 use crate::replica::Replica;
@@ -13,7 +14,7 @@ use holm_raft_core::{Entry, EntryKind, Index, LogTime, SnapshotMeta, Term};
 use holm_wal::Snapshot;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 
 /// How many bytes of entries may be handed over and not applied; one batch may go beyond it.
@@ -86,6 +87,15 @@ impl<S: StateMachine> Applying<S> {
     pub(super) fn freeze(&mut self, meta: SnapshotMeta) {
         self.bytes_since_snapshot = 0;
         self.give(Work::Freeze(meta));
+    }
+
+    /// Copies the state, once all that was handed over is applied.
+    pub(super) fn copy(
+        &self,
+        meta: SnapshotMeta,
+        reply: oneshot::Sender<Option<Copied<S::Snapshot>>>,
+    ) {
+        self.give(Work::Copy(meta, reply));
     }
 
     /// The state is replaced by a snapshot's.

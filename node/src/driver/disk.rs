@@ -104,7 +104,7 @@ impl<S: StateMachine> Driver<S> {
     }
 }
 
-pub(super) fn run_job(
+pub(crate) fn run_job(
     disk: &Arc<dyn Disk>,
     job: Job,
 ) -> impl Future<Output = io::Result<()>> + use<> {

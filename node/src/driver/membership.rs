@@ -6,7 +6,7 @@
 
 use super::{Driver, seen};
 use crate::StateMachine;
-use crate::member_info::MemberInfo;
+use crate::member_info::{MemberInfo, epoch_of};
 use crate::members::{
     Ask, Attempt, Change, IncarnationNumber, Member, Members, Refusal, Risk, Told, Votes,
 };
@@ -240,8 +240,12 @@ impl<S: StateMachine> Driver<S> {
             Change::Add { .. } if current.member(NodeId(node)).is_some() => {
                 return Err(Refusal::Already { node });
             }
-            Change::Add { new, votes: Votes::OnceCaughtUp } => Step::Joining(new.configured()),
-            Change::Add { new, votes: Votes::WhenPromoted } => Step::Learner(new.configured()),
+            Change::Add { new, votes: Votes::OnceCaughtUp } => {
+                Step::Joining(new.configured(epoch_of(current)))
+            }
+            Change::Add { new, votes: Votes::WhenPromoted } => {
+                Step::Learner(new.configured(epoch_of(current)))
+            }
             Change::Promote { .. } => match (known()?, standing(known()?)) {
                 (_, Standing::Voter) => return Err(nothing(Standing::Voter)),
                 (member, _) => Step::Voter(member.clone()),
@@ -254,7 +258,9 @@ impl<S: StateMachine> Driver<S> {
             Change::Replace { new } if known()?.id == new.id() => {
                 return Err(Refusal::Already { node });
             }
-            Change::Replace { new } => replacement(known()?, current, new.configured()),
+            Change::Replace { new } => {
+                replacement(known()?, current, new.configured(epoch_of(current)))
+            }
             Change::Readmit { .. } => {
                 let member = known()?;
                 let id = self.another_incarnation(member.id).ok_or(Refusal::NotThere { node })?;

@@ -4,6 +4,7 @@
 use super::Driver;
 use crate::StateMachine;
 use crate::applier::{Answered, Reply};
+use crate::backup::Copied;
 use crate::envelope::{Body, Envelope, Once};
 use crate::error::Error;
 use crate::members::{Ask, Members, Told};
@@ -46,6 +47,10 @@ pub(crate) enum Request<S: StateMachine> {
         /// By the node's clock.
         until: u64,
         reply: oneshot::Sender<Told>,
+    },
+    /// A copy of the whole state; none if there is no cluster yet.
+    Copy {
+        reply: oneshot::Sender<Option<Copied<S::Snapshot>>>,
     },
     Shutdown,
 }
@@ -227,6 +232,7 @@ impl<S: StateMachine> Driver<S> {
                 let _ = reply.send(self.members_now());
             }
             Request::Membership { ask, until, reply } => self.ask_leader(ask, until, reply),
+            Request::Copy { reply } => self.copy(reply)?,
             Request::Shutdown => self.part(Stop::Shutdown),
         }
         Ok(())

@@ -9,7 +9,7 @@
 use super::Driver;
 use crate::StateMachine;
 use crate::error::Error;
-use crate::member_info::MemberInfo;
+use crate::member_info::{MemberInfo, epoch_of};
 use crate::open::peers;
 use crate::rendezvous::Placement;
 use crate::security::Security;
@@ -212,6 +212,7 @@ impl<S: StateMachine> Driver<S> {
 
     /// The transport lets in those of the own configuration, and those that are vouched for.
     fn let_in(&self) {
+        self.transport.change_epoch(epoch_of(self.raft.configuration()));
         let mut all: BTreeMap<_, Peer> = BTreeMap::new();
         // Whoever has not come so far in its log knows its first peers by its file alone.
         let seated = self.roster.followed.contains(self.me);

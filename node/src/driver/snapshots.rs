@@ -6,6 +6,7 @@
 use super::disk::{DiskEvent, run_job};
 use super::{Driver, log_failed};
 use crate::StateMachine;
+use crate::backup::Copied;
 use crate::replica::Frozen;
 use crate::stop::Stop;
 use holm_raft_core::{
@@ -15,6 +16,7 @@ use holm_raft_core::{SnapshotMeta, Term};
 use holm_wal::{Snapshot, Snapshots};
 use std::collections::BTreeMap;
 use std::io::{self, ErrorKind};
+use tokio::sync::oneshot;
 
 /// How many ticks pass before a snapshot that did not fit on the disk is tried again.
 const RETRY_TICKS: u64 = 100;
@@ -92,6 +94,30 @@ impl<S: StateMachine> Driver<S> {
         let entry = self.wal.entry(handed).map_err(|error| log_failed(&error))?;
         self.snapshots.taking = Take::Busy(entry.id);
         self.applying.freeze(self.raft.snapshot_meta(&entry));
+        Ok(())
+    }
+
+    /// Copies the state as far as it was handed over.
+    pub(super) fn copy(
+        &mut self,
+        reply: oneshot::Sender<Option<Copied<S::Snapshot>>>,
+    ) -> Result<(), Stop> {
+        let handed = self.applying.handed;
+        if self.raft.configuration_at(handed).1.is_empty() {
+            // Whoever no longer listens has given it up.
+            let _ = reply.send(None);
+            return Ok(());
+        }
+        let newest = self.snapshots.newest.as_ref().map(|snapshot| &snapshot.meta);
+        let meta = match newest.filter(|meta| meta.last.index == handed) {
+            // The log may begin behind it.
+            Some(meta) => meta.clone(),
+            None => {
+                let entry = self.wal.entry(handed).map_err(|error| log_failed(&error))?;
+                self.raft.snapshot_meta(&entry)
+            }
+        };
+        self.applying.copy(meta, reply);
         Ok(())
     }
 

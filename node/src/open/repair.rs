@@ -9,7 +9,7 @@ use crate::digest::digest;
 use crate::edges::Edges;
 use crate::repair_note::{RepairAsk, RepairOffer, Standing};
 use holm_raft_core::{Entry, EntryId, Index, LogStart, MemberId, NodeId};
-use holm_transport::{Inbound, Transport};
+use holm_transport::{Epoch, Inbound, Transport};
 use holm_wal::{Disk, Error, Identity, Options, Proof, Repair, Snapshots, Wal};
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::RangeInclusive;
@@ -48,7 +48,9 @@ pub(super) async fn repair(config: &mut Config, edges: &Edges) -> Result<Option<
         return Ok(None);
     }
     let nodes: Vec<NodeId> = others.iter().map(|peer| peer.node).collect();
-    let transport = transport_config(config, edges, identity.member, others).await?;
+    // What is damaged can't say of which epoch it is; what is offered is proved by itself.
+    let own = (identity.member, Epoch::NONE_YET);
+    let transport = transport_config(config, edges, own, others).await?;
     let mut links = Transport::start(transport)?;
     while let Some(damage) = Wal::damage(&*edges.disk)? {
         let missing = damage.missing();

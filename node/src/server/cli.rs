@@ -1,12 +1,14 @@
 //! The command line: [`main`], the commands and their flags.
 
 mod access;
+mod backup;
 mod client;
 mod completions;
 mod init;
 mod inspect;
 mod keygen;
 mod out;
+mod recover;
 mod status;
 mod token;
 
@@ -50,6 +52,10 @@ pub fn main() -> ExitCode {
         }
         Command::Kv { action, at } => block_on(async move { told(client::kv(&at, &action).await) }),
         Command::Inspect { what: Inspect::Wal(args) } => inspect::wal(&args),
+        Command::Inspect { what: Inspect::Backup(args) } => told(backup::inspect(&args)),
+        Command::Backup(args) => block_on(async move { told(backup::backup(&args).await) }),
+        Command::Restore(args) => block_on(async move { backup::run(&args).await }),
+        Command::Recover(args) => block_on(async move { recover::run(&args).await }),
         Command::Token { action } => told(token::run(&action)),
         Command::Completions(args) => told(completions::run(&args)),
         Command::Status { output, at } => {
@@ -113,6 +119,15 @@ enum Command {
         #[command(flatten)]
         at: ClientArgs,
     },
+    /// Write the whole state of a running cluster, at one index, into a file
+    #[command(after_help = backup::BACKUP_EXAMPLES)]
+    Backup(backup::BackupArgs),
+    /// Make a new cluster of a backup
+    #[command(after_help = backup::RESTORE_EXAMPLES)]
+    Restore(backup::RestoreArgs),
+    /// Go on with one stopped member, where a majority of the voters is lost for good
+    #[command(after_help = recover::EXAMPLES)]
+    Recover(recover::RecoverArgs),
     /// Look at the files of a member, running or not, without touching them
     Inspect {
         #[command(subcommand)]
@@ -142,6 +157,9 @@ enum Inspect {
     /// Print the log's segments and records, and what is wrong with them
     #[command(after_help = inspect::EXAMPLES)]
     Wal(inspect::WalArgs),
+    /// Check a backup, and say what it is of
+    #[command(after_help = backup::INSPECT_EXAMPLES)]
+    Backup(backup::InspectArgs),
 }
 
 const SERVE_EXAMPLES: &str = "\

@@ -17,7 +17,7 @@ use rustls::ClientConfig;
 use std::fmt;
 use std::time::{Duration, Instant};
 
-/// The longest answer that is read, in bytes.
+/// The longest answer that is read unless more is asked for, in bytes.
 const ANSWER_BYTES_MAX: usize = 4 * VALUE_BYTES_MAX;
 /// The pause before the first repetition; it doubles up to [`RETRY_PAUSE_MAX`].
 const RETRY_PAUSE_MIN: Duration = Duration::from_millis(25);
@@ -105,6 +105,7 @@ pub struct Client {
     token: Option<Token>,
     /// Whether it may ask `https://`.
     seals: Scheme,
+    answer_bytes_max: usize,
 }
 
 impl Default for Client {
@@ -133,7 +134,14 @@ impl Client {
             .enable_http1()
             .wrap_connector(connector);
         let http = legacy::Client::builder(TokioExecutor::new()).build(connector);
-        Self { http, token, seals }
+        Self { http, token, seals, answer_bytes_max: ANSWER_BYTES_MAX }
+    }
+
+    /// The same, for answers of up to so many bytes, which are held in memory.
+    #[must_use]
+    pub fn answered_by(mut self, bytes_max: usize) -> Self {
+        self.answer_bytes_max = bytes_max;
+        self
     }
 
     /// Asks once, and waits for the answer no longer than `within`.
@@ -175,7 +183,7 @@ impl Client {
                 failed(chain(&error), sent)
             })?;
             let (parts, body) = response.into_parts();
-            let body = Limited::new(body, ANSWER_BYTES_MAX).collect().await;
+            let body = Limited::new(body, self.answer_bytes_max).collect().await;
             let broke_off = |error| failed(format!("the answer broke off: {error}"), Sent::Perhaps);
             let body = body.map_err(broke_off)?.to_bytes();
             let revision = parts.headers.get(REVISION_HEADER);

@@ -3,6 +3,7 @@
 //! describes it for users.
 
 mod answer;
+mod backup;
 mod body;
 mod counters;
 mod engine;
@@ -72,6 +73,7 @@ fn table() -> Vec<(&'static str, MethodRouter<App>)> {
     vec![
         ("/v1/counters/{name}", get(counters::read).post(counters::add)),
         ("/v1/kv/{key}", get(keys::read).put(keys::put).delete(keys::delete)),
+        ("/v1/backup", get(backup::backup)),
         ("/v1/status", get(observe::status)),
         ("/health/live", get(observe::live)),
         ("/health/ready", get(observe::ready)),

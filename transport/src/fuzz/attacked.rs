@@ -2,6 +2,7 @@
 //! it shares, and a [`Link`] the connection that its hostile neighbour has with it.
 
 use crate::config::{Dial, Limits, Peer, Relaying, Timing};
+use crate::epoch::Epoch;
 use crate::feed::Feed;
 use crate::frame::Head;
 use crate::incoming::Incoming;
@@ -62,6 +63,7 @@ pub(super) fn member() -> (Arc<Shared>, mpsc::Receiver<Inbound>) {
         cluster: "islands".to_owned(),
         me: ME,
         start: 1,
+        epoch: Epoch::FIRST,
         relaying: Relaying::On,
         limits: limits(),
         timing: Timing::default(),

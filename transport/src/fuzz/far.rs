@@ -2,6 +2,7 @@
 //! and takes part in handshakes. `changed` is what a hostile relay makes of a frame.
 
 use super::attacked::{FAR, ME, limits, party};
+use crate::epoch::Epoch;
 use crate::frame::{Flags, Frame, Head, Kind};
 use crate::greetings::{Own, Reply};
 use crate::incoming::Incoming;
@@ -41,7 +42,7 @@ impl Far {
 
     fn own(&mut self, now: Duration) -> (&Relayed, Own<'_>) {
         let MemberId { node, incarnation } = FAR;
-        let own = Introduction { node, incarnation, start: self.start };
+        let own = Introduction { node, incarnation, start: self.start, epoch: Epoch::FIRST };
         (&self.relayed, Own { party: &self.party, own, random: &mut self.random, now })
     }
 
@@ -100,7 +101,7 @@ impl Far {
 }
 
 fn judge(found: &Established) -> Result<Who, crate::hello::Refused> {
-    let Introduction { node, incarnation, start } = found.introduction;
+    let Introduction { node, incarnation, start, .. } = found.introduction;
     let key = party(ME.node).pair.public();
     assert_eq!((node, found.key), (ME.node, key), "nobody else ends a handshake");
     Ok((MemberId::new(node, incarnation), start))

@@ -3,6 +3,7 @@
 
 use super::*;
 use crate::config::Limits;
+use crate::epoch::Epoch;
 use crate::frame::{Flags, Frame, Head, Kind};
 use crate::incoming::Incoming;
 use crate::keys::{KeyPair, KeyRing, Secret};
@@ -110,7 +111,7 @@ fn own<'a>(
     now: Duration,
 ) -> Own<'a> {
     let MemberId { node, incarnation } = member;
-    Own { party, own: Introduction { node, incarnation, start }, random, now }
+    Own { party, own: Introduction { node, incarnation, start, epoch: Epoch::FIRST }, random, now }
 }
 
 pub(crate) fn ends() -> [End; 2] {

@@ -1,6 +1,7 @@
 //! The body of the fuzz target `transport_handshake`: no message that is not the genuine one ends
 //! in a handshake, and nothing panics.
 
+use crate::epoch::Epoch;
 use crate::keys::{KeyPair, KeyRing, Secret};
 use crate::secure::handshake::{Challenge, Initiator, Introduction, Party, Responder, Via};
 use crate::secure::random::Random;
@@ -68,7 +69,8 @@ pub(super) fn reaches(via: Via, stage: Stage, change: impl FnOnce(&mut Vec<u8>))
     // Made once: a key costs more than all else here.
     static PARTIES: LazyLock<[Party; 2]> = LazyLock::new(|| [2, 3].map(party));
     let [party_1, party_2] = &*PARTIES;
-    let own = |node| Introduction { node, incarnation: Incarnation(3), start: 9 };
+    let own =
+        |node| Introduction { node, incarnation: Incarnation(3), start: 9, epoch: Epoch::FIRST };
     let mut random = Random::new(Zeroizing::new([8; 32]));
     let (one, two) = (NodeId(1), NodeId(2));
     let mut change = Some(change);

@@ -78,7 +78,7 @@ fn frames() -> Vec<(&'static str, Frame)> {
         body: BytesMut::from(body),
     };
     let mut hello = BytesMut::new();
-    Hello { incarnation: FROM.incarnation, start: 0x57a7, cluster: "islands".to_owned() }
+    Hello { incarnation: FROM.incarnation, start: 0x57a7, cluster: "islands".to_owned(), epoch: 0 }
         .put(&mut hello);
     let mut opening = BytesMut::new();
     Opening { links: Links::Sealed, challenge: Challenge([0xc4; 16]) }.put(&mut opening);

@@ -3,6 +3,7 @@
 
 use super::golden::{hex, unhex};
 use super::{CLUSTER, Raw, pair, secret};
+use crate::epoch::Epoch;
 use crate::frame::{Flags, Frame, Head, Kind};
 use crate::hello::{Links, Opening};
 use crate::incoming::Incoming;
@@ -29,7 +30,12 @@ fn party(node: NodeId) -> Party {
 }
 
 fn own(node: NodeId) -> Introduction {
-    Introduction { node, incarnation: Incarnation(node.0 * 100), start: 0x57a7 + node.0 }
+    Introduction {
+        node,
+        incarnation: Incarnation(node.0 * 100),
+        start: 0x57a7 + node.0,
+        epoch: Epoch::FIRST,
+    }
 }
 
 fn random(seed: u8) -> Random {

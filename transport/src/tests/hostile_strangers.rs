@@ -256,7 +256,12 @@ async fn slow(doors: &Doors, how: Slow, number: u64) -> Duration {
     let opening = raw.next().await.expect("an opening");
     let opening = Opening::take(&opening.body).expect("Holm's");
     let (via, mut random) = (Via::Direct(opening.challenge), Random::new([5; 32].into()));
-    let own = Introduction { node: three.node, incarnation: three.incarnation, start: number };
+    let own = Introduction {
+        node: three.node,
+        incarnation: three.incarnation,
+        start: number,
+        epoch: Epoch::FIRST,
+    };
     let (initiator, first) = Initiator::begin(&party(three), via, own, NodeId(2), &mut random);
     let bytes = match how {
         Slow::FromTheStart => raw.shielded(Head::new(Kind::Hello, three.node, NodeId(2)), &first),
@@ -361,7 +366,12 @@ async fn each_refusal_is_counted_by_its_reason_and_logged_when_its_count_has_dou
     let first = |by: MemberId, cluster: &str, number: u8, opening: Opening| {
         let mut party = party(by);
         (party.cluster, party.ring) = (cluster.to_owned(), KeyRing::of(secret(number)));
-        let own = Introduction { node: by.node, incarnation: by.incarnation, start: 1 };
+        let own = Introduction {
+            node: by.node,
+            incarnation: by.incarnation,
+            start: 1,
+            epoch: Epoch::FIRST,
+        };
         let (via, mut random) = (Via::Direct(opening.challenge), Random::new([5; 32].into()));
         Initiator::begin(&party, via, own, NodeId(2), &mut random).1
     };

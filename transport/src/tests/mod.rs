@@ -2,6 +2,7 @@
 //! what it hands up, `Raw`, a peer that can say anything, and `Log`, the lines that were logged.
 
 mod corpora;
+mod epochs;
 mod golden;
 mod golden_handshake;
 mod hostile;
@@ -15,6 +16,7 @@ mod relays;
 mod sealed;
 mod strangers;
 
+use crate::epoch::Epoch;
 use crate::frame::{Frame, Head, Kind};
 use crate::hello::{Hello, Links, Opening};
 use crate::incoming::Incoming;
@@ -90,6 +92,7 @@ fn config(me: MemberId, listener: Option<TcpListener>, peers: Vec<Peer>) -> Conf
         peers,
         limits: Limits::default(),
         timing: Timing::default(),
+        epoch: Epoch::FIRST,
         relaying: Relaying::On,
         seed,
         security: Security::Insecure,
@@ -263,7 +266,12 @@ impl Raw {
         let (mut raw, opening) = Self::opened(address).await;
         assert_eq!(opening.links, Links::Sealed);
         let party = party(from);
-        let own = Introduction { node: from.node, incarnation: from.incarnation, start };
+        let own = Introduction {
+            node: from.node,
+            incarnation: from.incarnation,
+            start,
+            epoch: Epoch::FIRST,
+        };
         let mut seed = [9; 32];
         seed[..8].copy_from_slice(&start.to_le_bytes());
         let (via, mut random) = (Via::Direct(opening.challenge), Random::new(seed.into()));
@@ -338,6 +346,6 @@ impl Raw {
 
 fn hello(cluster: &str, incarnation: Incarnation, start: u64) -> Bytes {
     let mut out = BytesMut::new();
-    Hello { incarnation, start, cluster: cluster.to_owned() }.put(&mut out);
+    Hello { incarnation, start, cluster: cluster.to_owned(), epoch: 0 }.put(&mut out);
     out.freeze()
 }

@@ -18,7 +18,7 @@ fn dialling(address: &str, secrets: &[u8]) -> Config {
 }
 
 /// Waits until the other end has refused for this reason, and nobody has come up.
-async fn is_refused(two: &mut End, one: &mut End, why: Refusal) {
+pub(super) async fn is_refused(two: &mut End, one: &mut End, why: Refusal) {
     let refused = async {
         while !two.transport.refused().contains_key(&why) {
             tokio::task::yield_now().await;

@@ -85,6 +85,11 @@ async fn answered(at: &ClientArgs, ask: &Ask) -> Result<Answer, String> {
         }
         (_, Sent::Perhaps) => format!("{error}; {UNKNOWN_OUTCOME}"),
     })?;
+    good(answer)
+}
+
+/// The answer, if it is a good one.
+pub(super) fn good(answer: Answer) -> Result<Answer, String> {
     match answer.status {
         StatusCode::OK => Ok(answer),
         status => Err(match answer.json::<Refusal>() {
@@ -106,7 +111,7 @@ fn write(method: Method, key: &str, expect: Option<u64>, body: Bytes) -> Ask {
     Ask { method, path, key: Some(random_key()), body }
 }
 
-fn query(consistency: Consistency) -> &'static str {
+pub(super) fn query(consistency: Consistency) -> &'static str {
     match consistency {
         Consistency::Linearizable => "",
         Consistency::Lease => "?consistency=lease",

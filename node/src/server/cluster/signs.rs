@@ -1,12 +1,13 @@
 //! What can be done to a member's process, and seen of it, from outside: `Cluster` stops it for a
 //! while, and looks at its memory and its files.
 
-use super::{Cluster, ClusterError, system};
+use super::{Cluster, ClusterError, LOOK_PAUSE, system};
 use rustix::process::{Pid, Signal, kill_process};
 use std::fs;
 use std::io;
 use std::path::PathBuf;
-use std::process::Child;
+use std::process::{Child, ExitStatus};
+use std::time::{Duration, Instant};
 
 impl Cluster {
     /// Where member `id` keeps its log and its snapshots.
@@ -66,6 +67,31 @@ impl Cluster {
     /// When there is no such member, or it does not run.
     pub fn go_on(&self, id: u64) -> Result<(), ClusterError> {
         self.signal(id, Signal::CONT)
+    }
+
+    /// Waits until member `id` ends by itself, and says how.
+    ///
+    /// # Errors
+    /// When it does not within the time, or can't be looked at.
+    ///
+    /// # Panics
+    /// When there is no such member, or it does not run.
+    pub async fn ended(&mut self, id: u64, within: Duration) -> Result<ExitStatus, ClusterError> {
+        let (at, start) = (self.at(id), Instant::now());
+        loop {
+            let child = self.members[at].child.as_mut();
+            let child = child.unwrap_or_else(|| panic!("member {id} does not run"));
+            let ended = child.try_wait().map_err(system("a member can't be looked at"))?;
+            if let Some(status) = ended {
+                self.members[at].child = None;
+                return Ok(status);
+            }
+            if start.elapsed() > within {
+                let what = format!("member {id} still runs after {within:?}");
+                return Err(ClusterError::Member { what, log: self.log_of(id) });
+            }
+            tokio::time::sleep(LOOK_PAUSE).await;
+        }
     }
 
     pub(super) fn signal(&self, id: u64, signal: Signal) -> Result<(), ClusterError> {

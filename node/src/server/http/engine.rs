@@ -1,5 +1,6 @@
 //! What answers behind the routes: the node, and for the routes' own tests a store without one.
 
+use crate::backup::Backup;
 use crate::error::Error;
 use crate::node::{Applied, Node, ProposeOptions};
 use crate::reading::{ReadOptions, Seen};
@@ -36,6 +37,14 @@ impl Engine {
             Self::Node(node) => node.read_with(options, read).await,
             #[cfg(test)]
             Self::Alone(alone) => alone.read(read),
+        }
+    }
+
+    pub(super) async fn backup(&self, options: ReadOptions) -> Result<Backup, Error> {
+        match self {
+            Self::Node(node) => node.backup(options).await,
+            #[cfg(test)]
+            Self::Alone(alone) => alone.backup(),
         }
     }
 

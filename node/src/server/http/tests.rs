@@ -6,6 +6,7 @@ mod metrics;
 mod refused;
 
 use super::*;
+use crate::backup::Backup;
 use crate::error::Error;
 use crate::machine::StateMachine;
 use crate::node::Applied;
@@ -49,6 +50,10 @@ impl Alone {
         }
         let guard = self.store.lock().unwrap_or_else(PoisonError::into_inner);
         Ok(Seen { value: read(&guard.0), index: Index(guard.1) })
+    }
+
+    pub(super) fn backup(&self) -> Result<Backup, Error> {
+        self.fails.clone().map_or_else(|| Ok(crate::backup::tests::backup()), Err)
     }
 
     pub(super) fn status(&self) -> Status {

@@ -2,6 +2,7 @@
 //! the prologue that binds it, and the `Introduction` that the second and the third carry sealed.
 
 use super::{MESSAGE_BYTES_MAX, Party, Refused, Why};
+use crate::epoch::Epoch;
 use crate::keys::{Secret, SecretId};
 use crate::secure::hash;
 use crate::secure::random::Random;
@@ -197,11 +198,11 @@ pub(super) fn cluster_tag(cluster: &str) -> [u8; 8] {
 /// ```text
 ///  0        1           8        16            24      32         40              48
 /// ┌────────┬───────────┬────────┬─────────────┬───────┬──────────┬───────────────┬─────────────┐
-/// │ form   │ 0         │ node   │ incarnation │ start │ features │ for an epoch  │ passed over │
-/// │ u8 = 1 │ 7         │ u64    │ u64         │ u64   │ u64      │ of recovery 8 │ 0 to 104    │
+/// │ form   │ 0         │ node   │ incarnation │ start │ features │ epoch of      │ passed over │
+/// │ u8 = 1 │ 7         │ u64    │ u64         │ u64   │ u64      │ recovery u64  │ 0 to 104    │
 /// └────────┴───────────┴────────┴─────────────┴───────┴──────────┴───────────────┴─────────────┘
 /// ```
-/// The zeros and all from 40 on are not judged: a later version may say more there, and is
+/// The zeros and all from 48 on are not judged: a later version may say more there, and is
 /// understood by this one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Introduction {
@@ -211,6 +212,8 @@ pub(crate) struct Introduction {
     pub(crate) incarnation: Incarnation,
     /// Names the start of its transport.
     pub(crate) start: u64,
+    /// Which recovery of the cluster it belongs to.
+    pub(crate) epoch: Epoch,
 }
 
 const FORM: u8 = 1;
@@ -226,6 +229,7 @@ impl Introduction {
         out.put_u64_le(self.incarnation.0);
         out.put_u64_le(self.start);
         out.put_u64_le(features);
+        out.put_u64_le(self.epoch.0);
         bytes
     }
 
@@ -248,12 +252,12 @@ impl Introduction {
             return Err(Refused::new(Why::Introduction, detail));
         }
         payload.advance(7);
-        let introduction = Self {
-            node: NodeId(payload.get_u64_le()),
-            incarnation: Incarnation(payload.get_u64_le()),
-            start: payload.get_u64_le(),
-        };
-        Ok((introduction, payload.get_u64_le()))
+        let node = NodeId(payload.get_u64_le());
+        let incarnation = Incarnation(payload.get_u64_le());
+        let start = payload.get_u64_le();
+        let features = payload.get_u64_le();
+        let epoch = Epoch(payload.get_u64_le());
+        Ok((Self { node, incarnation, start, epoch }, features))
     }
 }
 
