@@ -361,6 +361,11 @@ pub(crate) fn peers(
     let mut topology = config.topology.clone();
     if !configuration.is_empty() {
         topology.members = members_of(configuration)?;
+        // One that is to leave goes on dialling whom it may until that is committed: it may be all
+        // that links it to those who know whether it ever is.
+        if topology.member(config.node).is_none() {
+            topology.members.extend(config.topology.member(config.node).cloned());
+        }
         let wrong = |key| OpenError::Config(format!("by the replicated configuration, {key}"));
         config.security.check(&topology, config.node).map_err(wrong)?;
     }
