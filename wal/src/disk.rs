@@ -2,6 +2,7 @@
 //! one is in `real` (over `map`), the one that keeps nothing in `memory`, and the one that loses by
 //! a seed what was not synced in `sim`.
 
+mod jobs;
 pub(crate) mod look;
 mod map;
 pub(crate) mod memory;

@@ -1,6 +1,7 @@
 //! The real disk: a directory under an exclusive lock, files that are allocated before they are
 //! mapped, and a few threads for what blocks.
 
+use crate::disk::jobs::Jobs;
 use crate::disk::map::Map;
 use crate::disk::pages::{Pages, Way, Ways};
 use crate::disk::{Disk, Done, File, Job, total, unexpected_end, within};
@@ -11,9 +12,7 @@ use std::collections::BTreeMap;
 use std::fs::{self, OpenOptions};
 use std::io::{self, IoSlice};
 use std::os::unix::fs::{FileExt, MetadataExt};
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
-use std::sync::mpsc::{self, Receiver, SyncSender};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::thread::{self, JoinHandle};
 
@@ -26,13 +25,9 @@ pub struct RealDisk {
     lock: Arc<fs::File>,
     /// The open files by inode: a file has one map, however often it is opened.
     open: Mutex<BTreeMap<(u64, u64), Weak<RealFile>>>,
-    /// Present until the disk is dropped.
-    jobs: Option<Arc<Jobs>>,
+    jobs: Arc<Jobs>,
     threads: Vec<JoinHandle<()>>,
 }
-
-/// What the disk's threads wait for.
-type Jobs = SyncSender<(Job, Done)>;
 
 struct RealFile {
     /// Itself, for a job that brings pages in: it must not keep the file open.
@@ -78,20 +73,18 @@ impl RealDisk {
             }
         }
         let lock = Arc::new(lock);
-        let (jobs, waiting) = mpsc::sync_channel(Self::JOBS_MAX);
-        let waiting = Arc::new(Mutex::new(waiting));
+        let jobs = Arc::new(Jobs::new(Self::JOBS_MAX));
         let threads = (0..Self::THREADS)
             .map(|_| {
-                let (waiting, lock) = (Arc::clone(&waiting), Arc::clone(&lock));
+                let (jobs, lock) = (Arc::clone(&jobs), Arc::clone(&lock));
                 thread::Builder::new().name("holm-disk".to_owned()).spawn(move || {
-                    run_jobs(&waiting);
+                    jobs.work();
                     drop(lock);
                 })
             })
             .collect::<Result<_, _>>()
             .map_err(Error::io("starting a thread for", &name))?;
-        let (ways, jobs) = (Ways::default(), Some(Arc::new(jobs)));
-        Ok(Self { path, ways, lock, open: Mutex::default(), jobs, threads })
+        Ok(Self { path, ways: Ways::default(), lock, open: Mutex::default(), jobs, threads })
     }
 
     /// Lets the files that are made or opened from now on be written by stores into the map alone,
@@ -123,7 +116,7 @@ impl RealDisk {
             file,
             map,
             pages: Pages::new(self.ways),
-            jobs: self.jobs.as_ref().map_or_else(Weak::new, Arc::downgrade),
+            jobs: Arc::downgrade(&self.jobs),
             _lock: Arc::clone(&self.lock),
         });
         open.insert(key, Arc::downgrade(&file));
@@ -173,19 +166,9 @@ fn write_all(file: &fs::File, mut offset: u64, slices: &[&[u8]]) -> io::Result<(
     Ok(())
 }
 
-fn run_jobs(waiting: &Mutex<Receiver<(Job, Done)>>) {
-    loop {
-        // The lock is held while waiting, not while working: the other thread waits in turn.
-        let next = waiting.lock().unwrap_or_else(PoisonError::into_inner).recv();
-        let Ok((job, done)) = next else { return };
-        let result = catch_unwind(AssertUnwindSafe(job));
-        done(result.unwrap_or_else(|_| Err(io::Error::other("the disk's job panicked"))));
-    }
-}
-
 impl Drop for RealDisk {
     fn drop(&mut self) {
-        self.jobs = None;
+        self.jobs.close();
         for thread in self.threads.drain(..) {
             // The last owner may be a job's `Done`, on the thread itself, which ends by itself.
             if thread.thread().id() != thread::current().id() {
@@ -246,10 +229,7 @@ impl Disk for RealDisk {
     }
 
     fn run(&self, job: Job, done: Done) {
-        let jobs = self.jobs.as_ref().expect("present until dropped");
-        if let Err(error) = jobs.try_send((job, done)) {
-            use mpsc::TrySendError::{Disconnected, Full};
-            let (Full((_, done)) | Disconnected((_, done))) = error;
+        if let Err((_, done)) = self.jobs.add(job, done) {
             done(Err(io::Error::other("too many jobs wait for the disk")));
         }
     }
@@ -269,7 +249,7 @@ impl RealFile {
             }
             Ok(())
         };
-        let asked = |jobs: Arc<Jobs>| jobs.try_send((Box::new(job), Box::new(drop))).is_ok();
+        let asked = |jobs: Arc<Jobs>| jobs.add(Box::new(job), Box::new(drop)).is_ok();
         if !self.jobs.upgrade().is_some_and(asked) {
             self.pages.not_asked();
         }
