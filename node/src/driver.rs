@@ -18,6 +18,7 @@ mod requests;
 mod roster;
 mod seen;
 mod snapshots;
+mod tail;
 mod told;
 
 pub(crate) use applying::Applying;
@@ -31,6 +32,7 @@ pub(crate) use parting::Parting;
 pub(crate) use requests::{Confirm, Failed, Proposal, Request, Serve, Waiting};
 pub(crate) use roster::Roster;
 pub(crate) use snapshots::SnapshotTraffic;
+pub(crate) use tail::Tail;
 pub(crate) use told::Told;
 
 use crate::StateMachine;
@@ -62,6 +64,8 @@ pub(crate) struct Driver<S: StateMachine> {
     pub(crate) boot: Boot,
     pub(crate) raft: Raft,
     pub(crate) wal: Wal,
+    /// What was written to it last.
+    pub(crate) tail: Tail,
     pub(crate) snapshots: SnapshotTraffic,
     pub(crate) applying: Applying<S>,
     /// When log time is told though nobody writes.

@@ -219,7 +219,10 @@ impl<S: StateMachine> Node<S> {
     }
 
     pub(crate) fn encode(&self, command: &S::Command) -> Result<Bytes, Error> {
-        let command = postcard::to_stdvec(command).map_err(|e| Error::Encode(e.to_string()))?;
+        // With room for what most commands are: a buffer that grows is copied each time.
+        let buffer = Vec::with_capacity(COMMAND_BYTES_USUAL);
+        let command = postcard::to_extend(command, buffer);
+        let command = command.map_err(|error| Error::Encode(error.to_string()))?;
         check_size("a command", command.len(), self.settings.command_bytes_max)?;
         Ok(command.into())
     }
@@ -441,6 +444,8 @@ impl<S: StateMachine> Node<S> {
     }
 }
 
+/// The longest command that is encoded without its buffer growing, in bytes.
+const COMMAND_BYTES_USUAL: usize = 256;
 /// The longest pause before a refused request is made again.
 const PAUSE: Duration = Duration::from_millis(20);
 pub(crate) fn check_size(what: &'static str, bytes: usize, limit: usize) -> Result<(), Error> {

@@ -10,7 +10,7 @@ use crate::config::{Config, Listen, Start, Storage, VerifyLog};
 use crate::digest::digest;
 use crate::driver::{
     Applying, Driver, Formation, Health, Marks, Membership, Overview, Request, Roster,
-    SnapshotTraffic, Told, Waiting,
+    SnapshotTraffic, Tail, Told, Waiting,
 };
 use crate::edges::Edges;
 use crate::member_info::{MemberInfo, epoch_of};
@@ -132,6 +132,7 @@ pub(crate) async fn open<S: StateMachine>(
         boot,
         raft,
         wal: found.wal,
+        tail: Tail::default(),
         snapshots: SnapshotTraffic::new(found.snapshots, found.snapshot),
         applying,
         marks: Marks::new(Arc::clone(&own)),

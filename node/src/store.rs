@@ -113,7 +113,10 @@ impl Store {
     }
 
     fn put(&mut self, key: String, value: Bytes, expect: Option<u64>) -> Reply {
-        if let Some(refusal) = self.conflict(&key, expect) {
+        // Without an expectation the key is looked up once.
+        if expect.is_some()
+            && let Some(refusal) = self.conflict(&key, expect)
+        {
             return refusal;
         }
         let revision = self.next_revision();

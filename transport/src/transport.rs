@@ -190,9 +190,9 @@ impl Transport {
     ///
     /// # Errors
     /// When it can't be queued; it is then lost, and counted with the peer by its reason.
-    pub fn send(&self, message: &Message) -> Result<(), Lost> {
+    pub fn send(&self, message: Message) -> Result<(), Lost> {
         debug_assert_eq!(message.from, self.shared.me, "members speak for themselves");
-        self.line(message.to.node)?.send(Load::Message(message.clone()))
+        self.line(message.to.node)?.send(Load::Message(message))
     }
 
     /// Queues a note of at most `note_bytes_max` bytes for whichever incarnation of `to` is

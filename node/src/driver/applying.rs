@@ -133,15 +133,19 @@ impl<S: StateMachine> Driver<S> {
             && self.applying.ahead_bytes < AHEAD_BYTES_MAX
         {
             let range = self.applying.handed.next()..=self.applying.committed;
-            let entries =
-                self.wal.entries(range, BATCH_BYTES_MAX).map_err(|error| log_failed(&error))?;
-            self.hand_batch(&entries)?;
+            let mut entries = self.tail.entries(range.clone(), BATCH_BYTES_MAX);
+            if entries.is_empty() {
+                let read = self.wal.entries(range, BATCH_BYTES_MAX);
+                entries = read.map_err(|error| log_failed(&error))?;
+            }
+            self.hand_batch(entries)?;
+            self.tail.forget_to(self.applying.handed);
         }
         self.serve_reads();
         Ok(())
     }
 
-    fn hand_batch(&mut self, entries: &[Entry]) -> Result<(), Stop> {
+    fn hand_batch(&mut self, entries: Vec<Entry>) -> Result<(), Stop> {
         let commands = Vec::with_capacity(entries.len());
         let mut batch = Batch { commands, to: Index(0), time: LogTime(0), bytes: 0 };
         for entry in entries {
@@ -164,13 +168,13 @@ impl<S: StateMachine> Driver<S> {
         Ok(())
     }
 
-    fn command(&mut self, entry: &Entry) -> Result<Command<S>, Stop> {
+    fn command(&mut self, entry: Entry) -> Result<Command<S>, Stop> {
         let index = entry.id.index;
         let unreadable = || {
             let why = "it can't be decoded; run the build that wrote it";
             Stop::Fault(format!("the command at index {index} is of another format: {why}"))
         };
-        let envelope = Envelope::decode(entry.data.clone()).ok_or_else(unreadable)?;
+        let envelope = Envelope::decode(entry.data).ok_or_else(unreadable)?;
         let here = envelope.boot == self.boot;
         let reply = if here { self.waiting.take(envelope.number) } else { None };
         if reply.is_some() {

@@ -49,9 +49,10 @@ impl<S: StateMachine> Driver<S> {
         assert_eq!(number, persist.number, "the core and the log count the same writes");
         if !persist.then.is_empty() && on(Mutation::SentBeforeDurable) {
             for message in std::mem::take(&mut persist.then) {
-                self.send_message(&message);
+                self.send_message(message);
             }
         }
+        self.tail.wrote(persist.truncate, persist.entries);
         self.held.push_back(Held { write: number, messages: persist.then });
         Ok(())
     }
@@ -88,7 +89,7 @@ impl<S: StateMachine> Driver<S> {
         while self.held.front().is_some_and(|held| held.write <= durable) {
             let held = self.held.pop_front().expect("looked at above");
             for message in held.messages {
-                self.send_message(&message);
+                self.send_message(message);
             }
         }
         self.raft.handle(Event::Persisted(durable));

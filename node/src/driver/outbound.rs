@@ -13,7 +13,7 @@ const APPEND_BYTES_MAX: u64 = 1 << 20;
 impl<S: StateMachine> Driver<S> {
     pub(super) fn send(&mut self, outbound: Outbound) -> Result<(), Stop> {
         match outbound {
-            Outbound::Message(message) => self.send_message(&message),
+            Outbound::Message(message) => self.send_message(message),
             Outbound::Entries { to, term, prev, last, commit } => {
                 return self.send_entries(to, term, prev, last, commit);
             }
@@ -24,12 +24,17 @@ impl<S: StateMachine> Driver<S> {
         Ok(())
     }
 
-    pub(super) fn send_message(&mut self, message: &Message) {
-        told::leaves(message);
+    pub(super) fn send_message(&mut self, message: Message) {
+        told::leaves(&message);
+        let to = message.to;
+        let asked = match message.body {
+            Body::Propose { number, .. } | Body::Read { number, .. } => Some(number),
+            _ => None,
+        };
         let Err(lost) = self.transport.send(message) else { return };
-        tracing::trace!(node = self.config.node, to = %message.to, %lost, "message lost");
+        tracing::trace!(node = self.config.node, %to, %lost, "message lost");
         // What a caller asked and never left can be asked again at once.
-        if let Body::Propose { number, .. } | Body::Read { number, .. } = message.body {
+        if let Some(number) = asked {
             self.raft.handle(Event::Unsent { number });
         }
     }
@@ -47,7 +52,7 @@ impl<S: StateMachine> Driver<S> {
             let entries = self.entries(prev.index.next()..=last.index)?;
             let end = entries.last().map_or(prev, |entry: &Entry| entry.id);
             let body = Body::Append { prev, entries, commit };
-            self.send_message(&Message { from: self.me, to, term, body });
+            self.send_message(Message { from: self.me, to, term, body });
             if end.index >= last.index {
                 assert_eq!(end, last, "the log still holds what the core named");
                 return Ok(());
@@ -56,10 +61,14 @@ impl<S: StateMachine> Driver<S> {
         }
     }
 
-    /// The entries in the range from its first one on, as many as one message takes: of the log,
-    /// or, where a full disk has refused them, of those that the core holds.
+    /// The entries in the range from its first one on, as many as one message takes: those just
+    /// written, or of the log, or, where a full disk has refused them, of those that the core holds.
     fn entries(&self, range: RangeInclusive<Index>) -> Result<Vec<Entry>, Stop> {
         if self.raft.unwritten(*range.start()).is_none() {
+            let kept = self.tail.entries(range.clone(), APPEND_BYTES_MAX);
+            if !kept.is_empty() {
+                return Ok(kept);
+            }
             let end = (*range.end()).min(self.wal.last().index);
             let held = self.wal.entries(*range.start()..=end, APPEND_BYTES_MAX);
             return held.map_err(|error| log_failed(&error));

@@ -194,6 +194,7 @@ impl<S: StateMachine> Driver<S> {
         let snapshot = self.snapshots.files.received().expect("the job has completed it");
         let (last, bytes) = (snapshot.meta.last, snapshot.data.len());
         tracing::info!(node = self.config.node, %last, bytes, "installing the leader's snapshot");
+        self.tail.clear();
         self.applying.restore(snapshot.clone());
         self.waiting.skipped(last);
         self.snapshots.newest = Some(snapshot);
@@ -214,7 +215,7 @@ impl<S: StateMachine> Driver<S> {
             tracing::info!(node = self.config.node, %to, %last, "offering a snapshot");
         }
         let body = Body::Snapshot(chunk.into());
-        self.send_message(&Message { from: self.me, to, term, body });
+        self.send_message(Message { from: self.me, to, term, body });
     }
 
     /// Forgets what was sent to followers that have it, or are not led any more.

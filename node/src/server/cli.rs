@@ -309,7 +309,8 @@ fn end_of_stdin() -> oneshot::Receiver<()> {
 }
 
 fn block_on(command: impl Future<Output = ExitCode>) -> ExitCode {
-    match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+    let built = if std::env::var_os("HOLM_X_ONE").is_some() { tokio::runtime::Builder::new_current_thread().enable_all().build() } else { tokio::runtime::Builder::new_multi_thread().enable_all().build() };
+    match built {
         Ok(runtime) => runtime.block_on(command),
         Err(error) => failed(FAILED, &format!("threads can't be started: {error}")),
     }

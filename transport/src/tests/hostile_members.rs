@@ -260,7 +260,7 @@ async fn a_frame_is_passed_on_as_often_as_its_hops_allow_and_no_more() {
         let [one, two, three, four] = &mut ends[..] else { panic!("four") };
         one.talks_with(three).await;
         let message = one.message(four.me, 1);
-        one.transport.send(&message).expect("a way");
+        one.transport.send(message.clone()).expect("a way");
         if arrives {
             assert_eq!(four.next().await, Inbound::Message(message));
             continue;

@@ -74,7 +74,7 @@ async fn a_message_in_many_pieces_is_carried_whole_through_two_relays() {
         let (boot, number) = (holm_raft_core::Boot(1), holm_raft_core::RequestNumber(1));
         let mut message = one.message(four.me, 0);
         message.body = Body::Propose { boot, number, data };
-        one.transport.send(&message).expect("a way");
+        one.transport.send(message.clone()).expect("a way");
         assert!(four.next().await == Inbound::Message(message), "the message changed");
         four.talks_with(one).await;
     }
@@ -135,7 +135,7 @@ async fn a_member_that_passes_nothing_on_is_no_way() {
         }
     }
     let message = one.message(three.me, 1);
-    assert_eq!(one.transport.send(&message), Err(Lost::NoLink));
+    assert_eq!(one.transport.send(message.clone()), Err(Lost::NoLink));
     assert_eq!(one.peer(3).reached, Reached::Not);
 }
 
@@ -151,6 +151,6 @@ async fn a_member_that_leaves_takes_its_ways_with_it() {
         downs.sort_by_key(|down| format!("{down:?}"));
         assert_eq!(downs, gone.map(|peer| Inbound::Down { peer }));
         let message = one.message(three.me, 1);
-        assert_eq!(one.transport.send(&message), Err(Lost::NoLink));
+        assert_eq!(one.transport.send(message.clone()), Err(Lost::NoLink));
     }
 }

@@ -121,8 +121,8 @@ async fn a_member_started_anew_goes_down_and_up_though_its_old_connection_looks_
     waits.sees_up(new).await;
     assert_eq!(half_open.next_of_interest().await, None);
     let (stale, right) = (waits.message(old, 1), waits.message(new, 1));
-    assert_eq!(waits.transport.send(&stale), Err(Lost::OtherIncarnation));
-    assert_eq!(waits.transport.send(&right), Ok(()));
+    assert_eq!(waits.transport.send(stale.clone()), Err(Lost::OtherIncarnation));
+    assert_eq!(waits.transport.send(right.clone()), Ok(()));
     assert_eq!(waits.transport.peers()[0].lost[&Lost::OtherIncarnation], 1);
 }
 
@@ -133,7 +133,7 @@ async fn a_member_that_stops_and_comes_back_as_another_incarnation_is_reached_ag
     waits.transport.shutdown().await;
     dials.sees_down(old).await;
     let early = dials.message(old, 1);
-    assert_eq!(dials.transport.send(&early), Err(Lost::NoLink));
+    assert_eq!(dials.transport.send(early.clone()), Err(Lost::NoLink));
     let listener = TcpListener::bind(&address).await.expect("shutdown has freed the port");
     let new = MemberId::new(old.node, Incarnation(9));
     let mut back = End::start(config(new, Some(listener), vec![awaited(1)]));
@@ -200,7 +200,7 @@ async fn a_full_queue_loses_what_is_sent_and_delivers_what_it_took() {
     waits.sees_up(dials.me).await;
     // The test does not yield meanwhile, so nothing is written.
     let sent: Vec<_> =
-        (0..5).map(|round| dials.transport.send(&dials.message(waits.me, round))).collect();
+        (0..5).map(|round| dials.transport.send(dials.message(waits.me, round))).collect();
     let full = Err(Lost::QueueFull);
     assert_eq!(sent, [Ok(()), Ok(()), Ok(()), full, full]);
     for round in 0..3 {
@@ -251,6 +251,6 @@ async fn a_large_piece_of_a_snapshot_is_carried_whole() {
     let chunk = holm_raft_core::Chunk { meta, length, checksum: 7, offset: 1 << 20, data };
     let mut message = dials.message(waits.me, 0);
     message.body = Body::Snapshot(chunk.into());
-    dials.transport.send(&message).expect("a link");
+    dials.transport.send(message.clone()).expect("a link");
     assert!(waits.next().await == Inbound::Message(message), "the snapshot changed");
 }

@@ -153,10 +153,10 @@ impl End {
     async fn talks_with(&mut self, other: &mut End) {
         for round in 1..=3 {
             let there = self.message(other.me, round);
-            self.transport.send(&there).expect("a link");
+            self.transport.send(there.clone()).expect("a link");
             assert_eq!(other.next().await, Inbound::Message(there));
             let back = other.message(self.me, round);
-            other.transport.send(&back).expect("a link");
+            other.transport.send(back.clone()).expect("a link");
             assert_eq!(self.next().await, Inbound::Message(back));
         }
     }
