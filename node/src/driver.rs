@@ -7,6 +7,7 @@
 mod applying;
 mod disk;
 mod formation;
+mod gathering;
 mod health;
 mod marks;
 mod membership;
@@ -24,6 +25,7 @@ mod told;
 pub(crate) use applying::Applying;
 pub(crate) use disk::run_job;
 pub(crate) use formation::Formation;
+pub(crate) use gathering::Gathering;
 pub(crate) use health::Health;
 pub(crate) use marks::Marks;
 pub(crate) use membership::Membership;
@@ -80,6 +82,7 @@ pub(crate) struct Driver<S: StateMachine> {
     pub(crate) acknowledged: WriteNumber,
     pub(crate) health: Health,
     pub(crate) waiting: Waiting<S>,
+    pub(crate) gathering: Gathering<S>,
     pub(crate) formation: Formation,
     /// Changes of the members, and hand-overs, that are not answered yet.
     pub(crate) membership: Membership,
@@ -148,6 +151,7 @@ impl<S: StateMachine> Driver<S> {
             };
             self.take(first)?;
             self.take_waiting()?;
+            self.propose_gathered();
             self.act().await?;
             self.tell_turn();
         }
@@ -216,6 +220,7 @@ impl<S: StateMachine> Driver<S> {
 
     fn tick(&mut self) -> Result<(), Stop> {
         self.ticks += 1;
+        self.gathering.ticked();
         self.wal.check().map_err(|error| log_failed(&error))?;
         let now = self.edges.clock.now();
         self.raft.handle(Event::Tick { now });
@@ -262,6 +267,7 @@ impl<S: StateMachine> Driver<S> {
             self.start_sync();
             self.acknowledge();
         }
+        self.tell_commits();
         if !self.raft.is_full() {
             self.has_room();
         }

@@ -9,7 +9,7 @@ use crate::StateMachine;
 use crate::config::{Config, Listen, Start, Storage, VerifyLog};
 use crate::digest::digest;
 use crate::driver::{
-    Applying, Driver, Formation, Health, Marks, Membership, Overview, Request, Roster,
+    Applying, Driver, Formation, Gathering, Health, Marks, Membership, Overview, Request, Roster,
     SnapshotTraffic, Tail, Told, Waiting,
 };
 use crate::edges::Edges;
@@ -144,6 +144,7 @@ pub(crate) async fn open<S: StateMachine>(
         acknowledged: raft::WriteNumber(0),
         health: Health::default(),
         waiting: Waiting::default(),
+        gathering: Gathering::default(),
         formation,
         membership: Membership::default(),
         overview: Overview::default(),

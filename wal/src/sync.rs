@@ -153,6 +153,13 @@ impl Wal {
         sealed.take_while(unneeded).count()
     }
 
+    /// Whether a sync is under way: between [`begin_sync`](Self::begin_sync) and
+    /// [`finish_sync`](Self::finish_sync).
+    #[must_use]
+    pub fn is_syncing(&self) -> bool {
+        self.syncing.is_some()
+    }
+
     /// The number up to which all writes are durable.
     #[must_use]
     pub fn durable(&self) -> WriteNumber {

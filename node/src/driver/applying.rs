@@ -73,6 +73,11 @@ impl<S: StateMachine> Applying<S> {
         }
     }
 
+    /// Whether something was handed over that is not applied.
+    pub(super) fn is_behind(&self) -> bool {
+        self.applied < self.handed
+    }
+
     /// How many callers wait for what was handed over.
     pub(super) fn callers(&self) -> usize {
         self.common.callers.load(Ordering::Relaxed)

@@ -13,8 +13,12 @@ const APPEND_BYTES_MAX: u64 = 1 << 20;
 impl<S: StateMachine> Driver<S> {
     pub(super) fn send(&mut self, outbound: Outbound) -> Result<(), Stop> {
         match outbound {
+            Outbound::Message(message) if matches!(message.body, Body::Committed { .. }) => {
+                self.gathering.commit(message);
+            }
             Outbound::Message(message) => self.send_message(message),
             Outbound::Entries { to, term, prev, last, commit } => {
+                self.gathering.sends_entries(to.node);
                 return self.send_entries(to, term, prev, last, commit);
             }
             Outbound::Snapshot { to, term, snapshot, offset, bytes_max } => {
@@ -62,7 +66,8 @@ impl<S: StateMachine> Driver<S> {
     }
 
     /// The entries in the range from its first one on, as many as one message takes: those just
-    /// written, or of the log, or, where a full disk has refused them, of those that the core holds.
+    /// written, or of the log, or, where a full disk has refused them, of those that the core
+    /// holds.
     fn entries(&self, range: RangeInclusive<Index>) -> Result<Vec<Entry>, Stop> {
         if self.raft.unwritten(*range.start()).is_none() {
             let kept = self.tail.entries(range.clone(), APPEND_BYTES_MAX);

@@ -30,7 +30,8 @@ impl<S: StateMachine> Driver<S> {
     pub(super) fn may_part(&self) -> Result<(), Stop> {
         let Some(parting) = &self.parting else { return Ok(()) };
         let leads = self.raft.glance().role == "leader" && self.next_leader().is_some();
-        let answered = !self.waiting.has_proposals() && self.applying.callers() == 0;
+        let waited_for = self.waiting.has_proposals() || !self.gathering.proposals.is_empty();
+        let answered = !waited_for && self.applying.callers() == 0;
         if (leads || !answered) && self.ticks < parting.until {
             return Ok(());
         }

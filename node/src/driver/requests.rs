@@ -191,7 +191,8 @@ impl<S: StateMachine> Waiting<S> {
 
 impl<S: StateMachine> Driver<S> {
     pub(super) fn request(&mut self, request: Request<S>) -> Result<(), Stop> {
-        let callers = self.waiting.count() + self.applying.callers();
+        let gathered = self.gathering.proposals.len();
+        let callers = self.waiting.count() + gathered + self.applying.callers();
         let full = callers >= self.config.waiting_requests_max;
         match request {
             Request::Propose(proposal) if full => {
@@ -205,7 +206,7 @@ impl<S: StateMachine> Driver<S> {
             Request::Propose(proposal) if self.parting.is_some() => {
                 let _ = proposal.reply.send(Err(Failed::Refused));
             }
-            Request::Propose(proposal) => self.propose(proposal),
+            Request::Propose(proposal) => self.gathering.proposals.push(proposal),
             Request::Read { serve, .. } if full => serve(Err(Failed::Busy)),
             Request::Read { serve, .. } if on(Mutation::ReadAtTheOwnCommit) => {
                 self.applying.read(serve);
@@ -238,9 +239,8 @@ impl<S: StateMachine> Driver<S> {
         Ok(())
     }
 
-    fn propose(&mut self, proposal: Proposal<S>) {
+    pub(super) fn propose(&mut self, proposal: Proposal<S>) {
         let Proposal { body, once, until, reply, place: _place } = proposal;
-        self.read_clock();
         let number = self.waiting.number();
         self.waiting.proposals_seen += 1;
         let repeats = if once.is_repeatable() { Repeats::Freely } else { Repeats::Never };

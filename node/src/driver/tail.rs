@@ -1,6 +1,6 @@
-//! The end of the log as it was just written: `Tail` keeps the newest entries, so that they are sent
-//! and applied without being read from the log again, which costs an allocation, a lock and a
-//! checksum each time.
+//! The end of the log as it was just written: `Tail` keeps the newest entries, so that they are
+//! sent and applied without being read from the log again, which costs an allocation, a lock and
+//! a checksum each time.
 
 use holm_raft_core::{Entry, Index};
 use std::collections::VecDeque;
