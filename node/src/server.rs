@@ -11,6 +11,7 @@ pub mod file;
 pub mod http;
 pub mod limits;
 
+mod apart;
 mod bench;
 mod connections;
 mod demo;

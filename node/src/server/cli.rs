@@ -309,7 +309,13 @@ fn end_of_stdin() -> oneshot::Receiver<()> {
 }
 
 fn block_on(command: impl Future<Output = ExitCode>) -> ExitCode {
-    let built = if std::env::var_os("HOLM_X_ONE").is_some() { tokio::runtime::Builder::new_current_thread().enable_all().build() } else { tokio::runtime::Builder::new_multi_thread().enable_all().build() };
+    // One thread serves HTTP where there are two cores at most: the member has the other one.
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let built = if cores > 2 {
+        tokio::runtime::Builder::new_multi_thread().enable_all().build()
+    } else {
+        tokio::runtime::Builder::new_current_thread().enable_all().build()
+    };
     match built {
         Ok(runtime) => runtime.block_on(command),
         Err(error) => failed(FAILED, &format!("threads can't be started: {error}")),

@@ -4,9 +4,8 @@
 mod seats;
 mod spoken;
 
-use super::http::{Caller, Gate, Problem};
+use super::http::{Caller, Direct, Gate, Problem};
 use super::limits::counted;
-use axum::Router;
 use axum::http::StatusCode;
 use seats::Seats;
 use std::convert::Infallible;
@@ -38,7 +37,7 @@ pub(super) enum Ending {
 /// What all connections of a member share.
 #[derive(Clone)]
 pub(super) struct Listening {
-    pub(super) router: Router,
+    pub(super) http: Direct,
     pub(super) gate: Arc<Gate>,
     pub(super) tls: Option<TlsAcceptor>,
     pub(super) stop: watch::Receiver<Ending>,

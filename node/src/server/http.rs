@@ -6,6 +6,7 @@ mod answer;
 mod backup;
 mod body;
 mod counters;
+mod direct;
 mod engine;
 mod gate;
 mod input;
@@ -18,12 +19,13 @@ use crate::node::Node;
 use crate::store::Store;
 use answer::Limited;
 pub(in crate::server) use answer::Problem;
+pub(in crate::server) use direct::Direct;
 pub(in crate::server) use gate::Caller;
 pub use gate::{Gate, Guarded};
 
 use axum::Router;
 use axum::extract::{DefaultBodyLimit, MatchedPath, Request, State};
-use axum::http::StatusCode;
+use axum::http::{Method, StatusCode};
 use axum::middleware::{self, Next};
 use axum::response::Response;
 use axum::routing::{MethodRouter, get};
@@ -58,12 +60,12 @@ pub fn router(node: Node<Store>) -> Router {
 
 /// The interface over a node, for those whom the gate lets in.
 pub fn router_behind(gate: Arc<Gate>, node: Node<Store>) -> Router {
-    routes(gate, Engine::Node(node))
+    routes(App::new(gate, Engine::Node(node)))
 }
 
 #[derive(Clone)]
 struct App {
-    engine: Engine,
+    engine: Arc<Engine>,
     metrics: Arc<Metrics>,
     gate: Arc<Gate>,
 }
@@ -82,8 +84,21 @@ fn table() -> Vec<(&'static str, MethodRouter<App>)> {
     ]
 }
 
-fn routes(gate: Arc<Gate>, engine: Engine) -> Router {
-    let app = App { engine, metrics: Arc::new(Metrics::default()), gate };
+impl App {
+    fn new(gate: Arc<Gate>, engine: Engine) -> Self {
+        Self { engine: Arc::new(engine), metrics: Arc::new(Metrics::default()), gate }
+    }
+
+    /// Counts the answer under the route's pattern, so that names in paths make no new series.
+    fn count(&self, route: &str, method: &Method, response: &Response) {
+        self.metrics.count(route, method, response.status());
+        if let Some(Limited(limit)) = response.extensions().get() {
+            self.gate.count(limit);
+        }
+    }
+}
+
+fn routes(app: App) -> Router {
     table()
         .into_iter()
         .fold(Router::new(), |router, (path, route)| router.route(path, route))
@@ -95,16 +110,13 @@ fn routes(gate: Arc<Gate>, engine: Engine) -> Router {
         .with_state(app)
 }
 
-/// Counts the answer under the route's pattern, so that names in paths make no new series.
+/// Counts the answer.
 async fn count(State(app): State<App>, request: Request, next: Next) -> Response {
     let matched = request.extensions().get::<MatchedPath>().cloned();
     let method = request.method().clone();
     let response = next.run(request).await;
     let route = matched.as_ref().map_or("unknown", MatchedPath::as_str);
-    app.metrics.count(route, &method, response.status());
-    if let Some(Limited(limit)) = response.extensions().get() {
-        app.gate.count(limit);
-    }
+    app.count(route, &method, &response);
     response
 }
 

@@ -1,8 +1,9 @@
 //! `holm serve`: [`serve`] runs one member until a signal comes or the member stops by itself.
 
+use super::apart::Apart;
 use super::connections::{Ending, Listening};
 use super::file::{ServeConfig, Storage, secrets};
-use super::http::{Gate, Guarded, router_behind};
+use super::http::{Direct, Gate, Guarded};
 use super::signals::{Asked, Signals};
 use crate::config::{self, Config, Listen, Start};
 use crate::node::Node;
@@ -55,8 +56,10 @@ pub(super) async fn serve(
     let serving = config.serving.clone();
     // A member whose log is damaged waits here until the others have helped.
     let mut stopped = stop.clone();
+    let apart = Apart::start();
+    let apart = apart.map_err(|error| ServeError::Start(format!("no thread: {error}")))?;
     let node = tokio::select! {
-        node = Node::open(config.into_config(start), Store::default()) => node,
+        node = apart.run(Node::open(config.into_config(start), Store::default())) => node,
         _ = stopped.wait_for(|ending| *ending == Ending::Now) => return Ok(()),
     };
     let node = node.map_err(|error| match error {
@@ -75,9 +78,9 @@ pub(super) async fn serve(
         tracing::warn!("HTTP asks nobody for a token: whoever reaches it may do everything");
     }
     let gate = Arc::new(Gate::new(serving.tokens, serving.guarded, serving.limits));
-    let router = router_behind(Arc::clone(&gate), node.clone());
+    let http_routes = Direct::new(Arc::clone(&gate), node.clone());
     let tls = serving.tls.map(TlsAcceptor::from);
-    let listening = Listening { router, gate, tls, stop: stop.clone() };
+    let listening = Listening { http: http_routes, gate, tls, stop: stop.clone() };
     let result = tokio::select! {
         () = listening.serve(http) => Ok(()),
         () = late(stop) => {

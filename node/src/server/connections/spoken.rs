@@ -21,7 +21,6 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::Sleep;
-use tower::ServiceExt;
 
 impl Listening {
     /// Serves one connection to its end.
@@ -32,14 +31,14 @@ impl Listening {
         let limits = self.gate.limits().clone();
         let progress = Arc::new(Progress::default());
         let watched = Watched::new(io, Arc::clone(&progress), limits.body_timeout);
-        let (router, seen) = (self.router.clone(), Arc::clone(&progress));
+        let (http, seen) = (self.http.clone(), Arc::clone(&progress));
         let service = service_fn(move |mut request: hyper::Request<Incoming>| {
             seen.began();
             request.extensions_mut().insert(caller);
             let request: Request = request.map(Body::new);
-            let (answer, seen) = (router.clone().oneshot(request), Arc::clone(&seen));
+            let (answer, seen) = (http.clone().answer(request), Arc::clone(&seen));
             Box::pin(async move {
-                let answer = answer.await?;
+                let answer = answer.await;
                 Ok::<_, Infallible>(answer.map(|inner| Answer { inner, _end: End(seen) }))
             })
         });

@@ -12,7 +12,7 @@ use axum::http::StatusCode;
 use axum::http::header::{AUTHORIZATION, ORIGIN};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
-use body::Bodies;
+use body::{Bodies, Share};
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -73,13 +73,13 @@ impl Gate {
         NAMES.map(|name| (name, refused.get(name).copied().unwrap_or_default())).into()
     }
 
-    fn check(&self, request: &Request) -> Result<(), Problem> {
+    /// Whether a request may be made now, to the route with this pattern if it is to any.
+    pub(super) fn check(&self, request: &Request, path: Option<&str>) -> Result<(), Problem> {
         if let Some(Caller(address)) = request.extensions().get::<Caller>()
             && !self.rates.take(&self.limits, *address, Instant::now())
         {
             return Err(Problem::too_often());
         }
-        let path = request.extensions().get::<MatchedPath>().map(MatchedPath::as_str);
         let needs = document().needs(path, request.method());
         let shown = request.headers().get(AUTHORIZATION).map(|value| value.as_bytes());
         self.tokens.admit(shown, needs).map_err(Problem::denied)?;
@@ -91,15 +91,21 @@ impl Gate {
         }
         Ok(())
     }
+
+    /// The request with bounds around its body; and its share of the memory that all bodies have.
+    pub(super) fn bound(&self, request: Request) -> (Request, Option<Arc<Share>>) {
+        self.bodies.bound(request, self.limits.body_timeout)
+    }
 }
 
 /// Lets a request through, or answers it.
 pub(super) async fn pass(State(app): State<App>, request: Request, next: Next) -> Response {
-    if let Err(problem) = app.gate.check(&request) {
+    let path = request.extensions().get::<MatchedPath>().map(MatchedPath::as_str);
+    if let Err(problem) = app.gate.check(&request, path) {
         return problem.into_response();
     }
     // The body's share of the memory is held until the answer is there.
-    let (request, _share) = app.gate.bodies.bound(request, app.gate.limits.body_timeout);
+    let (request, _share) = app.gate.bound(request);
     next.run(request).await
 }
 

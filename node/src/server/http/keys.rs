@@ -10,7 +10,7 @@ use axum::extract::{RawQuery, State};
 use axum::http::header::CONTENT_TYPE;
 use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
-use serde_json::json;
+use serde::Serialize;
 
 pub(super) async fn read(
     State(app): State<App>,
@@ -79,8 +79,15 @@ fn write_input(
     Ok((expect, options))
 }
 
+/// The answer to a change, in this order.
+#[derive(Serialize)]
+struct Changed {
+    index: u64,
+    revision: u64,
+}
+
 fn changed(revision: u64, applied: &Applied<Reply>) -> Response {
-    let body = json!({ "revision": revision, "index": applied.index.0 });
+    let body = Changed { index: applied.index.0, revision };
     let mut response = json_answer(StatusCode::OK, &body);
     response.headers_mut().extend([revision_header(revision)]);
     response

@@ -1,6 +1,7 @@
 //! The router without a node: what it refuses before a node hears of it, what the node's errors
 //! become, and the good answers over a store that stands [`Alone`].
 
+mod direct;
 mod documents;
 mod metrics;
 mod refused;
@@ -123,26 +124,26 @@ impl Got {
     }
 }
 
-async fn ask_with(router: &Router, request: Request<Body>) -> Got {
+async fn ask_with(router: &Direct, request: Request<Body>) -> Got {
     let (method, path) = (request.method().clone(), request.uri().path().to_owned());
-    let Ok(response) = router.clone().oneshot(request).await;
+    let response = router.clone().answer(request).await;
     documents::check(&method, &path, response.status());
     let (parts, body) = response.into_parts();
     let body = to_bytes(body, 4 * VALUE_BYTES_MAX).await.expect("a body");
     Got { status: parts.status.as_u16(), headers: parts.headers, body: body.to_vec() }
 }
 
-async fn ask(router: &Router, method: &str, uri: &str, body: impl Into<Body>) -> Got {
+async fn ask(router: &Direct, method: &str, uri: &str, body: impl Into<Body>) -> Got {
     let request = Request::builder().method(method).uri(uri).body(body.into()).expect("sound");
     ask_with(router, request).await
 }
 
 /// The routes over a store, for everybody.
-fn over(alone: Alone) -> Router {
-    routes(Arc::default(), Engine::Alone(alone))
+fn over(alone: Alone) -> Direct {
+    Direct::over(Arc::default(), Engine::Alone(alone))
 }
 
-fn alone() -> Router {
+fn alone() -> Direct {
     over(Alone { leader: Some(1), ..Alone::default() })
 }
 

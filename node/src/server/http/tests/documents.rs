@@ -98,7 +98,7 @@ impl HttpBody for Stuck {
 
 /// One way to get an answer from an operation.
 struct Case {
-    router: Router,
+    router: Direct,
     query: &'static str,
     body: Body,
     token: Option<Token>,
@@ -106,12 +106,12 @@ struct Case {
     caller: Option<Caller>,
 }
 
-fn case(router: Router) -> Case {
+fn case(router: Direct) -> Case {
     Case { router, query: "", body: Body::empty(), token: None, origin: None, caller: None }
 }
 
-fn behind(gate: Gate) -> Router {
-    routes(Arc::new(gate), Engine::Alone(Alone { leader: Some(1), ..Alone::default() }))
+fn behind(gate: Gate) -> Direct {
+    Direct::over(Arc::new(gate), Engine::Alone(Alone { leader: Some(1), ..Alone::default() }))
 }
 
 /// All that may happen to any operation.

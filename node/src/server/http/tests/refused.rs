@@ -3,7 +3,7 @@
 use super::*;
 
 /// Every refusal is JSON with a word, a detail and a mend.
-async fn refused(router: &Router, method: &str, uri: &str, body: impl Into<Body>) -> (u16, Value) {
+async fn refused(router: &Direct, method: &str, uri: &str, body: impl Into<Body>) -> (u16, Value) {
     let got = ask(router, method, uri, body).await;
     assert_eq!(got.header("content-type"), Some("application/json"), "{method} {uri}");
     let body = got.json();

@@ -1,0 +1,112 @@
+//! The interface as connections use it: [`Direct`] hands reads and writes of one key or counter to
+//! their handlers itself, for the router costs more than they do, and leaves all else to the
+//! router.
+
+use super::{App, Engine, Gate, VALUE_BYTES_MAX, counters, keys, routes};
+use crate::node::Node;
+use crate::store::Store;
+use axum::Router;
+use axum::body::{Bytes, HttpBody};
+use axum::extract::{FromRequest, Path, RawQuery, Request, State};
+use axum::http::Method;
+use axum::response::{IntoResponse, Response};
+use std::convert::Infallible;
+use std::sync::Arc;
+use tower::ServiceExt;
+
+/// Answers requests, as the router does.
+#[derive(Clone)]
+pub(in crate::server) struct Direct {
+    app: App,
+    router: Router,
+}
+
+/// What is asked most.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Usual {
+    ReadKey,
+    PutKey,
+    ReadCounter,
+    AddToCounter,
+}
+
+impl Usual {
+    /// What a request is, and the name in its path, if nothing is unusual about it.
+    fn of(request: &Request) -> Option<(Self, String)> {
+        let path = request.uri().path();
+        let (usual, name) = match (request.method(), path.get(..7), path.get(..13)) {
+            (&Method::GET, Some("/v1/kv/"), _) => (Self::ReadKey, &path[7..]),
+            (&Method::PUT, Some("/v1/kv/"), _) => (Self::PutKey, &path[7..]),
+            (&Method::GET, _, Some("/v1/counters/")) => (Self::ReadCounter, &path[13..]),
+            (&Method::POST, _, Some("/v1/counters/")) => (Self::AddToCounter, &path[13..]),
+            _ => return None,
+        };
+        let plain = !name.is_empty() && !name.contains(['%', '/']);
+        let short = request.body().size_hint().exact().is_some_and(|bytes| {
+            usize::try_from(bytes).is_ok_and(|bytes| bytes <= VALUE_BYTES_MAX)
+        });
+        (plain && short).then(|| (usual, name.to_owned()))
+    }
+
+    /// The route's pattern, as the router has it.
+    const fn route(self) -> &'static str {
+        match self {
+            Self::ReadKey | Self::PutKey => "/v1/kv/{key}",
+            Self::ReadCounter | Self::AddToCounter => "/v1/counters/{name}",
+        }
+    }
+}
+
+impl Direct {
+    pub(in crate::server) fn new(gate: Arc<Gate>, node: Node<Store>) -> Self {
+        Self::over(gate, Engine::Node(node))
+    }
+
+    pub(super) fn over(gate: Arc<Gate>, engine: Engine) -> Self {
+        let app = App::new(gate, engine);
+        let router = routes(app.clone());
+        Self { app, router }
+    }
+
+    #[cfg(test)]
+    pub(super) const fn app(&self) -> &App {
+        &self.app
+    }
+
+    pub(in crate::server) async fn answer(self, request: Request) -> Response {
+        let Some((usual, name)) = Usual::of(&request) else {
+            let answered: Result<_, Infallible> = self.router.oneshot(request).await;
+            return answered.unwrap_or_else(|never| match never {});
+        };
+        let method = request.method().clone();
+        let app = self.app.clone();
+        let response = self.handle(usual, name, request).await;
+        app.count(usual.route(), &method, &response);
+        response
+    }
+
+    async fn handle(self, usual: Usual, name: String, request: Request) -> Response {
+        let app = self.app;
+        if let Err(problem) = app.gate.check(&request, Some(usual.route())) {
+            return problem.into_response();
+        }
+        // The body's share of the memory is held until the answer is there.
+        let (mut request, _share) = app.gate.bound(request);
+        let (path, query) = (Ok(Path(name)), request.uri().query().map(str::to_owned));
+        let (query, state) = (RawQuery(query), State(app));
+        match usual {
+            Usual::ReadKey => keys::read(state, path, query).await.into_response(),
+            Usual::ReadCounter => counters::read(state, path, query).await.into_response(),
+            Usual::PutKey => {
+                let headers = std::mem::take(request.headers_mut());
+                let body = Bytes::from_request(request, &()).await;
+                keys::put(state, path, query, headers, body).await.into_response()
+            }
+            Usual::AddToCounter => {
+                let headers = std::mem::take(request.headers_mut());
+                let body = Bytes::from_request(request, &()).await;
+                counters::add(state, path, query, headers, body).await.into_response()
+            }
+        }
+    }
+}
