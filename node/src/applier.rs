@@ -99,7 +99,7 @@ pub(crate) enum Report<S: StateMachine> {
     /// All up to an index is applied.
     Applied { to: Index, bytes: u64 },
     /// The state after the entry that `meta` names; encoding it is left to a thread.
-    Frozen { meta: SnapshotMeta, state: Frozen<S::Snapshot> },
+    Frozen { meta: SnapshotMeta, state: Box<Frozen<S::Snapshot>> },
     /// It can't go on.
     Failed(Unreadable),
 }
@@ -171,7 +171,7 @@ impl<S: StateMachine> Applier<S> {
                 Ok(())
             }
             Work::Freeze(meta) => {
-                self.report(Report::Frozen { meta, state: self.replica.freeze() });
+                self.report(Report::Frozen { meta, state: self.replica.freeze().into() });
                 Ok(())
             }
             Work::Copy(meta, reply) => {
@@ -236,6 +236,7 @@ fn answer<R>(outcome: Outcome<R>) -> Result<Answered<R>, Failed> {
         Outcome::Opened { session } => Ok(Answered::Opened(session)),
         Outcome::KeyReused => Err(Failed::KeyReused),
         Outcome::KeysFull { limit } => Err(Failed::KeysFull { limit }),
+        Outcome::Fenced => Err(Failed::Fenced),
         Outcome::SessionExpired => Err(Failed::SessionExpired),
         Outcome::SessionsFull => Err(Failed::SessionsFull),
         // Its client has given up on it before.

@@ -5,6 +5,8 @@
 //! what is committed, answers callers. Only this task calls `Raft::handle` and `Raft::ready`.
 
 mod applying;
+#[cfg_attr(not(feature = "server"), allow(dead_code, reason = "HTTP alone asks other members"))]
+mod calls;
 mod disk;
 mod formation;
 mod gathering;
@@ -23,6 +25,7 @@ mod tail;
 mod told;
 
 pub(crate) use applying::Applying;
+pub(crate) use calls::{Asked, CALLS_ASKED_MAX, Call, CallFailed, CallRequest, Calls, Whence};
 pub(crate) use disk::run_job;
 pub(crate) use formation::Formation;
 pub(crate) use gathering::Gathering;
@@ -83,6 +86,8 @@ pub(crate) struct Driver<S: StateMachine> {
     pub(crate) health: Health,
     pub(crate) waiting: Waiting<S>,
     pub(crate) gathering: Gathering<S>,
+    /// What members ask each other beside the protocol.
+    pub(crate) calls: Calls,
     pub(crate) formation: Formation,
     /// Changes of the members, and hand-overs, that are not answered yet.
     pub(crate) membership: Membership,
@@ -207,6 +212,7 @@ impl<S: StateMachine> Driver<S> {
             }
             Input::Inbound(Inbound::Down { peer }) => {
                 tracing::debug!(node = self.config.node, %peer, "disconnected");
+                self.calls_broken(peer.node);
                 Ok(())
             }
         }
@@ -227,6 +233,7 @@ impl<S: StateMachine> Driver<S> {
         if self.ticks.is_multiple_of(64) {
             self.forget_abandoned(now);
             self.forget_questions(now);
+            self.forget_calls(now);
             self.forget_sent_snapshots();
         }
         self.mark_time();

@@ -5,7 +5,7 @@
 //!  0         1         2         3           11           19
 //! ┌─────────┬─────────┬─────────┬───────────┬────────────┬────────────────────────────┬─────────┐
 //! │ version │ body    │ once    │ boot      │ number     │ 0 anyway: nothing          │ command │
-//! │ u8 = 2  │ u8 0–1  │ u8 0–4  │ u64       │ u64        │ 1 key: retention in ms     │ bytes   │
+//! │ u8 = 2  │ u8 0–2  │ u8 0–4  │ u64       │ u64        │ 1 key: retention in ms     │ bytes   │
 //! │         │         │         │           │            │   u64, fingerprint         │         │
 //! │         │         │         │           │            │   [u8; 16], key length     │         │
 //! │         │         │         │           │            │   u8, key                  │         │
@@ -18,9 +18,12 @@
 //! └─────────┴─────────┴─────────┴───────────┴────────────┴────────────────────────────┴─────────┘
 //! ```
 //!
-//! A body of 0 is the state machine's command, of 1 one of Holm's own (`own.rs`). Version 1 had no
-//! body, all of it was the state machine's, and no 4; it is still read.
+//! A body of 0 is the state machine's command, of 1 one of Holm's own (`own.rs`), of 2 the state
+//! machine's in the name of a claim: before it stand the length of the claim's key (u16), the key,
+//! and the token (u64). Version 1 had no body, all of it was the state machine's, and no 4; it is
+//! still read.
 
+use crate::rendezvous::{Fence, Placement};
 use crate::sessions::Place;
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 use holm_raft_core::{Boot, Index, RequestNumber};
@@ -46,13 +49,34 @@ pub(crate) enum Body {
     Command(Bytes),
     /// One of Holm's own, as [`own::Command`](crate::own::Command) encodes it.
     Own(Bytes),
+    /// The state machine's, to be applied only while a claim lasts.
+    Fenced(Fence, Bytes),
 }
 
 impl Body {
     pub(crate) const fn bytes(&self) -> &Bytes {
         match self {
-            Self::Command(bytes) | Self::Own(bytes) => bytes,
+            Self::Command(bytes) | Self::Own(bytes) | Self::Fenced(_, bytes) => bytes,
         }
+    }
+
+    fn put(&self, bytes: &mut BytesMut) {
+        if let Self::Fenced(Fence { key, token }, _) = self {
+            bytes.put_u16_le(u16::try_from(key.len()).expect("checked where keys are taken"));
+            bytes.put_slice(key);
+            bytes.put_u64_le(*token);
+        }
+        bytes.put_slice(self.bytes());
+    }
+
+    fn fenced(mut bytes: Bytes) -> Option<Self> {
+        let length = usize::from(bytes.try_get_u16_le().ok()?);
+        if !(1..=Placement::KEY_BYTES_MAX).contains(&length) || length > bytes.remaining() {
+            return None;
+        }
+        let key = bytes.split_to(length);
+        let token = bytes.try_get_u64_le().ok()?;
+        Some(Self::Fenced(Fence { key, token }, bytes))
     }
 }
 
@@ -96,7 +120,7 @@ impl Key {
 
 impl Envelope {
     /// What an envelope adds to a command at most, in bytes.
-    pub(crate) const OVERHEAD_MAX: usize = 19 + 25 + Key::BYTES_MAX;
+    pub(crate) const OVERHEAD_MAX: usize = 19 + 25 + Key::BYTES_MAX + 10 + Placement::KEY_BYTES_MAX;
 
     pub(crate) fn encode(&self) -> Bytes {
         let mut bytes = BytesMut::with_capacity(Self::OVERHEAD_MAX + self.body.bytes().len());
@@ -104,6 +128,7 @@ impl Envelope {
         bytes.put_u8(match self.body {
             Body::Command(_) => 0,
             Body::Own(_) => 1,
+            Body::Fenced(..) => 2,
         });
         bytes.put_u8(match self.once {
             Once::Anyway => 0,
@@ -129,19 +154,15 @@ impl Envelope {
             }
             Once::OpensSession { retention } => bytes.put_u64_le(*retention),
         }
-        bytes.put_slice(self.body.bytes());
+        self.body.put(&mut bytes);
         bytes.freeze()
     }
 
     /// The envelope in these bytes, or `None` if this build can't read them.
     pub(crate) fn decode(mut bytes: Bytes) -> Option<Self> {
         let body = match bytes.try_get_u8().ok()? {
-            VERSION_WITHOUT_BODY => Body::Command,
-            VERSION => match bytes.try_get_u8().ok()? {
-                0 => Body::Command,
-                1 => Body::Own,
-                _ => return None,
-            },
+            VERSION_WITHOUT_BODY => 0,
+            VERSION => bytes.try_get_u8().ok()?,
             _ => return None,
         };
         let once = bytes.try_get_u8().ok()?;
@@ -159,7 +180,12 @@ impl Envelope {
             4 => Once::ByItself,
             _ => return None,
         };
-        let body = body(bytes);
+        let body = match body {
+            0 => Body::Command(bytes),
+            1 => Body::Own(bytes),
+            2 => Body::fenced(bytes)?,
+            _ => return None,
+        };
         if matches!(once, Once::OpensSession { .. }) && body != Body::Command(Bytes::new()) {
             return None;
         }
@@ -194,8 +220,11 @@ mod tests {
     fn an_envelope_survives_its_bytes() {
         let place = Place { session: Index(3), number: 5, answered: 4 };
         for once in [Once::Anyway, Once::Keyed(key()), Once::InSession(place), Once::ByItself] {
-            for body in [Body::Command, Body::Own] {
-                let envelope = of(once.clone(), body(Bytes::from_static(b"command")));
+            let fence = Fence { key: Bytes::from_static(b"host-1"), token: 7 };
+            let bytes = Bytes::from_static(b"command");
+            let fenced = Body::Fenced(fence, bytes.clone());
+            for body in [Body::Command(bytes.clone()), Body::Own(bytes), fenced] {
+                let envelope = of(once.clone(), body);
                 assert_eq!(Envelope::decode(envelope.encode()), Some(envelope));
             }
         }
@@ -214,10 +243,27 @@ mod tests {
         for length in 0..bytes.len() {
             assert_eq!(Envelope::decode(bytes.slice(..length)), None, "{length} bytes");
         }
-        for (at, value) in [(0, 0), (0, 3), (1, 2), (2, 5)] {
+        for (at, value) in [(0, 0), (0, 3), (1, 3), (2, 5)] {
             let mut changed = bytes.to_vec();
             changed[at] = value;
             assert_eq!(Envelope::decode(changed.into()), None, "byte {at} is {value}");
+        }
+    }
+
+    #[test]
+    fn a_command_in_the_name_of_a_claim_is_read_whole_or_not_at_all() {
+        let fence = Fence { key: Bytes::from_static(b"host-1"), token: 7 };
+        let envelope = of(Once::Anyway, Body::Fenced(fence, Bytes::from_static(b"c")));
+        let bytes = envelope.encode();
+        let golden = b"\x06\x00host-1\x07\x00\x00\x00\x00\x00\x00\x00c";
+        assert_eq!(&bytes[19..], golden);
+        for length in 0..bytes.len() - 1 {
+            assert_eq!(Envelope::decode(bytes.slice(..length)), None, "{length} bytes");
+        }
+        for length in [[0, 0], [1, 1], [15, 0]] {
+            let mut changed = bytes.to_vec();
+            changed[19..21].copy_from_slice(&length);
+            assert_eq!(Envelope::decode(changed.into()), None, "a key of {length:?} bytes");
         }
     }
 

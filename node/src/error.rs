@@ -38,6 +38,10 @@ pub enum Error {
     /// There are too many sessions, or too many replies that nobody acknowledged. Nothing happened.
     #[error("too many sessions, or replies that were not acknowledged; wait until some expire")]
     SessionsFull,
+    /// The claim in whose name it was proposed was over where it stands in the log. Nothing
+    /// happened, and under this claim nothing ever will.
+    #[error("the claim is over; give up what was held under it, and claim the key anew")]
+    ClaimOver,
     /// The command or key is beyond a limit. Nothing happened.
     #[error("{what} of {bytes} bytes is over the limit of {limit}; send less")]
     TooLarge {

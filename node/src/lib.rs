@@ -46,6 +46,8 @@ compile_error!(
 
 mod applier;
 mod backup;
+#[cfg_attr(not(feature = "server"), allow(dead_code, reason = "HTTP alone asks other members"))]
+mod calls;
 mod changing;
 mod client;
 mod config;

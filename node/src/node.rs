@@ -30,14 +30,14 @@ use tokio::time::Instant;
 /// A member of a cluster, running. Clones are handles to the same member; it stops when
 /// [`shutdown`](Self::shutdown) is called or the last of them is dropped.
 pub struct Node<S: StateMachine> {
-    requests: mpsc::Sender<Request<S>>,
+    pub(crate) requests: mpsc::Sender<Request<S>>,
     status: watch::Receiver<Status>,
     placement: watch::Receiver<Placement>,
     stopped: watch::Receiver<Option<Stop>>,
     /// Told whenever another leader is known. Not the status channel: that wakes its waiters in an
     /// order drawn from a count of the whole process, which no seed can repeat.
     led: Arc<Notify>,
-    clock: Arc<dyn Clock>,
+    pub(crate) clock: Arc<dyn Clock>,
     pub(crate) entropy: Arc<dyn Entropy>,
     /// Holm's own replicated state, as it is applied here.
     pub(crate) own: Arc<own::Shared>,
@@ -50,6 +50,7 @@ pub struct Node<S: StateMachine> {
 /// What calls need of the [`Config`].
 #[derive(Clone, Copy)]
 struct Settings {
+    node: u64,
     request_timeout: Duration,
     retention: u64,
     command_bytes_max: usize,
@@ -111,6 +112,7 @@ impl<S: StateMachine> Node<S> {
     /// As for [`open`](Self::open).
     pub async fn open_with(config: Config, edges: Edges, state: S) -> Result<Self, OpenError> {
         let settings = Settings {
+            node: config.node,
             request_timeout: config.request_timeout,
             retention: millis(config.idempotency_retention),
             command_bytes_max: config.command_bytes_max,
@@ -229,6 +231,11 @@ impl<S: StateMachine> Node<S> {
 
     pub(crate) const fn copies(&self) -> &Arc<Copies> {
         &self.copies
+    }
+
+    /// This member's number.
+    pub(crate) const fn number(&self) -> u64 {
+        self.settings.node
     }
 
     pub(crate) const fn request_timeout(&self) -> Duration {
@@ -419,7 +426,7 @@ impl<S: StateMachine> Node<S> {
         })
     }
 
-    fn key(&self, bytes: Bytes, command: &[u8]) -> Result<Key, Error> {
+    pub(crate) fn key(&self, bytes: Bytes, command: &[u8]) -> Result<Key, Error> {
         check_size("a key", bytes.len(), Key::BYTES_MAX)?;
         if bytes.is_empty() {
             return Err(Error::KeyEmpty);

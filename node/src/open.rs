@@ -9,8 +9,8 @@ use crate::StateMachine;
 use crate::config::{Config, Listen, Start, Storage, VerifyLog};
 use crate::digest::digest;
 use crate::driver::{
-    Applying, Driver, Formation, Gathering, Health, Marks, Membership, Overview, Request, Roster,
-    SnapshotTraffic, Tail, Told, Waiting,
+    Applying, Calls, Driver, Formation, Gathering, Health, Marks, Membership, Overview, Request,
+    Roster, SnapshotTraffic, Tail, Told, Waiting,
 };
 use crate::edges::Edges;
 use crate::member_info::{MemberInfo, epoch_of};
@@ -145,6 +145,7 @@ pub(crate) async fn open<S: StateMachine>(
         health: Health::default(),
         waiting: Waiting::default(),
         gathering: Gathering::default(),
+        calls: Calls::default(),
         formation,
         membership: Membership::default(),
         overview: Overview::default(),

@@ -14,6 +14,7 @@ pub(crate) mod tickets;
 
 pub(crate) use shared::{Moment, Shared};
 
+use crate::rendezvous::claims::{self, Claims};
 use bytes::{BufMut, Bytes, BytesMut};
 use epochs::{Epochs, Subject};
 use holm_raft_core::{Index, LogTime};
@@ -34,6 +35,7 @@ pub(crate) enum Command {
     Key(keys::Command),
     /// What was sealed for this subject before is void.
     Revoke(Subject),
+    Claim(claims::Command),
 }
 
 /// What a command led to. Remembered with keys and sessions: add at the end, remove nothing.
@@ -43,6 +45,7 @@ pub(crate) enum Reply {
     Ticket(tickets::Reply),
     Key(keys::Reply),
     Revoke(epochs::Reply),
+    Claim(claims::Reply),
 }
 
 impl Command {
@@ -66,9 +69,10 @@ impl Command {
     }
 
     /// Whether applied again it changes nothing and is answered alike. What is not is proposed
-    /// under a key.
+    /// under a key. A claim that is made or renewed again may last longer for it, which nobody
+    /// relies on.
     pub(crate) const fn is_idempotent(&self) -> bool {
-        matches!(self, Self::Mark | Self::Ticket(_) | Self::Key(_))
+        matches!(self, Self::Mark | Self::Ticket(_) | Self::Key(_) | Self::Claim(_))
     }
 }
 
@@ -79,6 +83,7 @@ pub(crate) struct State {
     pub(crate) tickets: Tickets,
     pub(crate) keys: Keys,
     pub(crate) epochs: Epochs,
+    pub(crate) claims: Claims,
 }
 
 /// What snapshots carry: each part that has anything in it, by its number, encoded by itself, so
@@ -88,15 +93,17 @@ type Parts = Vec<(u8, Vec<u8>)>;
 const TICKETS: u8 = 1;
 const KEYS: u8 = 2;
 const EPOCHS: u8 = 3;
+const CLAIMS: u8 = 4;
 
 impl State {
-    /// Applies a committed command, which was appended at log time `now`.
+    /// Applies the command that is committed at an index, and was appended at log time `now`.
     pub(crate) fn apply(&mut self, command: Command, index: Index, now: LogTime) -> Reply {
         match command {
             Command::Mark => {
                 self.tickets.expire(now);
                 self.keys.expire(now);
                 self.epochs.expire(now);
+                self.claims.expire(now);
                 Reply::Marked
             }
             Command::Ticket(command) => Reply::Ticket(self.tickets.apply(command, now)),
@@ -104,12 +111,14 @@ impl State {
             Command::Revoke(subject) => {
                 Reply::Revoke(self.epochs.revoke(subject, index, now, self.keys.kept()))
             }
+            Command::Claim(command) => Reply::Claim(self.claims.apply(command, index, now)),
         }
     }
 
     /// The log time from which on there is something to forget.
     pub(crate) fn due(&self) -> Option<LogTime> {
-        [self.tickets.due(), self.keys.due(), self.epochs.due()].into_iter().flatten().min()
+        let due = [self.tickets.due(), self.keys.due(), self.epochs.due(), self.claims.due()];
+        due.into_iter().flatten().min()
     }
 
     /// Whether anything in it depends on the time.
@@ -120,7 +129,7 @@ impl State {
 
 impl From<State> for Parts {
     fn from(state: State) -> Self {
-        let State { tickets, keys, epochs } = state;
+        let State { tickets, keys, epochs, claims } = state;
         let mut parts = Self::new();
         let mut add = |number, bytes: Result<Vec<u8>, postcard::Error>| {
             parts.push((number, bytes.expect("each part of it can be encoded")));
@@ -133,6 +142,9 @@ impl From<State> for Parts {
         }
         if epochs != Epochs::default() {
             add(EPOCHS, postcard::to_stdvec(&epochs));
+        }
+        if claims != Claims::default() {
+            add(CLAIMS, postcard::to_stdvec(&claims));
         }
         parts
     }
@@ -148,6 +160,7 @@ impl TryFrom<Parts> for State {
                 TICKETS => postcard::from_bytes(&bytes).map(|tickets| state.tickets = tickets),
                 KEYS => postcard::from_bytes(&bytes).map(|keys| state.keys = keys),
                 EPOCHS => postcard::from_bytes(&bytes).map(|epochs| state.epochs = epochs),
+                CLAIMS => postcard::from_bytes(&bytes).map(|claims| state.claims = claims),
                 other => return Err(format!("part {other} of Holm's own state is not known")),
             };
             read.map_err(|error| format!("part {number} of Holm's own state: {error}"))?;

@@ -7,6 +7,7 @@ use crate::envelope::{Body, Envelope, Key, Once};
 use crate::machine::StateMachine;
 use crate::mutation::{Mutation, on};
 use crate::own;
+use crate::rendezvous::Fence;
 use crate::retries::{self, Retries};
 use crate::sessions::{self, Sessions};
 use bytes::Bytes;
@@ -40,6 +41,8 @@ pub(crate) enum Outcome<R> {
     SessionExpired,
     /// Its client has been answered already, or waits no longer: it was not applied.
     Late,
+    /// The claim in whose name it is does not last: it was not applied.
+    Fenced,
     /// There are too many sessions, or too many unacknowledged replies: it was not applied.
     SessionsFull,
 }
@@ -181,7 +184,7 @@ impl<S: StateMachine> Replica<S> {
         if let Some((reply, first)) = known {
             let index = Index(first);
             return match envelope.body {
-                Body::Command(_) => postcard::from_bytes(reply)
+                Body::Command(_) | Body::Fenced(..) => postcard::from_bytes(reply)
                     .map(|reply| Outcome::Applied { reply, index })
                     .map_err(unreadable),
                 Body::Own(_) => postcard::from_bytes(reply)
@@ -190,7 +193,8 @@ impl<S: StateMachine> Replica<S> {
             };
         }
         match &envelope.body {
-            Body::Command(command) => {
+            Body::Fenced(fence, _) if !self.lets(fence, now) => Ok(Outcome::Fenced),
+            Body::Command(command) | Body::Fenced(_, command) => {
                 let command = postcard::from_bytes(command).map_err(unreadable)?;
                 let reply = self.state.apply(command);
                 self.remember(&envelope.once, now, index, &reply).map_err(unreadable)?;
@@ -204,6 +208,11 @@ impl<S: StateMachine> Replica<S> {
                 Ok(Outcome::Own { reply, index })
             }
         }
+    }
+
+    fn lets(&self, fence: &Fence, now: LogTime) -> bool {
+        let lets = |state: &own::State, _| state.claims.lets(&fence.key, fence.token, now);
+        self.own.look(lets)
     }
 
     fn remember(

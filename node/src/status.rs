@@ -103,6 +103,8 @@ pub struct MemberStatus {
     /// `self`, `direct` (this member dialled), `inbound` (it did), `via N` (through member N), or
     /// `not connected`, as seen from here.
     pub reached: String,
+    /// How many of a million keys it owns, on average, by the committed configuration.
+    pub owns_ppm: u32,
     /// The latest time there and back, in microseconds, the way it is reached.
     pub round_trip_us: Option<u64>,
     /// Bytes written to the link with it since start, and those handed to others for it.

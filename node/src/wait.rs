@@ -61,6 +61,7 @@ impl Wait {
             Failed::Refused => Error::Unavailable { waited },
             Failed::Unknown => Error::Unknown { waited },
             Failed::KeyReused => Error::KeyReused,
+            Failed::Fenced => Error::ClaimOver,
             Failed::KeysFull { limit } => Error::KeysFull { limit },
             Failed::SessionExpired => Error::SessionExpired,
             Failed::SessionsFull => Error::SessionsFull,

@@ -90,9 +90,10 @@ enum Task {
 }
 
 /// The fuzz targets; a test holds them against the folder.
-const FUZZ_TARGETS: [&str; 9] = [
+const FUZZ_TARGETS: [&str; 10] = [
     "core_events",
     "core_forged",
+    "node_points",
     "node_sessions",
     "transport_frames",
     "transport_handshake",

@@ -197,7 +197,7 @@ impl<S: StateMachine> Driver<S> {
                 self.hand_over()
             }
             Report::Frozen { meta, state } => {
-                self.save_snapshot(meta, state);
+                self.save_snapshot(meta, *state);
                 Ok(())
             }
             Report::Failed(error) => Err(Stop::Fault(error.to_string())),

@@ -6,6 +6,7 @@
 //! Notes between members: a byte that says which, then the configuration's bytes for `FORM`.
 
 use super::Driver;
+use super::calls::{ANSWER, CALL};
 use super::membership::{ASK_LEADER, LEADER_TOLD};
 use super::overview::OVERVIEW;
 use super::roster::ROSTER;
@@ -115,6 +116,8 @@ impl<S: StateMachine> Driver<S> {
             (Some(ROSTER), _) => self.heard_roster(from, &note)?,
             (Some(ASK_LEADER), _) => self.heard_question(from, &note),
             (Some(LEADER_TOLD), _) => self.heard_answer(from, &note),
+            (Some(CALL), _) => self.heard_call(from, &note),
+            (Some(ANSWER), _) => self.heard_call_answer(from, &note),
             // Answers to a member that has formed meanwhile.
             (Some(FORM | FORMED_WITHOUT_YOU), _) => {}
             _ => tracing::warn!(node = self.config.node, %from, "an unknown note was ignored"),

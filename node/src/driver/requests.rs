@@ -1,7 +1,7 @@
 //! What callers wait for: `Request`s come in, `Waiting` keeps them by number, and they are answered
 //! when their command is applied, their read is confirmed, or neither can happen any more.
 
-use super::Driver;
+use super::{CallRequest, Driver};
 use crate::StateMachine;
 use crate::applier::{Answered, Reply};
 use crate::backup::Copied;
@@ -52,6 +52,9 @@ pub(crate) enum Request<S: StateMachine> {
     Copy {
         reply: oneshot::Sender<Option<Copied<S::Snapshot>>>,
     },
+    /// Other members are asked, or answered.
+    #[cfg_attr(not(feature = "server"), allow(dead_code, reason = "HTTP alone asks other members"))]
+    Calls(CallRequest),
     Shutdown,
 }
 
@@ -85,6 +88,7 @@ pub(crate) enum Failed {
     /// It may or may not take effect.
     Unknown,
     KeyReused,
+    Fenced,
     /// This bound on what is remembered of keys is reached.
     KeysFull {
         limit: &'static str,
@@ -229,6 +233,7 @@ impl<S: StateMachine> Driver<S> {
                 // A caller that no longer listens learns of it by the status.
                 let _ = reply.send(self.change_secrets(ring));
             }
+            Request::Calls(request) => self.call_request(request),
             Request::Members { reply } => {
                 let _ = reply.send(self.members_now());
             }

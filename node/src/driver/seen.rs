@@ -15,12 +15,14 @@ impl<S: StateMachine> Driver<S> {
     pub(super) fn members(&self, core: &holm_raft_core::Status) -> Vec<MemberStatus> {
         let peers = self.transport.peers();
         let overview = self.overview(core);
+        let placement = self.placement.borrow().clone();
         let member = |(node, info): (NodeId, MemberInfo)| {
             let told = overview.as_ref().and_then(|told| Some((told, *told.matched.get(&node)?)));
             let known = MemberStatus {
                 node: node.0,
                 island: info.island,
                 address: info.address,
+                owns_ppm: placement.share_ppm(node.0),
                 matched: told.map(|(_, matched)| matched),
                 trails: told.map(|(told, matched)| told.last.saturating_sub(matched)),
                 reached: if node == self.me.node { "self" } else { "not connected" }.into(),

@@ -9,6 +9,7 @@ mod inspect;
 mod keygen;
 mod out;
 mod recover;
+mod rendezvous;
 mod status;
 mod token;
 
@@ -51,6 +52,9 @@ pub fn main() -> ExitCode {
             block_on(async move { told(client::counter(&at, &action).await) })
         }
         Command::Kv { action, at } => block_on(async move { told(client::kv(&at, &action).await) }),
+        Command::Rendezvous { action, at } => {
+            block_on(async move { told(rendezvous::run(&at, &action).await) })
+        }
         Command::Inspect { what: Inspect::Wal(args) } => inspect::wal(&args),
         Command::Inspect { what: Inspect::Backup(args) } => told(backup::inspect(&args)),
         Command::Backup(args) => block_on(async move { told(backup::backup(&args).await) }),
@@ -128,6 +132,14 @@ enum Command {
     /// Go on with one stopped member, where a majority of the voters is lost for good
     #[command(after_help = recover::EXAMPLES)]
     Recover(recover::RecoverArgs),
+    /// Find the member that a key belongs to
+    #[command(after_help = rendezvous::EXAMPLES)]
+    Rendezvous {
+        #[command(subcommand)]
+        action: rendezvous::RendezvousAction,
+        #[command(flatten)]
+        at: ClientArgs,
+    },
     /// Look at the files of a member, running or not, without touching them
     Inspect {
         #[command(subcommand)]

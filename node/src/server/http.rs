@@ -14,11 +14,12 @@ mod keys;
 mod metrics;
 mod observe;
 mod openapi;
+mod rendezvous;
 
 use crate::node::Node;
 use crate::store::Store;
 use answer::Limited;
-pub(in crate::server) use answer::Problem;
+pub(crate) use answer::Problem;
 pub(in crate::server) use direct::Direct;
 pub(in crate::server) use gate::Caller;
 pub use gate::{Gate, Guarded};
@@ -68,6 +69,7 @@ struct App {
     engine: Arc<Engine>,
     metrics: Arc<Metrics>,
     gate: Arc<Gate>,
+    claims: Arc<rendezvous::Claims>,
 }
 
 /// Every route. What each answers, and whom, stands in `openapi/`; docs/http.md tells it to people.
@@ -76,6 +78,11 @@ fn table() -> Vec<(&'static str, MethodRouter<App>)> {
         ("/v1/counters/{name}", get(counters::read).post(counters::add)),
         ("/v1/kv/{key}", get(keys::read).put(keys::put).delete(keys::delete)),
         ("/v1/backup", get(backup::backup)),
+        ("/v1/rendezvous/{key}", get(rendezvous::find)),
+        (
+            "/v1/claims/{key}",
+            get(rendezvous::look).put(rendezvous::claim).delete(rendezvous::release),
+        ),
         ("/v1/status", get(observe::status)),
         ("/health/live", get(observe::live)),
         ("/health/ready", get(observe::ready)),
@@ -86,7 +93,8 @@ fn table() -> Vec<(&'static str, MethodRouter<App>)> {
 
 impl App {
     fn new(gate: Arc<Gate>, engine: Engine) -> Self {
-        Self { engine: Arc::new(engine), metrics: Arc::new(Metrics::default()), gate }
+        let engine = Arc::new(engine);
+        Self { engine, metrics: Arc::default(), gate, claims: Arc::default() }
     }
 
     /// Counts the answer under the route's pattern, so that names in paths make no new series.

@@ -77,7 +77,7 @@ pub(super) async fn kv(at: &ClientArgs, action: &KvAction) -> Result<(), String>
     }
 }
 
-async fn answered(at: &ClientArgs, ask: &Ask) -> Result<Answer, String> {
+pub(super) async fn answered(at: &ClientArgs, ask: &Ask) -> Result<Answer, String> {
     let answer = at.client()?.ask_until_answered(&at.endpoint, ask, at.timeout).await;
     let answer = answer.map_err(|error| match (&ask.method, error.sent) {
         (&Method::GET, _) | (_, Sent::No) => {

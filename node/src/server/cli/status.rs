@@ -79,6 +79,9 @@ fn as_table(views: &[View]) -> String {
             line(&mut text, &format!("member {id} leads: {hint}"));
         }
     }
+    if let Some(status) = latest {
+        links::wrapped(&mut text, &shares(status));
+    }
     text.push_str(&links::text(&statuses));
     for status in statuses.values().filter(|status| status.disk.state != DiskState::Ok) {
         line(&mut text, &format!("member {}: disk {}", status.node, status.disk));
@@ -89,6 +92,16 @@ fn as_table(views: &[View]) -> String {
         }
     }
     text
+}
+
+/// How many of the keys each member owns (docs/rendezvous.md).
+fn shares(status: &Status) -> String {
+    let share = |member: &MemberStatus| {
+        let tenths = (member.owns_ppm + 500) / 1_000;
+        format!("{} {}.{} %", member.node, tenths / 10, tenths % 10)
+    };
+    let all: Vec<String> = status.members.iter().map(share).collect();
+    format!("keys owned by member {}", all.join(", "))
 }
 
 /// Every member that anybody names, in the words of whoever knows most of it: the leader.

@@ -13,7 +13,7 @@ use std::collections::BTreeMap;
 
 /// An error as `{"error", "detail", "mend"}`, and what else its kind tells.
 #[derive(Debug, Serialize)]
-pub(in crate::server) struct Problem {
+pub(crate) struct Problem {
     #[serde(skip)]
     status: StatusCode,
     error: &'static str,
@@ -31,7 +31,7 @@ pub(in crate::server) struct Problem {
 pub(super) struct Limited(pub(super) &'static str);
 
 impl Problem {
-    pub(in crate::server) fn new(
+    pub(crate) fn new(
         status: StatusCode,
         error: &'static str,
         detail: impl Into<String>,
@@ -41,18 +41,15 @@ impl Problem {
         Self { status, error, detail, mend, limit: None, more: BTreeMap::new() }
     }
 
-    pub(in crate::server) fn bad_request(
-        detail: impl Into<String>,
-        mend: impl Into<String>,
-    ) -> Self {
+    pub(crate) fn bad_request(detail: impl Into<String>, mend: impl Into<String>) -> Self {
         Self::new(StatusCode::BAD_REQUEST, "bad request", detail, mend)
     }
 
-    pub(super) fn too_large(detail: impl Into<String>, mend: impl Into<String>) -> Self {
+    pub(crate) fn too_large(detail: impl Into<String>, mend: impl Into<String>) -> Self {
         Self::new(StatusCode::PAYLOAD_TOO_LARGE, "too large", detail, mend)
     }
 
-    pub(super) fn unavailable(detail: impl Into<String>, mend: impl Into<String>) -> Self {
+    pub(crate) fn unavailable(detail: impl Into<String>, mend: impl Into<String>) -> Self {
         Self::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", detail, mend)
     }
 
@@ -132,6 +129,12 @@ impl Problem {
                 "key reused",
                 detail,
                 "use a new Idempotency-Key for each request, and the old one only to repeat it",
+            ),
+            Error::ClaimOver => Self::new(
+                StatusCode::PRECONDITION_FAILED,
+                "claim over",
+                detail,
+                "nothing was changed: claim the key again, and use the new token",
             ),
             Error::KeyEmpty => Self::bad_request(detail, "give a key, or leave the header out"),
             Error::TooLarge { .. } => Self::too_large(detail, "send less"),

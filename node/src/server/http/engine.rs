@@ -1,11 +1,14 @@
 //! What answers behind the routes: the node, and for the routes' own tests a store without one.
 
+use super::rendezvous::{Claims, Told};
 use crate::backup::Backup;
 use crate::error::Error;
 use crate::node::{Applied, Node, ProposeOptions};
 use crate::reading::{ReadOptions, Seen};
+use crate::rendezvous::{ClaimError, Fence, Holder, Placement};
 use crate::status::Status;
 use crate::store::{Command, Reply, Store};
+use std::time::Duration;
 
 /// A node, or a test's stand-in for one.
 #[derive(Clone)]
@@ -25,6 +28,72 @@ impl Engine {
             Self::Node(node) => node.propose_with(command, options).await,
             #[cfg(test)]
             Self::Alone(alone) => alone.propose(command),
+        }
+    }
+
+    /// Proposes in the name of a claim, if there is one.
+    pub(super) async fn propose_under(
+        &self,
+        fence: Option<Fence>,
+        command: Command,
+        options: ProposeOptions,
+    ) -> Result<Applied<Reply>, Error> {
+        match (self, fence) {
+            (Self::Node(node), Some(fence)) => {
+                match node.propose_fenced(fence, command, options).await {
+                    Ok(applied) => Ok(applied),
+                    Err(ClaimError::Node(error)) => Err(error),
+                    Err(_) => Err(Error::ClaimOver),
+                }
+            }
+            #[cfg(test)]
+            (Self::Alone(_), Some(_)) => Err(Error::ClaimOver),
+            (engine, None) => engine.propose(command, options).await,
+        }
+    }
+
+    pub(super) async fn claim(
+        &self,
+        claims: &Claims,
+        key: String,
+        time: Duration,
+    ) -> Result<Told, ClaimError> {
+        match self {
+            Self::Node(node) => claims.claim(node, key, time).await,
+            #[cfg(test)]
+            Self::Alone(alone) => alone.claim(key),
+        }
+    }
+
+    pub(super) fn claim_of(&self, claims: &Claims, key: &str) -> Option<Told> {
+        match self {
+            Self::Node(_) => claims.look(key),
+            #[cfg(test)]
+            Self::Alone(alone) => alone.claim_of(key),
+        }
+    }
+
+    pub(super) async fn release(&self, claims: &Claims, key: &str) -> Result<Told, ClaimError> {
+        match self {
+            Self::Node(_) => claims.release(key).await,
+            #[cfg(test)]
+            Self::Alone(alone) => alone.release(key),
+        }
+    }
+
+    pub(super) fn placement(&self) -> Placement {
+        match self {
+            Self::Node(node) => node.placement(),
+            #[cfg(test)]
+            Self::Alone(_) => Placement::default(),
+        }
+    }
+
+    pub(super) fn holder(&self, key: &[u8]) -> Option<Holder> {
+        match self {
+            Self::Node(node) => node.holder(key),
+            #[cfg(test)]
+            Self::Alone(_) => None,
         }
     }
 

@@ -5,6 +5,7 @@ use super::answer::Problem;
 use super::body::Broken;
 use super::{IDEMPOTENCY_HEADER, IDEMPOTENCY_KEY_BYTES_MAX, TIMEOUT_MS_MAX, VALUE_BYTES_MAX};
 use crate::reading::{Consistency, ReadOptions};
+use crate::rendezvous::Fence;
 use axum::body::Bytes;
 use axum::extract::Path;
 use axum::extract::rejection::{BytesRejection, PathRejection};
@@ -82,6 +83,37 @@ impl Query {
         text.parse().map_err(|_| {
             let mend = format!("give a whole number from {} to {}", i64::MIN, i64::MAX);
             Problem::bad_request(format!("add is `{text}`"), mend)
+        })
+    }
+
+    /// `claim` and `token`, if they are given.
+    pub(super) fn fence(&self) -> Result<Option<Fence>, Problem> {
+        let (Some(key), Some(token)) = (self.0.get("claim"), self.0.get("token")) else {
+            if self.0.contains_key("claim") || self.0.contains_key("token") {
+                let detail =
+                    "a claim is named by its key and its token, and one of them is missing";
+                return Err(Problem::bad_request(detail, "give claim and token, or neither"));
+            }
+            return Ok(None);
+        };
+        let fence = |token| Fence { key: Bytes::from(key.clone()), token };
+        token.parse().map(|token| Some(fence(token))).map_err(|_| {
+            let mend = "give a token as PUT /v1/claims/KEY told it";
+            Problem::bad_request(format!("token is `{token}`"), mend)
+        })
+    }
+
+    /// `island`, if it is given.
+    pub(super) fn island(&self) -> Option<&str> {
+        self.0.get("island").map(String::as_str)
+    }
+
+    /// `time_ms`, if it is given.
+    pub(super) fn time_ms(&self) -> Result<Option<u64>, Problem> {
+        let Some(text) = self.0.get("time_ms") else { return Ok(None) };
+        text.parse().map(Some).map_err(|_| {
+            let mend = "give milliseconds from 100 to 86400000";
+            Problem::bad_request(format!("time_ms is `{text}`"), mend)
         })
     }
 

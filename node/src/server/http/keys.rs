@@ -5,6 +5,7 @@ use super::counters::unexpected;
 use super::input::{self, BodyInput, PathInput, Query};
 use super::{App, KEY_BYTES_MAX};
 use crate::node::{Applied, ProposeOptions};
+use crate::rendezvous::Fence;
 use crate::store::{Command, Reply};
 use axum::extract::{RawQuery, State};
 use axum::http::header::CONTENT_TYPE;
@@ -36,9 +37,10 @@ pub(super) async fn put(
     body: BodyInput,
 ) -> Result<Response, Problem> {
     let key = input::name(path, KEY_BYTES_MAX)?;
-    let (expect, options) = write_input(query.as_deref(), &headers)?;
+    let (expect, fence, options) = write_input(query.as_deref(), &headers)?;
     let value = input::value(body)?;
-    let applied = app.engine.propose(Command::Put { key, value, expect }, options).await;
+    let command = Command::Put { key, value, expect };
+    let applied = app.engine.propose_under(fence, command, options).await;
     let applied = applied.map_err(|error| Problem::of_write(&error))?;
     match applied.reply {
         Reply::Put { revision } => Ok(changed(revision, &applied)),
@@ -55,10 +57,10 @@ pub(super) async fn delete(
     body: BodyInput,
 ) -> Result<Response, Problem> {
     let key = input::name(path, KEY_BYTES_MAX)?;
-    let (expect, options) = write_input(query.as_deref(), &headers)?;
+    let (expect, fence, options) = write_input(query.as_deref(), &headers)?;
     input::no_body(body)?;
     let command = Command::Delete { key: key.clone(), expect };
-    let applied = app.engine.propose(command, options).await;
+    let applied = app.engine.propose_under(fence, command, options).await;
     let applied = applied.map_err(|error| Problem::of_write(&error))?;
     match applied.reply {
         Reply::Deleted { revision } => Ok(changed(revision, &applied)),
@@ -71,12 +73,12 @@ pub(super) async fn delete(
 fn write_input(
     query: Option<&str>,
     headers: &HeaderMap,
-) -> Result<(Option<u64>, ProposeOptions), Problem> {
-    let query = Query::parse(query, &["expect", "timeout_ms"])?;
-    let expect = query.expect()?;
+) -> Result<(Option<u64>, Option<Fence>, ProposeOptions), Problem> {
+    let query = Query::parse(query, &["expect", "claim", "token", "timeout_ms"])?;
+    let (expect, fence) = (query.expect()?, query.fence()?);
     let options =
         ProposeOptions { key: input::idempotency_key(headers)?, timeout: query.timeout()? };
-    Ok((expect, options))
+    Ok((expect, fence, options))
 }
 
 /// The answer to a change, in this order.

@@ -6,18 +6,21 @@ mod documents;
 mod metrics;
 mod refused;
 
+use super::rendezvous::Told;
 use super::*;
 use crate::backup::Backup;
 use crate::error::Error;
 use crate::machine::StateMachine;
 use crate::node::Applied;
 use crate::reading::Seen;
+use crate::rendezvous::ClaimError;
 use crate::status::{LinksStatus, MemberStatus, Status};
 use crate::store::{Command, Reply};
 use axum::body::{Body, to_bytes};
 use axum::http::HeaderMap;
 use holm_raft_core::Index;
 use serde_json::{Value, json};
+use std::collections::BTreeSet;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 use tower::ServiceExt;
@@ -27,6 +30,7 @@ use tower::ServiceExt;
 pub(super) struct Alone {
     store: Arc<Mutex<(Store, u64)>>,
     fails: Option<Error>,
+    claimed: Arc<Mutex<BTreeSet<String>>>,
     leader: Option<u64>,
 }
 
@@ -57,6 +61,37 @@ impl Alone {
         self.fails.clone().map_or_else(|| Ok(crate::backup::tests::backup()), Err)
     }
 
+    /// The key `taken` is another member's, and the claim on `over` is over.
+    pub(super) fn claim(&self, key: String) -> Result<Told, ClaimError> {
+        match (self.fails.clone(), key.as_str()) {
+            // Claims have no idempotency keys.
+            (Some(error), _) if error != Error::KeyReused => Err(error.into()),
+            (_, "taken") => {
+                Err(ClaimError::Taken { member: 2, token: 7, left: Duration::from_secs(3) })
+            }
+            (_, "over") => Err(ClaimError::Lost),
+            _ => {
+                self.claimed.lock().unwrap_or_else(PoisonError::into_inner).insert(key.clone());
+                Ok(told(key))
+            }
+        }
+    }
+
+    pub(super) fn claim_of(&self, key: &str) -> Option<Told> {
+        let claimed = self.claimed.lock().unwrap_or_else(PoisonError::into_inner);
+        claimed.contains(key).then(|| told(key.into()))
+    }
+
+    pub(super) fn release(&self, key: &str) -> Result<Told, ClaimError> {
+        match self.fails.clone() {
+            Some(error) if error != Error::KeyReused => Err(error.into()),
+            _ => {
+                let mut claimed = self.claimed.lock().unwrap_or_else(PoisonError::into_inner);
+                if claimed.remove(key) { Ok(told(key.into())) } else { Err(ClaimError::Lost) }
+            }
+        }
+    }
+
     pub(super) fn status(&self) -> Status {
         Status {
             cluster: "c\"1\\\n".into(),
@@ -79,6 +114,10 @@ impl Alone {
             ..Status::default()
         }
     }
+}
+
+fn told(key: String) -> Told {
+    Told { key, member: 1, token: 5, left_ms: 8_000 }
 }
 
 /// The one itself, and one for each way to reach another.
@@ -290,4 +329,38 @@ async fn metrics_count_answers_by_route_and_never_by_name() {
     ] {
         assert!(text.lines().any(|found| found == line), "no `{line}` in:\n{text}");
     }
+}
+
+#[tokio::test]
+async fn a_claim_is_told_with_its_token_and_refused_with_whose_it_is() {
+    let router = alone();
+    let got = ask(&router, "PUT", "/v1/claims/k?time_ms=2000", "").await;
+    let expected = json!({ "key": "k", "member": 1, "token": 5, "left_ms": 8_000 });
+    assert_eq!((got.status, got.json()), (200, expected));
+    let taken = ask(&router, "PUT", "/v1/claims/taken", "").await;
+    assert_eq!(taken.status, 409);
+    let json = taken.json();
+    assert_eq!(
+        (&json["member"], &json["token"], &json["left_ms"]),
+        (&json!(2), &json!(7), &json!(3_000))
+    );
+    assert_eq!(json["mend"], "ask that member, or try again then");
+    for (method, uri, status) in [
+        ("GET", "/v1/claims/k", 200),
+        ("DELETE", "/v1/claims/k", 200),
+        ("GET", "/v1/claims/k", 412),
+        ("DELETE", "/v1/claims/k", 412),
+        ("PUT", "/v1/claims/k?time_ms=x", 400),
+        ("PUT", "/v1/kv/k?claim=k&token=5", 412),
+        ("DELETE", "/v1/kv/k?claim=k&token=5", 412),
+        ("PUT", "/v1/kv/k?claim=k", 400),
+        ("PUT", "/v1/kv/k?token=5", 400),
+        ("PUT", "/v1/kv/k?claim=k&token=x", 400),
+    ] {
+        assert_eq!(ask(&router, method, uri, "").await.status, status, "{method} {uri}");
+    }
+    let found = ask(&router, "GET", "/v1/rendezvous/k?island=north", "").await.json();
+    let nobody =
+        json!({ "key": "k", "owner": null, "order": [], "configuration": 0, "holder": null });
+    assert_eq!(found, nobody);
 }

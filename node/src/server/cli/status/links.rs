@@ -171,7 +171,7 @@ fn time(us: u64) -> String {
 }
 
 /// A sentence that goes on further in on the next line where it has to.
-fn wrapped(text: &mut String, sentence: &str) {
+pub(super) fn wrapped(text: &mut String, sentence: &str) {
     let mut row = String::new();
     for word in sentence.split_whitespace() {
         if !row.trim().is_empty() && row.chars().count() + 1 + word.chars().count() > WIDTH {

@@ -10,6 +10,7 @@ fn status(node: u64, role: &str, reached: &[&str]) -> Status {
         island: "north".into(),
         address: (other == 1).then(|| "10.0.0.1:7600".into()),
         reached: (*reached).into(),
+        owns_ppm: 333_333,
         ..MemberStatus::default()
     };
     Status {
@@ -67,6 +68,7 @@ MEMBER  ISLAND  ROLE      TERM  COMMIT  APPLIED  TRAILS  ADDRESS
 1       north   follower  3     40      39       7       10.0.0.1:7600
 2       north   leader    3     40      40       0       only dials
 3       north   -         -     -       -        2       only dials
+keys owned by member 1 33.3 %, 2 33.3 %, 3 33.3 %
 
 FROM  TO  REACHED  ROUND TRIP  SENT    RECEIVED  LOST
 1     2   direct   0.41 ms     1.2 MB  890 kB    0
@@ -132,6 +134,7 @@ fn of_a_member_that_is_alone_there_are_no_ways() {
 cluster c, term 3: member 1 leads
 MEMBER  ISLAND  ROLE    TERM  COMMIT  APPLIED  TRAILS  ADDRESS
 1       north   leader  3     40      39       0       10.0.0.1:7600
+keys owned by member 1 33.3 %
 
 member 1: links are sealed, secret 5f00c0ffee
 ";

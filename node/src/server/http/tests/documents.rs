@@ -195,6 +195,17 @@ async fn of_the_state(path: &str, method: &str) -> BTreeSet<u16> {
     if path == "/v1/kv/{key}" {
         ask(&router, "PUT", "/v1/kv/k", "v").await;
         given.insert(ask(&router, method, "/v1/kv/k", "").await.status);
+        if method != "GET" {
+            let fenced = "/v1/kv/k?claim=k&token=1";
+            given.insert(ask(&router, method, fenced, "").await.status);
+        }
+    }
+    if path == "/v1/claims/{key}" {
+        ask(&router, "PUT", "/v1/claims/k", "").await;
+        for key in ["k", "taken", "over"] {
+            let uri = format!("/v1/claims/{key}");
+            given.insert(ask(&router, method, &uri, "").await.status);
+        }
     }
     given
 }
