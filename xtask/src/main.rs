@@ -207,7 +207,7 @@ fn campaign(core: u64, node: u64) -> Result<(), String> {
 fn cluster(arguments: &[OsString]) -> Result<(), String> {
     run(cargo(&["build", "--release", "--locked", "-p", "holm"]))?;
     let target = std::env::var_os("CARGO_TARGET_DIR").map_or(root().join("target"), PathBuf::from);
-    let built = ["run", "--release", "--locked", "--manifest-path", CLUSTER, "--", "run"];
+    let built = ["run", "--release", "--manifest-path", CLUSTER, "--", "run"];
     let mut command = cargo(&built);
     command.arg("--directory").arg(&target).arg("--holm").arg(target.join("release/holm"));
     command.args(arguments);
