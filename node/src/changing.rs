@@ -7,6 +7,7 @@ use crate::driver::Request;
 use crate::error::Error;
 use crate::members::{Ask, Attempt, Change, ChangeOptions, Members, NotChanged, Refusal, Told};
 use crate::node::{Node, Wait};
+use crate::reading::{Consistency, ReadOptions};
 use holm_raft_core::Index;
 use tokio::sync::oneshot;
 
@@ -17,7 +18,18 @@ impl<S: StateMachine> Node<S> {
     /// [`Error::Unavailable`] if no leader with a quorum confirmed in time that this member knows
     /// the newest ones: [`members_local`](Self::members_local) shows those it knows.
     pub async fn members(&self) -> Result<Members, Error> {
-        self.read(|_| ()).await?;
+        self.members_with(ReadOptions::default()).await
+    }
+
+    /// The members, as new as asked for, with a time-out of its own.
+    ///
+    /// # Errors
+    /// As for [`members`](Self::members).
+    pub async fn members_with(&self, options: ReadOptions) -> Result<Members, Error> {
+        if options.consistency != Consistency::Local {
+            // Whoever has applied that index has the configuration of it.
+            self.read_with(options, |_| ()).await?;
+        }
         self.members_local().await
     }
 

@@ -154,6 +154,7 @@ impl TryFrom<Sent> for NewMember {
 
 /// Whether a new member becomes a voter.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Votes {
     /// As soon as it has caught up.
     #[default]

@@ -7,6 +7,7 @@ mod completions;
 mod init;
 mod inspect;
 mod keygen;
+mod members;
 mod out;
 mod recover;
 mod rendezvous;
@@ -62,6 +63,12 @@ pub fn main() -> ExitCode {
         Command::Recover(args) => block_on(async move { recover::run(&args).await }),
         Command::Token { action } => told(token::run(&action)),
         Command::Completions(args) => told(completions::run(&args)),
+        Command::Members { action, at } => {
+            block_on(async move { told(members::run(&at, &action).await) })
+        }
+        Command::Transfer { args, at } => {
+            block_on(async move { told(members::transfer(&at, &args).await) })
+        }
         Command::Status { output, at } => {
             block_on(async move { told(status::run(&at, output).await) })
         }
@@ -74,6 +81,7 @@ Exit codes:
   1  refused or failed; standard error says why
   2  the command line or the configuration is wrong
   3  `serve` only: the disk failed, and the member stopped by itself
+  4  `serve` only: it is no member any more, and stopped by itself
 
 A flag wins over its variable, and that over the configuration file. NO_COLOR=1 keeps colours away.
 
@@ -151,6 +159,22 @@ enum Command {
         /// The form of the output
         #[arg(short, long, value_enum, default_value = "table")]
         output: Output,
+        #[command(flatten)]
+        at: ClientArgs,
+    },
+    /// Show and change who belongs to the cluster
+    #[command(after_help = members::EXAMPLES)]
+    Members {
+        #[command(subcommand)]
+        action: members::MembersAction,
+        #[command(flatten)]
+        at: ClientArgs,
+    },
+    /// Hand leadership over
+    #[command(after_help = members::TRANSFER_EXAMPLES)]
+    Transfer {
+        #[command(flatten)]
+        args: members::TransferArgs,
         #[command(flatten)]
         at: ClientArgs,
     },

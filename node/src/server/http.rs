@@ -11,6 +11,7 @@ mod engine;
 mod gate;
 mod input;
 mod keys;
+mod members;
 mod metrics;
 mod observe;
 mod openapi;
@@ -29,7 +30,7 @@ use axum::extract::{DefaultBodyLimit, MatchedPath, Request, State};
 use axum::http::{Method, StatusCode};
 use axum::middleware::{self, Next};
 use axum::response::Response;
-use axum::routing::{MethodRouter, get};
+use axum::routing::{MethodRouter, get, post};
 use engine::Engine;
 use metrics::Metrics;
 use openapi::document;
@@ -83,6 +84,8 @@ fn table() -> Vec<(&'static str, MethodRouter<App>)> {
             "/v1/claims/{key}",
             get(rendezvous::look).put(rendezvous::claim).delete(rendezvous::release),
         ),
+        ("/v1/members", get(members::list).post(members::change)),
+        ("/v1/transfer", post(members::transfer)),
         ("/v1/status", get(observe::status)),
         ("/health/live", get(observe::live)),
         ("/health/ready", get(observe::ready)),

@@ -3,11 +3,13 @@
 use super::rendezvous::{Claims, Told};
 use crate::backup::Backup;
 use crate::error::Error;
+use crate::members::{Change, ChangeOptions, Members, NotChanged};
 use crate::node::{Applied, Node, ProposeOptions};
 use crate::reading::{ReadOptions, Seen};
 use crate::rendezvous::{ClaimError, Fence, Holder, Placement};
 use crate::status::Status;
 use crate::store::{Command, Reply, Store};
+use holm_raft_core::Index;
 use std::time::Duration;
 
 /// A node, or a test's stand-in for one.
@@ -114,6 +116,34 @@ impl Engine {
             Self::Node(node) => node.backup(options).await,
             #[cfg(test)]
             Self::Alone(alone) => alone.backup(),
+        }
+    }
+
+    pub(super) async fn members(&self, options: ReadOptions) -> Result<Members, Error> {
+        match self {
+            Self::Node(node) => node.members_with(options).await,
+            #[cfg(test)]
+            Self::Alone(alone) => alone.read(|_| Members::default()).map(|seen| seen.value),
+        }
+    }
+
+    pub(super) async fn change_members(
+        &self,
+        change: Change,
+        options: ChangeOptions,
+    ) -> Result<Index, NotChanged> {
+        match self {
+            Self::Node(node) => node.change_members_with(change, options).await,
+            #[cfg(test)]
+            Self::Alone(alone) => alone.change(&change, options.expect),
+        }
+    }
+
+    pub(super) async fn transfer(&self, to: Option<u64>) -> Result<u64, NotChanged> {
+        match self {
+            Self::Node(node) => node.transfer(to).await,
+            #[cfg(test)]
+            Self::Alone(alone) => alone.transfer(to),
         }
     }
 

@@ -4,6 +4,7 @@
 use super::answer::Problem;
 use super::body::Broken;
 use super::{IDEMPOTENCY_HEADER, IDEMPOTENCY_KEY_BYTES_MAX, TIMEOUT_MS_MAX, VALUE_BYTES_MAX};
+use crate::members::Risk;
 use crate::reading::{Consistency, ReadOptions};
 use crate::rendezvous::Fence;
 use axum::body::Bytes;
@@ -123,6 +124,39 @@ impl Query {
         text.parse().map(Some).map_err(|_| {
             let mend = "give a revision as Holm-Revision told it, or 0 for a key that is absent";
             Problem::bad_request(format!("expect is `{text}`"), mend)
+        })
+    }
+}
+
+impl Query {
+    /// `expect`, the index at which the members were set, if it is given.
+    pub(super) fn expected_index(&self) -> Result<Option<Index>, Problem> {
+        let Some(text) = self.0.get("expect") else { return Ok(None) };
+        text.parse().map(|index| Some(Index(index))).map_err(|_| {
+            let mend = "give the index at which the members were set, as GET /v1/members tells it";
+            Problem::bad_request(format!("expect is `{text}`"), mend)
+        })
+    }
+
+    /// `allow`: what is refused otherwise, and is meant.
+    pub(super) fn allowed(&self) -> Result<Vec<Risk>, Problem> {
+        let words = self.0.get("allow").map_or("", String::as_str).split(',');
+        let risk = |word: &str| match word {
+            "no_quorum" => Ok(Risk::NoQuorum),
+            _ => {
+                let detail = format!("allow has `{word}`");
+                Err(Problem::bad_request(detail, "give no_quorum, or leave it out"))
+            }
+        };
+        words.filter(|word| !word.is_empty()).map(risk).collect()
+    }
+
+    /// `to`, a member's number, if it is given.
+    pub(super) fn to(&self) -> Result<Option<u64>, Problem> {
+        let Some(text) = self.0.get("to") else { return Ok(None) };
+        text.parse().map(Some).map_err(|_| {
+            let mend = "give a member's number, as GET /v1/members tells it";
+            Problem::bad_request(format!("to is `{text}`"), mend)
         })
     }
 }

@@ -15,6 +15,7 @@ const PARTS: [&str; 5] = [
     include_str!("openapi/backup.json"),
     include_str!("openapi/counters.json"),
     include_str!("openapi/keys.json"),
+    include_str!("openapi/members.json"),
     include_str!("openapi/observe.json"),
     include_str!("openapi/rendezvous.json"),
 ];

@@ -3,6 +3,7 @@
 
 mod direct;
 mod documents;
+mod members;
 mod metrics;
 mod refused;
 

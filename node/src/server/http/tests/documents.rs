@@ -192,6 +192,7 @@ async fn of_the_state(path: &str, method: &str) -> BTreeSet<u16> {
         given.insert(ask(&router, method, &most, "").await.status);
         given.insert(ask(&router, method, "/v1/counters/n", "").await.status);
     }
+    given.extend(super::members::answers(path, method).await);
     if path == "/v1/kv/{key}" {
         ask(&router, "PUT", "/v1/kv/k", "v").await;
         given.insert(ask(&router, method, "/v1/kv/k", "").await.status);
