@@ -75,6 +75,7 @@ impl<S: StateMachine> Node<S> {
             None => self.members_local().await?.index,
         };
         let mut attempt = Attempt::First;
+        let mut pending = false;
         loop {
             let (change, allow) = (change.clone(), options.allow.clone());
             match self.told(Ask::Change { change, expect, allow, attempt }, &wait).await? {
@@ -86,16 +87,22 @@ impl<S: StateMachine> Node<S> {
                     expect = now;
                     continue;
                 }
+                // The one that is under way is waited for.
+                Told::Refused(Refusal::Pending)
+                    if options.expect.is_none() && attempt == Attempt::First =>
+                {
+                    pending = true;
+                }
                 Told::Refused(refusal) => return Err(refusal.into()),
-                Told::NotBegun => {}
+                Told::NotBegun => pending = false,
                 Told::Unclear | Told::Transferring { .. } => attempt = Attempt::Again,
             }
             if !self.pause(&wait).await {
                 return Err(match attempt {
-                    Attempt::First => wait.unavailable(),
-                    Attempt::Again => wait.unknown(),
-                }
-                .into());
+                    Attempt::First if pending => Refusal::Pending.into(),
+                    Attempt::First => wait.unavailable().into(),
+                    Attempt::Again => wait.unknown().into(),
+                });
             }
         }
     }

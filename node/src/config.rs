@@ -31,6 +31,9 @@ pub struct Config {
     pub listen: Option<Listen>,
     /// Where the log is.
     pub storage: Storage,
+    /// Whether a cluster may be formed of which most voters have their log in memory. Default:
+    /// false.
+    pub allow_memory_majority: bool,
     /// What to do when the storage is empty.
     pub start: Start,
     /// The length of a tick. Default: 10 ms.
@@ -151,6 +154,7 @@ impl Config {
             session_secrets: None,
             listen: None,
             storage: Storage::Memory,
+            allow_memory_majority: false,
             start: Start::Join,
             tick: Duration::from_millis(10),
             election_ticks: 15,
@@ -206,6 +210,7 @@ impl Config {
         let config = |(node, listener)| Self {
             listen: Some(Listen::Bound(Box::new(listener))),
             start: Start::Bootstrap,
+            allow_memory_majority: true,
             ..Self::new("local", node, topology.clone(), Security::Insecure)
         };
         Ok((1..).zip(listeners).map(config).collect())

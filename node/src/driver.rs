@@ -241,6 +241,7 @@ impl<S: StateMachine> Driver<S> {
         self.look_at_disk(now);
         self.tell_overview();
         self.follow_configuration();
+        self.readmit_memory_members();
         self.publish(None);
         Ok(())
     }

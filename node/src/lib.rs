@@ -58,6 +58,7 @@ mod envelope;
 mod error;
 #[cfg(any(test, feature = "fuzzing"))]
 mod fuzz;
+pub mod join;
 mod machine;
 mod member_info;
 pub mod members;

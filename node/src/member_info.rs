@@ -1,6 +1,7 @@
 //! What the replicated configuration says of a member beside its id: `MemberInfo`. The core carries
 //! it and never reads it.
 
+use crate::members::StorageKind;
 use crate::topology::Member;
 use bytes::Bytes;
 use holm_raft_core as raft;
@@ -18,6 +19,8 @@ pub(crate) struct MemberInfo {
     pub(crate) relay: bool,
     /// How many keys it owns, next to the others (`rendezvous`).
     pub(crate) weight: u16,
+    /// What is left of it after a restart.
+    pub(crate) storage: StorageKind,
     /// Which recovery of the cluster the configuration belongs to, as far as this member's entry
     /// knows; what the latest of all entries says counts ([`epoch_of`]).
     #[serde(skip)]
@@ -75,7 +78,15 @@ const FORMAT_WITH_EPOCH: u8 = 4;
 
 impl Default for MemberInfo {
     fn default() -> Self {
-        Self { address: None, island: String::new(), key: None, relay: false, weight: 1, epoch: 0 }
+        Self {
+            address: None,
+            island: String::new(),
+            key: None,
+            relay: false,
+            weight: 1,
+            storage: StorageKind::Disk,
+            epoch: 0,
+        }
     }
 }
 
@@ -113,6 +124,7 @@ impl MemberInfo {
     }
 }
 
+/// Of a member whose storage is on a disk.
 impl From<&Member> for MemberInfo {
     fn from(member: &Member) -> Self {
         Self {
@@ -121,6 +133,7 @@ impl From<&Member> for MemberInfo {
             key: member.key,
             relay: member.relay,
             weight: member.weight,
+            storage: StorageKind::Disk,
             epoch: 0,
         }
     }
@@ -146,6 +159,7 @@ mod tests {
             key: Some(PublicKey([7; 32])),
             relay: true,
             weight: u16::MAX,
+            storage: StorageKind::Memory,
             epoch: u64::MAX,
         };
         let bytes = info.encode();
@@ -159,12 +173,13 @@ mod tests {
     fn the_bytes_are_the_format_and_its_fields_in_order() {
         let mut info =
             MemberInfo { address: Some("a:1".into()), island: "n".into(), ..Default::default() };
-        assert_eq!(&info.encode()[..], b"\x03\x01\x03a:1\x01n\x00\x00\x01");
+        assert_eq!(&info.encode()[..], b"\x03\x01\x03a:1\x01n\x00\x00\x01\x00");
         let key = PublicKey([0; 32]);
-        info = MemberInfo { key: Some(key), relay: true, weight: 300, ..info };
+        let storage = StorageKind::Memory;
+        info = MemberInfo { key: Some(key), relay: true, weight: 300, storage, ..info };
         let expected = format!("\x03\x01\x03a:1\x01n\x01\x3c{key}\x01");
         // 300 = 0b10_0101100, seven bits a byte, the lowest first.
-        assert_eq!(&info.encode()[..], [expected.as_bytes(), b"\xac\x02"].concat());
+        assert_eq!(&info.encode()[..], [expected.as_bytes(), b"\xac\x02\x01"].concat());
     }
 
     #[test]

@@ -8,6 +8,7 @@ use crate::topology;
 use holm_raft_core::{self as raft, Incarnation, Index, MemberId, NodeId};
 use holm_transport::Epoch;
 use holm_transport::PublicKey;
+use holm_wal::Lasts;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::fmt;
 use std::time::Duration;
@@ -41,6 +42,8 @@ pub struct Member {
     pub relay: bool,
     /// How many keys it owns, next to the others ([`rendezvous`](crate::rendezvous)).
     pub weight: u16,
+    /// What is left of it after a restart.
+    pub storage: StorageKind,
     /// The key by which it is known; none where links are insecure.
     pub key: Option<PublicKey>,
     /// The highest index known to be durable there, as the leader knows or said last.
@@ -69,6 +72,18 @@ pub enum Standing {
     Learner,
     /// A learner that becomes a voter by itself, as soon as it has caught up.
     Joining,
+}
+
+/// What is left of a member after a restart.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum StorageKind {
+    /// Its log, in a data directory: it goes on as the same incarnation.
+    #[default]
+    Disk,
+    /// Nothing: it is another incarnation, and the leader gives it the place of the one before, as
+    /// a learner that votes again once it has caught up.
+    Memory,
 }
 
 /// An incarnation as people and JSON see it: 16 hexadecimal digits, since a number of 64 bits does
@@ -126,6 +141,8 @@ pub struct NewMember {
     pub incarnation: IncarnationNumber,
     /// Who and where it is; all but its number can be another than before.
     pub member: topology::Member,
+    /// What is left of it after a restart.
+    pub storage: StorageKind,
 }
 
 /// A new member on its way to the leader.
@@ -138,7 +155,7 @@ struct Sent {
 
 impl From<NewMember> for Sent {
     fn from(new: NewMember) -> Self {
-        let info = MemberInfo::from(&new.member).encode().into();
+        let info = new.info().encode().into();
         Self { node: new.member.id, incarnation: new.incarnation.0, info }
     }
 }
@@ -147,8 +164,9 @@ impl TryFrom<Sent> for NewMember {
     type Error = Unknown;
 
     fn try_from(sent: Sent) -> Result<Self, Unknown> {
-        let member = MemberInfo::decode(&sent.info)?.placed(sent.node);
-        Ok(Self { incarnation: IncarnationNumber(sent.incarnation), member })
+        let info = MemberInfo::decode(&sent.info)?;
+        let (storage, member) = (info.storage, info.placed(sent.node));
+        Ok(Self { incarnation: IncarnationNumber(sent.incarnation), member, storage })
     }
 }
 
@@ -181,6 +199,9 @@ pub enum Risk {
     /// Afterwards the voters that can be reached would be no majority: nothing could be committed,
     /// not even a change back.
     NoQuorum,
+    /// Afterwards most voters would keep nothing over a restart: when so many of them restart
+    /// together, what was acknowledged is lost, and only a recovery helps.
+    MemoryMajority,
 }
 
 /// Why a change was refused. Nothing was changed.
@@ -234,6 +255,17 @@ pub enum Refusal {
         voters: usize,
         /// Those that are not reached.
         missing: Vec<u64>,
+    },
+    /// Most voters would keep nothing over a restart.
+    #[error(
+        "that would make {memory} of {voters} voters keep nothing over a restart; give one of them \
+         a disk, or allow a majority in memory"
+    )]
+    MemoryMajority {
+        /// How many keep nothing.
+        memory: usize,
+        /// How many there would be.
+        voters: usize,
     },
     /// It does not hold enough of the log to vote.
     #[error(
@@ -351,10 +383,29 @@ impl NewMember {
         MemberId::new(NodeId(self.member.id), Incarnation(self.incarnation.0))
     }
 
+    pub(crate) fn info(&self) -> MemberInfo {
+        MemberInfo { storage: self.storage, ..MemberInfo::from(&self.member) }
+    }
+
     /// As a configuration of this epoch has it.
     pub(crate) fn configured(&self, epoch: Epoch) -> raft::Member {
-        let info = MemberInfo { epoch: epoch.0, ..MemberInfo::from(&self.member) };
+        let info = MemberInfo { epoch: epoch.0, ..self.info() };
         raft::Member { id: self.id(), info: info.encode() }
+    }
+}
+
+impl Member {
+    /// What the configuration says of it, but for the epoch.
+    pub(crate) fn info(&self) -> MemberInfo {
+        MemberInfo {
+            address: self.address.clone(),
+            island: self.island.clone(),
+            key: self.key,
+            relay: self.relay,
+            weight: self.weight,
+            storage: self.storage,
+            epoch: 0,
+        }
     }
 }
 
@@ -382,6 +433,15 @@ impl From<raft::Standing> for Standing {
             raft::Standing::Demoted => Self::Demoted,
             raft::Standing::Learner => Self::Learner,
             raft::Standing::Joining => Self::Joining,
+        }
+    }
+}
+
+impl From<Lasts> for StorageKind {
+    fn from(lasts: Lasts) -> Self {
+        match lasts {
+            Lasts::ForGood => Self::Disk,
+            Lasts::AsLongAsTheProcess => Self::Memory,
         }
     }
 }

@@ -1,5 +1,9 @@
 //! The handle to a running node: `Node`.
 
+mod weak;
+
+pub(crate) use weak::WeakNode;
+
 use crate::StateMachine;
 use crate::applier::Answered;
 use crate::backup::Copies;
@@ -9,6 +13,7 @@ use crate::driver::{Confirm, Failed, Proposal, Request};
 use crate::edges::{Clock, Edges, Entropy};
 use crate::envelope::{Body, Key, Once};
 use crate::error::Error;
+use crate::join::door;
 use crate::mutation::{Mutation, on};
 use crate::open::{self, OpenError, Opened};
 use crate::own;
@@ -120,7 +125,8 @@ impl<S: StateMachine> Node<S> {
         let (clock, entropy) = (Arc::clone(&edges.clock), Arc::clone(&edges.entropy));
         let room = Room::new(config.waiting_bytes_max);
         let cluster = config.cluster.clone();
-        let Opened { driver, requests, status, placement, led, own } =
+        let links = config.topology.links.clone().into();
+        let Opened { driver, requests, status, placement, led, own, strangers } =
             open::open(config, edges, state).await?;
         let copies = Arc::new(Copies { cluster, member: driver.me, room: Room::new(1) });
         let (stopping, stopped) = watch::channel(None);
@@ -128,7 +134,7 @@ impl<S: StateMachine> Node<S> {
             let stop = driver.run().await;
             stopping.send_replace(Some(stop));
         });
-        Ok(Self {
+        let node = Self {
             requests,
             status,
             placement,
@@ -140,7 +146,9 @@ impl<S: StateMachine> Node<S> {
             room,
             copies,
             settings,
-        })
+        };
+        tokio::task::spawn(door::keep(strangers, WeakNode::of(&node), links));
+        Ok(node)
     }
 
     /// Proposes a command, on any member, and waits until it is applied here.

@@ -13,6 +13,7 @@ use crate::driver::{
     Roster, SnapshotTraffic, Tail, Told, Waiting,
 };
 use crate::edges::Edges;
+use crate::join::JoinError;
 use crate::member_info::{MemberInfo, epoch_of};
 use crate::members::IncarnationNumber;
 use crate::own;
@@ -26,7 +27,7 @@ use holm_raft_core::{
     Boot, Configuration, Incarnation, Index, MemberId, NodeId, Partial, Raft, Restored,
 };
 use holm_transport as transport;
-use holm_transport::{Dial, Epoch, Peer, Relaying, Transport};
+use holm_transport::{Dial, Epoch, Peer, Relaying, Stranger, Transport};
 use holm_wal::{Identity, Options, Recovered, Snapshot, Snapshots, Wal};
 use std::collections::VecDeque;
 use std::num::NonZeroU64;
@@ -87,6 +88,7 @@ pub(crate) struct Opened<S: StateMachine> {
     pub(crate) placement: watch::Receiver<Placement>,
     pub(crate) led: Arc<Notify>,
     pub(crate) own: Arc<own::Shared>,
+    pub(crate) strangers: mpsc::Receiver<Stranger>,
 }
 
 pub(crate) async fn open<S: StateMachine>(
@@ -95,15 +97,7 @@ pub(crate) async fn open<S: StateMachine>(
     state: S,
 ) -> Result<Opened<S>, OpenError> {
     config.check().map_err(OpenError::Config)?;
-    let mut repaired = None;
-    let found = match find(&config, &edges) {
-        // Nothing was changed. Only now the whole log is read for what is wrong with it.
-        Err(OpenError::Log(holm_wal::Error::Damaged { .. })) => {
-            repaired = repair::repair(&mut config, &edges).await?;
-            find(&config, &edges)?
-        }
-        found => found?,
-    };
+    let (found, repaired) = recovered(&mut config, &edges).await?;
     let member = found.wal.identity().member;
     let boot = Boot(edges.entropy.draw());
     let raft = core(&config, member, boot, edges.entropy.draw(), &found)?;
@@ -119,6 +113,7 @@ pub(crate) async fn open<S: StateMachine>(
         None => linked(&mut config, &edges, member, raft.configuration()).await?,
     };
     say(&config, member, raft.configuration());
+    let strangers = transport.hear_strangers();
     let (requests, inbox) = mpsc::channel(config.inbox_requests_max);
     let (status, watched) = watch::channel(Status::default());
     let (placement, placed) = watch::channel(Placement::default());
@@ -158,7 +153,32 @@ pub(crate) async fn open<S: StateMachine>(
         parting: None,
     };
     driver.publish(None);
-    Ok(Opened { driver, requests, status: watched, placement: placed, led, own })
+    Ok(Opened { driver, requests, status: watched, placement: placed, led, own, strangers })
+}
+
+/// What the storage holds, after a repair where it was damaged, whose links go on then.
+async fn recovered(
+    config: &mut Config,
+    edges: &Edges,
+) -> Result<(Found, Option<repair::Links>), OpenError> {
+    match find(config, edges) {
+        // Nothing was changed. Only now the whole log is read for what is wrong with it.
+        Err(OpenError::Log(holm_wal::Error::Damaged { .. })) => {
+            let links = repair::repair(config, edges).await?;
+            Ok((find(config, edges)?, links))
+        }
+        found => Ok((found?, None)),
+    }
+}
+
+/// Who an empty storage's member is to be: its incarnation is drawn here, at the first call.
+pub(crate) fn identity(config: &Config, edges: &Edges) -> Result<MemberId, JoinError> {
+    let found = find(config, edges)?;
+    let member = found.wal.identity().member;
+    if found.snapshot.is_some() || !restored(&found)?.configurations.is_empty() {
+        return Err(JoinError::Formed { node: member.node.0 });
+    }
+    Ok(member)
 }
 
 /// Makes the state what the snapshot holds, if there is one; says up to where that is.

@@ -165,7 +165,10 @@ async fn a_member_with_an_empty_storage_and_no_bootstrap_waits_and_never_votes()
 async fn a_wiped_member_is_not_let_back_in_by_forming_the_cluster_again() {
     let mut configs = Config::local_cluster(3).await.unwrap();
     let topology = configs[0].topology.clone();
-    let wiped = Node::open(configs.pop().unwrap(), Counter::default()).await.unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let mut third = configs.pop().unwrap();
+    third.storage = Storage::Disk(folder.path().join("first"));
+    let wiped = Node::open(third, Counter::default()).await.unwrap();
     let mut nodes = Vec::new();
     for mut config in configs {
         config.request_timeout = Duration::from_secs(30);
@@ -177,8 +180,9 @@ async fn a_wiped_member_is_not_let_back_in_by_forming_the_cluster_again() {
     wiped.shutdown().await;
     drop(wiped);
 
-    // Its log was in memory: it comes back empty, in another incarnation.
+    // It comes back empty, in another incarnation.
     let mut again = Config::new("local", 3, topology.clone(), Security::Insecure);
+    again.storage = Storage::Disk(folder.path().join("second"));
     again.listen = topology.member(3).unwrap().address.clone().map(holm::Listen::Address);
     again.start = holm::Start::Bootstrap;
     let again = Node::open(again, Counter::default()).await.unwrap();

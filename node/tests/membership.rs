@@ -1,14 +1,16 @@
 //! Members that come, go and are replaced, through the library: in one process, on loopback, with
 //! their logs in memory.
 
+use holm::join::{JoinError, join};
 use holm::members::{
     Change, ChangeOptions, IncarnationNumber, Members, NewMember, NotChanged, Refusal, Risk,
-    Standing, Votes,
+    Standing, StorageKind, Votes,
 };
 use holm::topology::{Member, Topology};
 use holm::{Config, Edges, Index, Listen, Node, Security, Start, StateMachine, Stop};
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
+use tempfile::TempDir;
 use tokio::net::TcpListener;
 
 #[derive(Clone, Default, Serialize, Deserialize)]
@@ -40,30 +42,62 @@ const STUCK: Duration = Duration::from_secs(60);
 struct Cluster {
     topology: Topology,
     nodes: Vec<Option<Node<Counter>>>,
+    folder: TempDir,
+    /// How many data directories there have been.
+    directories: u64,
+}
+
+/// A member that is opened on an empty storage.
+struct Empty {
+    config: Config,
+    edges: Edges,
+    member: Member,
 }
 
 impl Cluster {
+    /// With their logs in memory.
     async fn of(members: u64) -> Self {
-        let configs = Config::local_cluster(members).await.unwrap();
-        let topology = configs[0].topology.clone();
-        let mut nodes = vec![None];
-        for mut config in configs {
-            config.request_timeout = STUCK;
-            nodes.push(Some(Node::open(config, Counter::default()).await.unwrap()));
-        }
-        let cluster = Self { topology, nodes };
+        let cluster = Self::start(members, StorageKind::Memory).await;
         cluster.at(1).propose(0).await.unwrap();
         cluster
+    }
+
+    /// With their logs in directories.
+    async fn on_disk(members: u64) -> Self {
+        let cluster = Self::start(members, StorageKind::Disk).await;
+        cluster.at(1).propose(0).await.unwrap();
+        cluster
+    }
+
+    async fn start(members: u64, storage: StorageKind) -> Self {
+        let configs = Config::local_cluster(members).await.unwrap();
+        let (topology, folder) = (configs[0].topology.clone(), tempfile::tempdir().unwrap());
+        let mut cluster = Self { topology, nodes: vec![None], folder, directories: 0 };
+        for mut config in configs {
+            config.request_timeout = STUCK;
+            let edges = cluster.edges(storage);
+            let opened = Node::open_with(config, edges, Counter::default()).await;
+            cluster.nodes.push(Some(opened.unwrap()));
+        }
+        cluster
+    }
+
+    /// An empty storage.
+    fn edges(&mut self, storage: StorageKind) -> Edges {
+        self.directories += 1;
+        let directory = self.folder.path().join(self.directories.to_string());
+        match storage {
+            StorageKind::Disk => Edges::in_directory(&directory).unwrap(),
+            StorageKind::Memory => Edges::in_memory(),
+        }
     }
 
     fn at(&self, node: u64) -> &Node<Counter> {
         self.nodes[usize::try_from(node).unwrap()].as_ref().expect("it runs")
     }
 
-    /// Opens a member on an empty storage, in place of one that is there, if there is one; it
-    /// waits.
-    async fn open(&mut self, node: u64) -> NewMember {
-        let at = usize::try_from(node).unwrap();
+    /// A member on an empty storage, in place of one that is there, if there is one.
+    async fn empty(&mut self, node: u64, storage: StorageKind) -> Empty {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = Some(listener.local_addr().unwrap().to_string());
         let member = Member::new(node, "local", address);
@@ -74,11 +108,32 @@ impl Cluster {
         config.listen = Some(Listen::Bound(Box::new(listener)));
         config.request_timeout = STUCK;
         config.start = Start::Join;
-        let opened = Node::open_with(config, Edges::in_memory(), Counter::default()).await;
+        Empty { config, edges: self.edges(storage), member }
+    }
+
+    async fn run(&mut self, empty: Empty) {
+        let at = usize::try_from(empty.config.node).unwrap();
+        let opened = Node::open_with(empty.config, empty.edges, Counter::default()).await;
         self.nodes.resize(self.nodes.len().max(at + 1), None);
         self.nodes[at] = Some(opened.unwrap());
+    }
+
+    /// Opens a member that waits; it is on a disk.
+    async fn open(&mut self, node: u64) -> NewMember {
+        self.open_in(node, StorageKind::Disk).await
+    }
+
+    async fn open_in(&mut self, node: u64, storage: StorageKind) -> NewMember {
+        let empty = self.empty(node, storage).await;
+        let member = empty.member.clone();
+        self.run(empty).await;
         let incarnation = self.at(node).status().borrow().incarnation;
-        NewMember { incarnation, member }
+        NewMember { incarnation, member, storage }
+    }
+
+    /// Where a member accepts others.
+    fn address(&self, node: u64) -> String {
+        self.topology.member(node).unwrap().address.clone().unwrap()
     }
 
     async fn leader(&self) -> u64 {
@@ -183,7 +238,7 @@ async fn a_leader_that_is_removed_leaves_once_that_is_committed() {
 
 #[tokio::test]
 async fn a_wiped_member_is_readmitted_as_it_is_connected_and_votes_once_it_has_caught_up() {
-    let mut cluster = Cluster::of(3).await;
+    let mut cluster = Cluster::on_disk(3).await;
     let leader = cluster.leader().await;
     let wiped = 1 + leader % 3;
     let there = Refusal::NotThere { node: wiped };
@@ -216,7 +271,8 @@ async fn what_a_change_expects_is_compared_and_one_that_is_refused_changes_nothi
         assert_eq!(cluster.refused(2, Change::Promote { node }).await, unknown);
     }
     let member = cluster.topology.members[1].clone();
-    let mut taken = NewMember { incarnation: IncarnationNumber(7), member };
+    let storage = StorageKind::Disk;
+    let mut taken = NewMember { incarnation: IncarnationNumber(7), member, storage };
     taken.member.id = 4;
     let add = Change::Add { new: taken.clone(), votes: Votes::OnceCaughtUp };
     let refusal = cluster.refused(3, add).await;
@@ -265,4 +321,114 @@ async fn leadership_is_handed_over_to_whoever_is_named_by_whoever_is_asked() {
     assert_eq!(cluster.at(1).transfer(Some(4)).await, Err(NotChanged::Refused(learner)));
     let unknown = Refusal::Unknown { node: 9 };
     assert_eq!(cluster.at(2).transfer(Some(9)).await, Err(NotChanged::Refused(unknown)));
+}
+
+#[tokio::test]
+async fn a_member_in_memory_that_restarts_is_readmitted_as_a_learner_by_itself() {
+    let mut cluster = Cluster::of(3).await;
+    let leader = cluster.leader().await;
+    let restarts = 1 + leader % 3;
+    let at = usize::try_from(restarts).unwrap() - 1;
+    let before = cluster.at(leader).members().await.unwrap();
+    assert_eq!(before.members[at].storage, StorageKind::Memory);
+    cluster.at(leader).propose(3).await.unwrap();
+    cluster.at(restarts).shutdown().await;
+    let new = cluster.open_in(restarts, StorageKind::Memory).await;
+    let back = |seen: &Members| {
+        standings(seen) == voters(&[1, 2, 3]) && seen.members[at].incarnation == new.incarnation
+    };
+    let after = cluster.until(restarts, back).await;
+    // Once to give the place to another incarnation, as a learner, and once to let it vote.
+    assert!(after.index >= before.index + 2, "{before:?} {after:?}");
+    assert_eq!(cluster.at(restarts).read(|counter| counter.0).await.unwrap(), 3);
+}
+
+#[tokio::test]
+async fn most_voters_in_memory_are_refused_unless_that_is_said() {
+    let mut nodes = Vec::new();
+    for mut config in Config::local_cluster(3).await.unwrap() {
+        config.allow_memory_majority = false;
+        nodes.push(Node::open(config, Counter::default()).await.unwrap());
+    }
+    for node in nodes {
+        let Stop::Refused(why) = node.stopped().await else { panic!("it is formed") };
+        assert!(why.starts_with("3 of 3 voters keep nothing over a restart"), "{why}");
+    }
+
+    let mut cluster = Cluster::on_disk(2).await;
+    let new = cluster.open_in(3, StorageKind::Memory).await;
+    cluster.change(1, Change::Add { new, votes: Votes::OnceCaughtUp }).await.unwrap();
+    cluster.until(3, |seen| standings(seen) == voters(&[1, 2, 3])).await;
+    let new = cluster.open_in(4, StorageKind::Memory).await;
+    let add = Change::Add { new, votes: Votes::OnceCaughtUp };
+    cluster.change(1, add.clone()).await.expect("two of four are no majority");
+    cluster.until(4, |seen| standings(seen) == voters(&[1, 2, 3, 4])).await;
+    let new = cluster.open_in(5, StorageKind::Memory).await;
+    let add = Change::Add { new, votes: Votes::OnceCaughtUp };
+    let refusal = Refusal::MemoryMajority { memory: 3, voters: 5 };
+    assert_eq!(cluster.refused(1, add.clone()).await, refusal);
+    let options = ChangeOptions { allow: vec![Risk::MemoryMajority], ..ChangeOptions::default() };
+    cluster.at(1).change_members_with(add, options).await.unwrap();
+    cluster.until(5, |seen| standings(seen) == voters(&[1, 2, 3, 4, 5])).await;
+}
+
+#[tokio::test]
+async fn whoever_has_a_ticket_joins_by_one_address_and_a_ticket_is_good_for_one_member_once() {
+    let mut cluster = Cluster::of(3).await;
+    cluster.at(2).propose(4).await.unwrap();
+    let ticket = cluster.at(2).invite(None, Duration::from_secs(600)).await.unwrap();
+    assert_eq!((ticket.cluster.as_str(), ticket.node), ("local", 4));
+    let addresses = [cluster.address(3)];
+    let mut empty = cluster.empty(4, StorageKind::Disk).await;
+    // It knows nobody, and not where it is.
+    empty.config.topology.members = vec![Member { island: String::new(), ..empty.member.clone() }];
+    join(&mut empty.config, &empty.edges, &ticket, &addresses, STUCK).await.unwrap();
+    assert_eq!(empty.config.topology.members.len(), 4);
+    assert_eq!(empty.config.topology.member(4).unwrap().island, "local");
+    // The answer was lost, say: the same member is answered alike.
+    let again = join(&mut empty.config, &empty.edges, &ticket, &addresses, STUCK).await;
+    again.expect("it is the same member");
+    cluster.run(empty).await;
+    cluster.until(4, |seen| standings(seen) == voters(&[1, 2, 3, 4])).await;
+    assert_eq!(cluster.at(4).read(|counter| counter.0).await.unwrap(), 4);
+
+    // Another one with the same ticket is not admitted, and nothing is changed.
+    let before = cluster.at(1).members().await.unwrap().index;
+    let mut thief = cluster.empty(4, StorageKind::Disk).await;
+    let refused = join(&mut thief.config, &thief.edges, &ticket, &addresses, STUCK).await;
+    let Err(JoinError::Refused { why }) = refused else { panic!("{refused:?}") };
+    assert!(why.contains("was used by another one"), "{why}");
+    assert_eq!(cluster.at(1).members().await.unwrap().index, before);
+}
+
+#[tokio::test]
+async fn a_ticket_of_another_cluster_for_another_number_or_out_of_date_admits_nobody() {
+    let mut cluster = Cluster::of(3).await;
+    let before = cluster.at(1).members().await.unwrap().index;
+    let (addresses, hour) = ([cluster.address(1)], Duration::from_secs(3600));
+    let brief = Duration::from_millis(400);
+
+    let mut elsewhere = cluster.empty(4, StorageKind::Disk).await;
+    elsewhere.config.cluster = "other".into();
+    let ticket = cluster.at(1).invite(Some(4), hour).await.unwrap();
+    let asked = join(&mut elsewhere.config, &elsewhere.edges, &ticket, &addresses, brief).await;
+    let Err(JoinError::Unanswered { why, .. }) = asked else { panic!("{asked:?}") };
+    assert!(why.contains("is it a member of cluster \"other\""), "{why}");
+
+    let mut other = cluster.empty(5, StorageKind::Disk).await;
+    let asked = join(&mut other.config, &other.edges, &ticket, &addresses, STUCK).await;
+    let Err(JoinError::Refused { why }) = asked else { panic!("{asked:?}") };
+    assert!(why.contains("the ticket is not for member 5"), "{why}");
+
+    let ticket = cluster.at(2).invite(Some(6), Duration::from_secs(1)).await.unwrap();
+    let mut late = cluster.empty(6, StorageKind::Disk).await;
+    let tickets = cluster.at(2).tickets("holm: join");
+    while tickets.open().await.unwrap() > 0 {
+        // Log time goes on with what is written.
+        cluster.at(1).propose(1).await.unwrap();
+    }
+    let asked = join(&mut late.config, &late.edges, &ticket, &addresses, STUCK).await;
+    let Err(JoinError::Refused { why }) = asked else { panic!("{asked:?}") };
+    assert!(why.starts_with("the ticket is unknown, has expired"), "{why}");
+    assert_eq!(cluster.at(3).members().await.unwrap().index, before);
 }

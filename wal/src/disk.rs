@@ -21,11 +21,25 @@ pub type Job = Box<dyn FnOnce() -> io::Result<()> + Send>;
 /// block.
 pub type Done = Box<dyn FnOnce(io::Result<()>) + Send>;
 
+/// How long what was synced stays on a disk.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Lasts {
+    /// Also after the process has ended, and after a crash.
+    ForGood,
+    /// Until the process ends.
+    AsLongAsTheProcess,
+}
+
 /// A directory of files. Names are plain file names.
 ///
 /// What is written is durable after [`File::sync`]; what was created, renamed or removed is durable
 /// after [`Disk::sync_directory`]. Neither implies the other.
 pub trait Disk: Send + Sync {
+    /// How long what was synced stays there.
+    fn lasts(&self) -> Lasts {
+        Lasts::ForGood
+    }
+
     /// Makes a file of so many zero bytes, with all its space allocated: no later write to it can
     /// fail for want of space. Its content is durable; its name is after
     /// [`sync_directory`](Self::sync_directory).

@@ -65,7 +65,7 @@ mod wal;
 pub use append::Batch;
 #[cfg(any(test, feature = "sim"))]
 pub use disk::sim::{Faults, Lie, Runner, SimDisk};
-pub use disk::{Disk, Done, File, Job, memory::MemoryDisk, real::RealDisk};
+pub use disk::{Disk, Done, File, Job, Lasts, memory::MemoryDisk, real::RealDisk};
 pub use error::Error;
 pub use format::Identity;
 #[cfg(any(test, feature = "fuzzing"))]

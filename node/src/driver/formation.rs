@@ -13,13 +13,16 @@ use super::roster::ROSTER;
 use crate::StateMachine;
 use crate::config::Start;
 use crate::member_info::MemberInfo;
+use crate::members::StorageKind;
 use crate::repair_note::{ASK, OFFER};
 use crate::stop::Stop;
+use crate::topology;
 use bytes::{BufMut, Bytes, BytesMut};
 use holm_raft_core::{Configuration, Event, Index, Member, MemberId, NodeId};
 use std::collections::BTreeMap;
 
-/// "I am empty, and told to form the cluster."
+/// "I am empty, and told to form the cluster." A byte more says that it keeps nothing over a
+/// restart.
 const READY: u8 = 1;
 /// "It is formed, of these members, you among them."
 const FORM: u8 = 2;
@@ -37,7 +40,7 @@ pub(crate) enum Formation {
     /// It waits to be added.
     Waiting,
     /// It forms the cluster with the others; these are ready, in these incarnations.
-    Forming { ready: BTreeMap<NodeId, MemberId> },
+    Forming { ready: BTreeMap<NodeId, (MemberId, StorageKind)> },
 }
 
 impl Formation {
@@ -58,6 +61,11 @@ impl Formation {
 }
 
 impl<S: StateMachine> Driver<S> {
+    /// What is left of this member after a restart.
+    fn storage(&self) -> StorageKind {
+        self.edges.disk.lasts().into()
+    }
+
     /// On each tick: says that this member is ready, and forms the cluster once all are.
     pub(super) fn form(&mut self) -> Result<(), Stop> {
         let Formation::Forming { ready } = &self.formation else { return Ok(()) };
@@ -70,15 +78,34 @@ impl<S: StateMachine> Driver<S> {
             || members.iter().map(|member| NodeId(member.id)).filter(|id| *id != self.me.node);
         if self.ticks % READY_TICKS == 1 {
             for other in others() {
-                self.tell(other, Bytes::from_static(&[READY]));
+                self.tell(
+                    other,
+                    Bytes::from_static(match self.storage() {
+                        StorageKind::Disk => &[READY],
+                        StorageKind::Memory => &[READY, 1],
+                    }),
+                );
             }
         }
-        let first = members.iter().all(|member| member.id >= self.me.node.0);
-        if first && others().all(|other| ready.contains_key(&other)) {
-            let id = |node| ready.get(&node).copied().unwrap_or(self.me);
-            let configuration = Configuration::new(members.iter().map(|member| Member {
-                id: id(NodeId(member.id)),
-                info: MemberInfo::from(member).encode(),
+        if !others().all(|other| ready.contains_key(&other)) {
+            return Ok(());
+        }
+        let own = (self.me, self.storage());
+        let known = |node| ready.get(&node).copied().unwrap_or(own);
+        let in_memory =
+            |member: &&topology::Member| known(NodeId(member.id)).1 == StorageKind::Memory;
+        let memory = members.iter().filter(in_memory).count();
+        if memory > members.len() / 2 && !self.config.allow_memory_majority {
+            return Err(Stop::Refused(format!(
+                "{memory} of {} voters keep nothing over a restart, so that a restart of most loses \
+                 all; give one of them a data directory, or set allow_memory_majority",
+                members.len()
+            )));
+        }
+        if members.iter().all(|member| member.id >= self.me.node.0) {
+            let configuration = Configuration::new(members.iter().map(|member| {
+                let (id, storage) = known(NodeId(member.id));
+                Member { id, info: MemberInfo { storage, ..MemberInfo::from(member) }.encode() }
             }));
             tracing::info!(node = self.config.node, members = members.len(), "forming the cluster");
             self.raft.handle(Event::Form(configuration));
@@ -90,7 +117,11 @@ impl<S: StateMachine> Driver<S> {
     pub(super) fn note(&mut self, from: MemberId, note: Bytes) -> Result<(), Stop> {
         match (note.first().copied(), &mut self.formation) {
             (Some(READY), Formation::Forming { ready }) => {
-                ready.insert(from.node, from);
+                let storage = match note.get(1) {
+                    None => StorageKind::Disk,
+                    Some(_) => StorageKind::Memory,
+                };
+                ready.insert(from.node, (from, storage));
             }
             (Some(READY), _) => self.answer_ready(from),
             (Some(FORM), Formation::Forming { .. }) => {

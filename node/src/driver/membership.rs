@@ -4,12 +4,12 @@
 //!
 //! The notes: a byte that says which, then what it holds, with postcard.
 
-use super::{Driver, seen};
+mod shown;
+
+use super::Driver;
 use crate::StateMachine;
 use crate::member_info::{MemberInfo, epoch_of};
-use crate::members::{
-    Ask, Attempt, Change, IncarnationNumber, Member, Members, Refusal, Risk, Told, Votes,
-};
+use crate::members::{Ask, Attempt, Change, Refusal, Risk, StorageKind, Told, Votes};
 use crate::open::members_of;
 use bytes::Bytes;
 use holm_raft_core as raft;
@@ -26,6 +26,9 @@ use tokio::sync::oneshot;
 pub(super) const ASK_LEADER: u8 = 8;
 /// "This is what became of it."
 pub(super) const LEADER_TOLD: u8 = 9;
+
+/// How many ticks pass between two looks at whether a member in memory has restarted.
+const READMIT_TICKS: u64 = 10;
 
 /// What is asked of leaders, here and by others, and not answered yet.
 #[derive(Default)]
@@ -227,6 +230,9 @@ impl<S: StateMachine> Driver<S> {
         if !allow.contains(&Risk::NoQuorum) {
             self.check_reachable(current, &next)?;
         }
+        if !allow.contains(&Risk::MemoryMajority) {
+            check_memory(current, &next)?;
+        }
         Ok(Verdict::Begin(steps))
     }
 
@@ -341,6 +347,33 @@ impl<S: StateMachine> Driver<S> {
         Err(Refusal::NoQuorum { reached, voters, missing })
     }
 
+    /// On each tick of a leader: a member in memory that has restarted comes back as another
+    /// incarnation, proved by its key (or number, where links are insecure). It gets the place of
+    /// the one before, as a learner: it must not vote on what it has forgotten.
+    pub(super) fn readmit_memory_members(&mut self) {
+        let due = self.ticks.is_multiple_of(READMIT_TICKS) && self.raft.glance().role == "leader";
+        if !due || self.parting.is_some() {
+            return;
+        }
+        let (set_at, current) = self.raft.configuration_at(Index(u64::MAX));
+        let restarted = current.members().find(|(member, _)| {
+            let info = MemberInfo::decode(&member.info);
+            let forgets = info.is_ok_and(|info| info.storage == StorageKind::Memory);
+            forgets && member.id != self.me && self.another_incarnation(member.id).is_some()
+        });
+        let Some((member, _)) = restarted else { return };
+        let change = Change::Readmit { node: member.id.node.0 };
+        let allow = [Risk::NoQuorum, Risk::MemoryMajority];
+        // What can't be now is tried again.
+        if let Ok(Verdict::Begin(steps)) = self.judge(&change, set_at, &allow, Attempt::First) {
+            tracing::info!(node = self.config.node, ?change, "it has restarted, without its log");
+            self.membership.last_number += 1;
+            let number = RequestNumber(self.membership.last_number);
+            let (expected, leave) = (Some(set_at), Leave::Automatic);
+            self.raft.handle(Event::Change { number, expected, steps, leave });
+        }
+    }
+
     /// Begins to hand leadership over.
     fn begin_transfer(&mut self, to: Option<u64>) -> Result<Told, Refusal> {
         let from = self.me.node.0;
@@ -374,49 +407,27 @@ impl<S: StateMachine> Driver<S> {
         let voters = current.new_voters().filter(|node| reached(*node));
         voters.max_by_key(|node| core.followers.get(node).map(|known| known.matched))
     }
+}
 
-    /// The members, as they are known here.
-    pub(super) fn members_now(&self) -> Members {
-        let core = self.raft.status();
-        let (index, current) = self.raft.configuration_at(Index(u64::MAX));
-        let overview = self.overview(&core);
-        let peers = self.transport.peers();
-        let running_ms = millis(self.config.tick).saturating_mul(self.ticks);
-        let member = |(member, standing): &(raft::Member, Standing)| {
-            let MemberId { node, incarnation } = member.id;
-            let info = MemberInfo::decode(&member.info).unwrap_or_default();
-            let peer = peers.iter().find(|peer| peer.node == node);
-            let told = overview.as_ref().and_then(|told| Some((told, *told.matched.get(&node)?)));
-            let (reached, reached_for_ms) = match peer {
-                _ if member.id == self.me => ("self".into(), running_ms),
-                // The number is another's: a wiped disk, or one that was replaced.
-                Some(peer) if peer.member.is_some_and(|found| found != member.id) => {
-                    ("in another incarnation".into(), millis(peer.held))
-                }
-                Some(peer) => (seen::reached(peer), millis(peer.held)),
-                None => ("not connected".into(), 0),
-            };
-            Member {
-                node: node.0,
-                incarnation: IncarnationNumber(incarnation.0),
-                standing: (*standing).into(),
-                island: info.island,
-                address: info.address,
-                relay: info.relay,
-                weight: info.weight,
-                key: info.key,
-                matched: told.map(|(_, matched)| matched),
-                trails: told.map(|(told, matched)| told.last.saturating_sub(matched)),
-                reached,
-                reached_for_ms,
-            }
-        };
-        Members {
-            index: index.0,
-            leader: core.leader.map(|leader| leader.node.0),
-            members: current.members().map(member).collect(),
-        }
+/// Where more voters keep nothing than before, they must not be most of them.
+fn check_memory(current: &Configuration, next: &Configuration) -> Result<(), Refusal> {
+    let (before, _) = memory_voters(current);
+    let (memory, voters) = memory_voters(next);
+    if memory <= voters / 2 || memory <= before {
+        return Ok(());
     }
+    Err(Refusal::MemoryMajority { memory, voters })
+}
+
+/// How many vote, or will, without keeping anything over a restart, and how many in all.
+fn memory_voters(configuration: &Configuration) -> (usize, usize) {
+    let votes = |standing: Standing| standing.votes() || standing == Standing::Joining;
+    let voters = configuration.members().filter(|(_, standing)| votes(*standing));
+    let infos: Vec<_> = voters.map(|(member, _)| MemberInfo::decode(&member.info)).collect();
+    let memory = |info: &&Result<MemberInfo, _>| {
+        info.as_ref().is_ok_and(|info| info.storage == StorageKind::Memory)
+    };
+    (infos.iter().filter(memory).count(), infos.len())
 }
 
 /// Another incarnation takes a member's place: as a learner, whatever stood there, that votes
@@ -439,10 +450,6 @@ fn refused(error: ChangeError) -> Told {
         | ChangeError::DiskFull => Told::NotBegun,
         other => Told::Refused(Refusal::Contradiction { why: other.to_string() }),
     }
-}
-
-fn millis(duration: std::time::Duration) -> u64 {
-    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
 fn encode(kind: u8, what: &impl Serialize) -> Bytes {

@@ -6,6 +6,7 @@ mod client;
 mod completions;
 mod init;
 mod inspect;
+mod join;
 mod keygen;
 mod members;
 mod out;
@@ -63,6 +64,7 @@ pub fn main() -> ExitCode {
         Command::Recover(args) => block_on(async move { recover::run(&args).await }),
         Command::Token { action } => told(token::run(&action)),
         Command::Completions(args) => told(completions::run(&args)),
+        Command::Join(args) => block_on(async move { told(join::run(&args).await) }),
         Command::Members { action, at } => {
             block_on(async move { told(members::run(&at, &action).await) })
         }
@@ -162,6 +164,9 @@ enum Command {
         #[command(flatten)]
         at: ClientArgs,
     },
+    /// Join a cluster that runs, with a ticket, one address and the secret
+    #[command(after_help = join::EXAMPLES)]
+    Join(Box<join::JoinArgs>),
     /// Show and change who belongs to the cluster
     #[command(after_help = members::EXAMPLES)]
     Members {

@@ -44,6 +44,8 @@ pub struct ServeConfig {
     pub node: u64,
     /// Where the log and the snapshots are.
     pub storage: Storage,
+    /// Whether a cluster may be formed of which most voters keep nothing over a restart.
+    pub allow_memory_majority: bool,
     /// Where members are accepted, as `host:port`; none for a member that only dials.
     pub listen: Option<String>,
     /// Where HTTP is served, as `host:port`.
@@ -106,6 +108,9 @@ pub struct Overrides {
     /// "memory": keep nothing on disk
     #[arg(long, env = "HOLM_STORAGE", value_name = "memory")]
     pub storage: Option<Memory>,
+    /// Form a cluster though most voters keep nothing over a restart
+    #[arg(long, env = "HOLM_ALLOW_MEMORY_MAJORITY")]
+    pub allow_memory_majority: bool,
     /// Where to accept members [port 7600 if none is given]
     #[arg(long, env = "HOLM_LISTEN", value_name = "HOST:PORT")]
     pub listen: Option<String>,
@@ -188,6 +193,7 @@ impl ServeConfig {
             cluster,
             node: overrides.node.or(file.node).ok_or_else(|| missing("node", "node = ID"))?,
             storage: file.storage_of(folder, overrides)?,
+            allow_memory_majority: overrides.allow_memory_majority || file.allow_memory_majority,
             listen: addressed("listen", &overrides.listen, &file.listen, MEMBER_PORT)?,
             serving: file.serving_of(folder, overrides, &http)?,
             http,

@@ -85,6 +85,7 @@ fn table() -> Vec<(&'static str, MethodRouter<App>)> {
             get(rendezvous::look).put(rendezvous::claim).delete(rendezvous::release),
         ),
         ("/v1/members", get(members::list).post(members::change)),
+        ("/v1/members/invite", post(members::invite)),
         ("/v1/transfer", post(members::transfer)),
         ("/v1/status", get(observe::status)),
         ("/health/live", get(observe::live)),

@@ -107,6 +107,7 @@ impl ServeConfig {
             Storage::Memory => config::Storage::Memory,
             Storage::Directory(path) => config::Storage::Disk(path),
         };
+        config.allow_memory_majority = self.allow_memory_majority;
         let tick_ms = config.tick.as_millis().max(1);
         let ticks = |duration: Duration| {
             let ticks = duration.as_millis().div_ceil(tick_ms).max(1);

@@ -160,13 +160,15 @@ fn drawn() -> io::Result<Zeroizing<[u8; 32]>> {
     Ok(bytes)
 }
 
-fn write(path: &Path, text: &str) -> io::Result<()> {
+/// Writes a file that is not there yet, for its owner alone, and syncs it.
+pub(super) fn write(path: &Path, text: &str) -> io::Result<()> {
     let mut file = File::options().write(true).create_new(true).mode(0o600).open(path)?;
     file.write_all(text.as_bytes())?;
     file.sync_all()
 }
 
-fn topology_text(topology: &Topology) -> String {
+/// The text of a topology's file.
+pub(super) fn topology_text(topology: &Topology) -> String {
     let mut text = String::from("# Who there is: the same on all members.\n");
     for Island { name } in &topology.islands {
         line(&mut text, format_args!("\n[[islands]]\nname = {}", quoted(name)));

@@ -36,6 +36,7 @@ impl Member {
         let at = format!("127.0.0.1:{port}");
         let text = format!(
             "cluster = \"local\"\nnode = 1\nstorage = \"memory\"\ninsecure = true\n\
+             allow_memory_majority = true\n\
              http = \"{at}\"\nmembers = [{{ id = 1, island = \"here\" }}]\n\
              islands = [{{ name = \"here\" }}]\n{settings}"
         );

@@ -7,7 +7,7 @@ use super::network::Net;
 use super::plan::{Plan, address};
 use super::trace::is_down;
 use crate::core_world::random::Random;
-use holm::members::NewMember;
+use holm::members::{NewMember, StorageKind};
 use holm::topology::Topology;
 use holm::{Clock, Config, Edges, Entropy, KeyPair, KeyRing, Listen, Node, OpenError, Secret};
 use holm::{Security, Start, Status, Stop};
@@ -201,7 +201,7 @@ impl Member {
     pub(super) fn as_new(&self) -> Option<NewMember> {
         let incarnation = self.status().filter(|status| status.role == "waiting")?.incarnation;
         let member = self.seat.common.topology.member(self.node)?.clone();
-        Some(NewMember { incarnation, member })
+        Some(NewMember { incarnation, member, storage: StorageKind::Disk })
     }
 
     /// It may be told that it is no member any more.

@@ -1,6 +1,6 @@
 //! A disk that keeps nothing beyond the process: for tests, and for members that store in memory.
 
-use crate::disk::{Disk, Done, File, Job, beyond_end, total, unexpected_end, within};
+use crate::disk::{Disk, Done, File, Job, Lasts, beyond_end, total, unexpected_end, within};
 use bytes::Bytes;
 use std::collections::BTreeMap;
 use std::io;
@@ -35,6 +35,10 @@ fn absent(name: &str) -> io::Error {
 }
 
 impl Disk for MemoryDisk {
+    fn lasts(&self) -> Lasts {
+        Lasts::AsLongAsTheProcess
+    }
+
     fn create(&self, name: &str, bytes: u64) -> io::Result<Arc<dyn File>> {
         let mut files = self.files();
         if files.contains_key(name) {

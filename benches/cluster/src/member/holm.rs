@@ -17,6 +17,7 @@ pub(crate) async fn run(args: &MemberArgs) -> Result<(), String> {
     let mut config = Config::new("bench", args.id, topology, Security::Insecure);
     config.listen = Some(Listen::Address(args.address(args.id)));
     config.start = if args.again { Start::Join } else { Start::Bootstrap };
+    config.allow_memory_majority = args.memory;
     if !args.memory {
         config.storage = Storage::Disk(args.dir.join("data"));
     }

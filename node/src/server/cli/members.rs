@@ -13,6 +13,7 @@ use serde_json::{Value, json};
 pub(super) const EXAMPLES: &str = "\
 Examples:
   holm members list
+  holm members invite --ttl 2h
   holm members add 4 --incarnation 3fa2c1d05b7e9148 --address 10.0.0.4 --key holm-public-…
   holm members replace 3
   holm members remove 2 --expect 1041";
@@ -47,6 +48,18 @@ pub(super) enum MembersAction {
         learner: bool,
         #[command(flatten)]
         how: How,
+    },
+    /// Print a ticket with which one member may join, once (`holm join`)
+    Invite {
+        /// As which member [the next number that is free]; one that is there gives its place up
+        #[arg(long, value_name = "ID")]
+        id: Option<u64>,
+        /// For how long it can be used, such as 30m, 2h or 7d
+        #[arg(long, value_name = "TIME", value_parser = lifetime, default_value = "1h")]
+        ttl: u64,
+        /// The form of the output
+        #[arg(short, long, value_enum, default_value = "table")]
+        output: Output,
     },
     /// Let a learner vote that has caught up
     Promote {
@@ -98,6 +111,9 @@ pub(super) struct Place {
     /// It passes nothing on for others
     #[arg(long)]
     no_relay: bool,
+    /// It keeps nothing over a restart: storage = "memory"
+    #[arg(long)]
+    memory: bool,
     /// How many keys it owns next to the others [1]
     #[arg(long, value_name = "N")]
     weight: Option<u16>,
@@ -112,6 +128,9 @@ pub(super) struct How {
     /// Though too few voters would be reached afterwards
     #[arg(long)]
     force: bool,
+    /// Though most voters would keep nothing over a restart
+    #[arg(long)]
+    allow_memory_majority: bool,
     /// The form of the output
     #[arg(short, long, value_enum, default_value = "table")]
     output: Output,
@@ -125,6 +144,17 @@ pub(super) struct TransferArgs {
     /// The form of the output
     #[arg(short, long, value_enum, default_value = "table")]
     output: Output,
+}
+
+/// Seconds: `90s`, `30m`, `2h` or `7d`.
+fn lifetime(text: &str) -> Result<u64, String> {
+    let units = [("s", 1), ("m", 60), ("h", 3600), ("d", 86_400)];
+    let split = |(unit, seconds): (&str, u64)| Some((text.strip_suffix(unit)?, seconds));
+    let found = units.into_iter().find_map(split);
+    let seconds = found.and_then(|(count, unit)| count.parse::<u64>().ok()?.checked_mul(unit));
+    let most = 400 * 86_400;
+    let wrong = || "write a time from 1s to 400d, such as 30m, 2h or 7d".to_owned();
+    seconds.filter(|seconds| (1..=most).contains(seconds)).ok_or_else(wrong)
 }
 
 fn member_address(text: &str) -> Result<String, String> {
@@ -142,11 +172,22 @@ pub(super) async fn run(at: &ClientArgs, action: &MembersAction) -> Result<(), S
             };
             return print(text.as_bytes());
         }
+        MembersAction::Invite { id, ttl, output } => {
+            let node = id.map_or(String::new(), |id| format!("&node={id}"));
+            let path = format!("/v1/members/invite?ttl_s={ttl}{node}");
+            let ask = Ask { method: Method::POST, ..Ask::get(path) };
+            let answer: Value = answered(at, &ask).await?.json().ok_or(NO_ANSWER)?;
+            let text = match output {
+                Output::Json => format!("{answer:#}\n"),
+                Output::Table => format!("{}\n", answer["ticket"].as_str().unwrap_or_default()),
+            };
+            return print(text.as_bytes());
+        }
         MembersAction::Add { id, incarnation, place, learner, how } => {
             let member = place.member(*id, &listed(at, "").await?);
             let votes = if *learner { "when_promoted" } else { "once_caught_up" };
             let change = json!({ "change": "add", "incarnation": incarnation, "member": member,
-                "votes": votes });
+                "storage": place.storage(), "votes": votes });
             (change, format!("member {id} was added"), how)
         }
         MembersAction::Promote { id, how } => {
@@ -169,8 +210,8 @@ pub(super) async fn run(at: &ClientArgs, action: &MembersAction) -> Result<(), S
         }
         MembersAction::Replace { id, incarnation: Some(incarnation), place, how } => {
             let member = place.member(*id, &listed(at, "").await?);
-            let change =
-                json!({ "change": "replace", "incarnation": incarnation, "member": member });
+            let change = json!({ "change": "replace", "incarnation": incarnation,
+                "member": member, "storage": place.storage() });
             (change, format!("member {id} was replaced, by a learner at first"), how)
         }
     };
@@ -210,7 +251,12 @@ async fn asked(at: &ClientArgs, path: String, change: &Value) -> Result<Value, S
 impl How {
     fn path(&self) -> String {
         let expect = self.expect.map(|index| format!("expect={index}"));
-        let allow = self.force.then(|| "allow=no_quorum".to_owned());
+        let risks = [
+            self.force.then_some("no_quorum"),
+            self.allow_memory_majority.then_some("memory_majority"),
+        ];
+        let risks: Vec<&str> = risks.into_iter().flatten().collect();
+        let allow = (!risks.is_empty()).then(|| format!("allow={}", risks.join(",")));
         let query: Vec<String> = [expect, allow].into_iter().flatten().collect();
         let joint = if query.is_empty() { "" } else { "?" };
         format!("/v1/members{joint}{}", query.join("&"))
@@ -223,7 +269,12 @@ impl Place {
             || self.island.is_some()
             || self.key.is_some()
             || self.no_relay
+            || self.memory
             || self.weight.is_some()
+    }
+
+    const fn storage(&self) -> &'static str {
+        if self.memory { "memory" } else { "disk" }
     }
 
     /// The member with this number, as it is to be: as it is known, where nothing else is said.

@@ -19,7 +19,7 @@ const FILE_BYTES_MAX: u64 = 1 << 20;
 const WRITTEN: &str = "name a file that `holm init` or `holm keygen` has written";
 
 /// What the files at `secrets` and `key` hold.
-pub(super) fn security(secrets: &Path, key: &Path) -> Result<Security, FileError> {
+pub(in crate::server) fn security(secrets: &Path, key: &Path) -> Result<Security, FileError> {
     let ring = ring(secrets)?;
     let pair = pair(&read("key", key, WRITTEN)?);
     let pair =

@@ -18,6 +18,8 @@ pub(super) struct Written {
     pub(super) node: Option<u64>,
     data_dir: Option<PathBuf>,
     storage: Option<Memory>,
+    #[serde(default)]
+    pub(super) allow_memory_majority: bool,
     pub(super) listen: Option<String>,
     pub(super) http: Option<String>,
     #[serde(default)]

@@ -3,10 +3,12 @@
 use super::rendezvous::{Claims, Told};
 use crate::backup::Backup;
 use crate::error::Error;
+use crate::join::JoinTicket;
 use crate::members::{Change, ChangeOptions, Members, NotChanged};
 use crate::node::{Applied, Node, ProposeOptions};
 use crate::reading::{ReadOptions, Seen};
 use crate::rendezvous::{ClaimError, Fence, Holder, Placement};
+use crate::session::TicketError;
 use crate::status::Status;
 use crate::store::{Command, Reply, Store};
 use holm_raft_core::Index;
@@ -136,6 +138,18 @@ impl Engine {
             Self::Node(node) => node.change_members_with(change, options).await,
             #[cfg(test)]
             Self::Alone(alone) => alone.change(&change, options.expect),
+        }
+    }
+
+    pub(super) async fn invite(
+        &self,
+        member: Option<u64>,
+        ttl: Duration,
+    ) -> Result<JoinTicket, TicketError> {
+        match self {
+            Self::Node(node) => node.invite(member, ttl).await,
+            #[cfg(test)]
+            Self::Alone(alone) => alone.invite(member),
         }
     }
 

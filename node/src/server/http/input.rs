@@ -16,6 +16,9 @@ use percent_encoding::percent_decode_str;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+/// The longest `ttl_s`: 400 days.
+const TTL_S_MAX: u64 = 400 * 24 * 3600;
+
 /// A path's name, or why axum could not give it.
 pub(super) type PathInput = Result<Path<String>, PathRejection>;
 /// A request's body, or why axum could not read it.
@@ -143,21 +146,37 @@ impl Query {
         let words = self.0.get("allow").map_or("", String::as_str).split(',');
         let risk = |word: &str| match word {
             "no_quorum" => Ok(Risk::NoQuorum),
+            "memory_majority" => Ok(Risk::MemoryMajority),
             _ => {
                 let detail = format!("allow has `{word}`");
-                Err(Problem::bad_request(detail, "give no_quorum, or leave it out"))
+                Err(Problem::bad_request(
+                    detail,
+                    "give no_quorum or memory_majority, or leave it out",
+                ))
             }
         };
         words.filter(|word| !word.is_empty()).map(risk).collect()
     }
 
-    /// `to`, a member's number, if it is given.
-    pub(super) fn to(&self) -> Result<Option<u64>, Problem> {
-        let Some(text) = self.0.get("to") else { return Ok(None) };
-        text.parse().map(Some).map_err(|_| {
-            let mend = "give a member's number, as GET /v1/members tells it";
-            Problem::bad_request(format!("to is `{text}`"), mend)
+    /// A member's number, if it is given.
+    pub(super) fn member(&self, name: &str) -> Result<Option<u64>, Problem> {
+        let Some(text) = self.0.get(name) else { return Ok(None) };
+        text.parse().ok().filter(|node| *node > 0).map(Some).ok_or_else(|| {
+            let mend = "give a member's number, from 1";
+            Problem::bad_request(format!("{name} is `{text}`"), mend)
         })
+    }
+
+    /// `ttl_s`, how long a ticket can be used; an hour if it is not given.
+    pub(super) fn ttl(&self) -> Result<Duration, Problem> {
+        let Some(text) = self.0.get("ttl_s") else { return Ok(Duration::from_secs(3600)) };
+        match text.parse() {
+            Ok(seconds @ 1..=TTL_S_MAX) => Ok(Duration::from_secs(seconds)),
+            _ => Err(Problem::bad_request(
+                format!("ttl_s is `{text}`"),
+                format!("give seconds from 1 to {TTL_S_MAX}"),
+            )),
+        }
     }
 }
 

@@ -1,11 +1,12 @@
-//! `/v1/members` and `/v1/transfer`: who belongs to the cluster, how that is changed, and who leads.
+//! `/v1/members` and `/v1/transfer`: who belongs to the cluster, how that changes, and who leads.
 
 use super::App;
 use super::answer::{Problem, json_answer};
 use super::input::{self, BodyInput, Query};
 use crate::members::{
-    Change, ChangeOptions, IncarnationNumber, NewMember, NotChanged, Refusal, Votes,
+    Change, ChangeOptions, IncarnationNumber, NewMember, NotChanged, Refusal, StorageKind, Votes,
 };
+use crate::session::TicketError;
 use crate::topology::Member;
 use axum::extract::{RawQuery, State};
 use axum::http::StatusCode;
@@ -21,6 +22,8 @@ enum Written {
         incarnation: IncarnationNumber,
         member: Member,
         #[serde(default)]
+        storage: StorageKind,
+        #[serde(default)]
         votes: Votes,
     },
     Promote {
@@ -35,6 +38,8 @@ enum Written {
     Replace {
         incarnation: IncarnationNumber,
         member: Member,
+        #[serde(default)]
+        storage: StorageKind,
     },
     Readmit {
         node: u64,
@@ -44,14 +49,14 @@ enum Written {
 impl From<Written> for Change {
     fn from(written: Written) -> Self {
         match written {
-            Written::Add { incarnation, member, votes } => {
-                Self::Add { new: NewMember { incarnation, member }, votes }
+            Written::Add { incarnation, member, storage, votes } => {
+                Self::Add { new: NewMember { incarnation, member, storage }, votes }
             }
             Written::Promote { node } => Self::Promote { node },
             Written::Demote { node } => Self::Demote { node },
             Written::Remove { node } => Self::Remove { node },
-            Written::Replace { incarnation, member } => {
-                Self::Replace { new: NewMember { incarnation, member } }
+            Written::Replace { incarnation, member, storage } => {
+                Self::Replace { new: NewMember { incarnation, member, storage } }
             }
             Written::Readmit { node } => Self::Readmit { node },
         }
@@ -89,6 +94,25 @@ pub(super) async fn change(
     Ok(json_answer(StatusCode::OK, &json!({ "index": index.0 })))
 }
 
+pub(super) async fn invite(
+    State(app): State<App>,
+    RawQuery(query): RawQuery,
+    body: BodyInput,
+) -> Result<Response, Problem> {
+    let query = Query::parse(query.as_deref(), &["node", "ttl_s", "timeout_ms"])?;
+    query.timeout()?;
+    input::no_body(body)?;
+    let ttl = query.ttl()?;
+    let ticket = app.engine.invite(query.member("node")?, ttl).await;
+    let ticket = ticket.map_err(|error| match error {
+        TicketError::Node(error) => Problem::of_write(&error),
+        error => Problem::unavailable(error.to_string(), "wait until some tickets expire"),
+    })?;
+    let answer = json!({ "ticket": *ticket.reveal(), "node": ticket.node,
+        "ttl_s": ttl.as_secs() });
+    Ok(json_answer(StatusCode::OK, &answer))
+}
+
 pub(super) async fn transfer(
     State(app): State<App>,
     RawQuery(query): RawQuery,
@@ -97,7 +121,7 @@ pub(super) async fn transfer(
     let query = Query::parse(query.as_deref(), &["to", "timeout_ms"])?;
     query.timeout()?;
     input::no_body(body)?;
-    let leader = app.engine.transfer(query.to()?).await;
+    let leader = app.engine.transfer(query.member("to")?).await;
     let leader = leader.map_err(|error| Problem::not_changed(&error))?;
     Ok(json_answer(StatusCode::OK, &json!({ "leader": leader })))
 }

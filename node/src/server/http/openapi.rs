@@ -11,7 +11,7 @@ use std::sync::LazyLock;
 /// What all operations share.
 const BASE: &str = include_str!("openapi/base.json");
 /// The areas. Each has `paths`, and `schemas` of its own if it needs them.
-const PARTS: [&str; 5] = [
+const PARTS: [&str; 6] = [
     include_str!("openapi/backup.json"),
     include_str!("openapi/counters.json"),
     include_str!("openapi/keys.json"),

@@ -1,16 +1,23 @@
 //! Changes of the members over HTTP: what reaches the node, and what refusals become.
 
 use super::*;
+use crate::join::JoinTicket;
 use crate::members::{Change, Members, NotChanged, Refusal, Standing, Votes};
+use crate::session::TicketError;
 
 impl Alone {
+    /// How it fails; these requests have no key.
+    fn failure(&self) -> Option<Error> {
+        self.fails.clone().filter(|error| *error != Error::KeyReused)
+    }
+
     /// Knows of member 1 alone, set at index 5.
     pub(in crate::server::http) fn change(
         &self,
         change: &Change,
         expect: Option<Index>,
     ) -> Result<Index, NotChanged> {
-        if let Some(error) = self.fails.clone() {
+        if let Some(error) = self.failure() {
             return Err(error.into());
         }
         if expect.is_some_and(|expect| expect != Index(5)) {
@@ -26,8 +33,17 @@ impl Alone {
         }
     }
 
+    pub(in crate::server::http) fn invite(
+        &self,
+        member: Option<u64>,
+    ) -> Result<JoinTicket, TicketError> {
+        let text = format!("c/{}/60rk-4csm-6mv3-ee1s-c5h6-6s35-cst9", member.unwrap_or(4));
+        self.failure().map_or(Ok(()), Err)?;
+        Ok(text.parse().expect("a ticket"))
+    }
+
     pub(in crate::server::http) fn transfer(&self, to: Option<u64>) -> Result<u64, NotChanged> {
-        match (self.fails.clone(), to.unwrap_or(1)) {
+        match (self.failure(), to.unwrap_or(1)) {
             (Some(error), _) => Err(error.into()),
             (None, 1) => Ok(1),
             (None, 2) => Err(Refusal::NoVoter { node: 2, standing: Standing::Learner }.into()),
@@ -40,7 +56,7 @@ impl Alone {
 pub(super) async fn answers(path: &str, method: &str) -> Vec<u16> {
     let (promote, router) = (r#"{"change":"promote","node":1}"#, alone());
     let mut given = Vec::new();
-    let mut ask = async |router: &Router, uri: &str, body: &'static str| {
+    let mut ask = async |router: &Direct, uri: &str, body: &'static str| {
         given.push(ask(router, method, uri, body).await.status);
     };
     match (method, path) {
@@ -101,6 +117,18 @@ async fn what_is_no_change_is_refused_before_the_node_hears_of_it() {
     }
     for (query, body) in [("to=you", ""), ("expect=1", ""), ("to=1", "1")] {
         let got = ask(&router, "POST", &format!("/v1/transfer?{query}"), body).await;
+        assert_eq!(got.status, 400, "{query}");
+    }
+}
+
+#[tokio::test]
+async fn an_invitation_is_a_ticket_for_one_member() {
+    let router = alone();
+    let got = ask(&router, "POST", "/v1/members/invite?node=7&ttl_s=60", "").await;
+    let ticket = "c/7/60rk-4csm-6mv3-ee1s-c5h6-6s35-cst9";
+    assert_eq!(got.json(), json!({ "ticket": ticket, "node": 7, "ttl_s": 60 }));
+    for query in ["node=0", "node=x", "ttl_s=0", "ttl_s=34560001", "ttl=5"] {
+        let got = ask(&router, "POST", &format!("/v1/members/invite?{query}"), "").await;
         assert_eq!(got.status, 400, "{query}");
     }
 }
