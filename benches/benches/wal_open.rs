@@ -1,15 +1,19 @@
 //! How long a log takes to open and to read: opened with every checksum checked, opened by its
 //! footers, replayed entry by entry, and read at random; next to a floor that maps nothing and
-//! only sums the bytes of the segments' files through the kernel. All warm, in the page cache;
+//! only sums the bytes of the segments' files through the kernel. Warm, in the page cache, and the
+//! floor and the opening with every checksum also cold, with the files' pages dropped before;
 //! medians of several rounds.
 //!
 //! `cargo bench -p holm-benches --bench wal_open [-- DIRECTORY [MIB]]`: 1 GiB of data by default,
 //! in records of 1 KiB.
 #![forbid(unsafe_code)]
 
+#[path = "wal_open/cold.rs"]
+mod cold;
 #[path = "wal_open/floor.rs"]
 mod floor;
 
+use cold::{fetched_bytes, forget};
 use floor::sum_files;
 use holm_raft_core::{Entry, EntryId, EntryKind, Index, LogTime, Term};
 use holm_wal::{Batch, Disk, Identity, Options, RealDisk, Wal};
@@ -35,10 +39,65 @@ fn main() -> Result<()> {
     }
     let records = (mib << 20) / RECORD_BYTES;
     write(&path, records)?;
+    let cold = cold_rounds(&path)?;
+    let [floor, open, fast, replay, random] = warm_rounds(&path, records)?;
+    println!("a log of {records} records of 1 KiB, medians of {ROUNDS} rounds\n");
+    println!("                                    cold      warm");
+    let cold = |of: fn(&Cold) -> f64| {
+        cold.as_ref().map_or_else(|| "-".to_owned(), |cold| format!("{:.3}", of(cold)))
+    };
+    let (cold_floor, cold_open) = (cold(|cold| cold.floor), cold(|cold| cold.open));
+    println!("floor: files read and summed   {cold_floor:>9} {floor:>9.3} s");
+    println!("open, every checksum checked   {cold_open:>9} {open:>9.3} s");
+    println!("open by footers                {:>9} {fast:>9.3} s", "-");
+    println!("replay, entry by entry         {:>9} {replay:>9.3} s", "-");
+    let reads = f64::from(u32::try_from(RANDOM_READS)?) / random;
+    println!("random reads, checksum checked {:>9} {reads:>9.0} a second", "-");
+    fs::remove_dir_all(&path)?;
+    Ok(())
+}
+
+/// How long each took with nothing of the files in the page cache.
+struct Cold {
+    floor: f64,
+    open: f64,
+}
+
+/// The two that read all of the log, each with the files' pages dropped before. Nothing, and
+/// loudly, where the pages do not go.
+fn cold_rounds(path: &Path) -> Result<Option<Cold>> {
+    let (mut floors, mut opens) = (Vec::new(), Vec::new());
+    for _ in 0..ROUNDS {
+        let bytes = forget(path)?;
+        let before = fetched_bytes()?;
+        floors.push(time(|| Ok(sum_files(path)?))?);
+        forget(path)?;
+        let between = fetched_bytes()?;
+        let disk: Arc<dyn Disk> = Arc::new(RealDisk::open(path)?);
+        opens.push(time(|| drop_opened(Wal::open(disk.clone(), Options::default())))?);
+        let least = (between - before).min(fetched_bytes()? - between);
+        if least < bytes / 100 * 95 {
+            println!(
+                "NOT COLD: of {bytes} bytes {least} were fetched from the device, so the pages \
+                 were not dropped; use a directory on a disk, not on tmpfs\n"
+            );
+            return Ok(None);
+        }
+    }
+    Ok(Some(Cold { floor: median(floors), open: median(opens) }))
+}
+
+fn drop_opened<T>(opened: std::result::Result<T, holm_wal::Error>) -> Result<()> {
+    drop(opened?);
+    Ok(())
+}
+
+/// All that is measured, with the files in the page cache.
+fn warm_rounds(path: &Path, records: u64) -> Result<[f64; 5]> {
     let mut seconds = [const { Vec::new() }; 5];
     for _ in 0..ROUNDS {
-        let disk: Arc<dyn Disk> = Arc::new(RealDisk::open(&path)?);
-        seconds[0].push(time(|| Ok(sum_files(&path)?))?);
+        let disk: Arc<dyn Disk> = Arc::new(RealDisk::open(path)?);
+        seconds[0].push(time(|| Ok(sum_files(path)?))?);
         let mut opened = None;
         seconds[1].push(time(|| {
             opened = Some(Wal::open(disk.clone(), Options::default())?);
@@ -59,16 +118,7 @@ fn main() -> Result<()> {
         });
         seconds[4].push(time(|| read(&wal, scattered))?);
     }
-    let [floor, open, fast, replay, random] = seconds.map(median);
-    println!("a log of {records} records of 1 KiB, medians of {ROUNDS} rounds, warm\n");
-    println!("floor: files read and summed   {floor:>9.3} s");
-    println!("open, every checksum checked   {open:>9.3} s");
-    println!("open by footers                {fast:>9.3} s");
-    println!("replay, entry by entry         {replay:>9.3} s");
-    let reads = f64::from(u32::try_from(RANDOM_READS)?) / random;
-    println!("random reads, checksum checked {reads:>9.0} a second");
-    fs::remove_dir_all(&path)?;
-    Ok(())
+    Ok(seconds.map(median))
 }
 
 fn write(path: &Path, records: u64) -> Result<()> {

@@ -8,9 +8,11 @@ mod sweep;
 mod view;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use holm::topology::Topology;
 use holm_sim::Mode;
+use holm_sim::core_world::Given;
 use std::ops::Range;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 /// What the commands come to.
@@ -150,6 +152,9 @@ struct How {
     /// Let clocks stray beyond the drift that leases allow for.
     #[arg(long)]
     beyond_drift: bool,
+    /// The islands, members and links of this topology file instead of drawn ones: `core` alone.
+    #[arg(long, value_name = "FILE", value_parser = read_topology)]
+    topology: Option<Given>,
 }
 
 /// A schedule: of a seed, or in a file.
@@ -201,6 +206,15 @@ impl World {
 impl How {
     const fn mode(&self) -> Mode {
         if self.beyond_drift { Mode::BeyondDrift } else { Mode::Within }
+    }
+
+    /// Whether what is asked for goes together.
+    fn check(&self) -> Result<(), String> {
+        if self.topology.is_none() || self.world == World::Core {
+            return Ok(());
+        }
+        Err("the node's world draws its topologies; leave --topology out, or add --world core"
+            .to_owned())
     }
 }
 
@@ -257,6 +271,14 @@ fn parse_range(text: &str) -> Result<Range<u64>, String> {
         .and_then(|(first, end)| Some(first.parse().ok()?..end.parse().ok()?))
         .filter(|range: &Range<u64>| !range.is_empty());
     parsed.ok_or_else(|| format!("`{text}` is no range of seeds; write FIRST..END, as in 0..100"))
+}
+
+fn read_topology(path: &str) -> Result<Given, String> {
+    let path = Path::new(path);
+    let text = std::fs::read_to_string(path)
+        .map_err(|error| format!("reading {} failed: {error}; name a topology", path.display()))?;
+    let given = Topology::parse(&text).and_then(|topology| Given::of(&topology));
+    given.map_err(|error| error.in_file(path).to_string())
 }
 
 fn parse_shard(text: &str) -> Result<Shard, String> {

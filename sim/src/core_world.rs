@@ -40,6 +40,7 @@ use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
+pub use topology::Given;
 
 /// Runs the plan that a seed draws.
 #[must_use]

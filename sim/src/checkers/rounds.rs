@@ -3,13 +3,16 @@
 
 use super::quorum::decide;
 use super::{Check, ensure};
-use holm_raft_core::{Body, Configuration, MemberId, Message, Term};
-use std::collections::BTreeMap;
+use holm_raft_core::{Body, Configuration, MemberId, Message, RequestNumber, Term};
+use std::collections::{BTreeMap, BTreeSet};
 
 /// When rounds began, and who answered them, by leader and term. Moments count the run's events.
 #[derive(Debug, Default)]
 pub struct Rounds {
     leaders: BTreeMap<MemberId, Leadership>,
+    /// The reads that a leader has confirmed for another member, which may lead by the time that it
+    /// has applied enough to serve them.
+    told: BTreeSet<(MemberId, RequestNumber)>,
 }
 
 #[derive(Debug, Default)]
@@ -39,6 +42,9 @@ impl Rounds {
 
     /// A message arrives at a member.
     pub fn taken(&mut self, message: &Message) {
+        if let Body::ReadAt { number, index: Some(_), .. } = message.body {
+            self.told.insert((message.to, number));
+        }
         let Body::HeartbeatAck { round } = message.body else { return };
         let Some(leadership) = self.leaders.get_mut(&message.to) else { return };
         let begun = usize::try_from(round).ok().and_then(|round| leadership.begun.get(round));
@@ -46,6 +52,12 @@ impl Rounds {
             let latest = leadership.answered.entry(message.from).or_default();
             *latest = (*latest).max(*begun);
         }
+    }
+
+    /// Whether another member, the leader at that time, has confirmed this read of `me`.
+    #[must_use]
+    pub fn told(&self, me: MemberId, read: RequestNumber) -> bool {
+        self.told.contains(&(me, read))
     }
 
     /// A leader serves a read by a round, which was asked for at a moment.

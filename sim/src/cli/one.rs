@@ -9,6 +9,7 @@ use std::path::Path;
 use std::process::ExitCode;
 
 pub(super) fn run(seed: u64, how: &How) -> Ended {
+    how.check()?;
     play(&Schedule::draw(seed, how), how)
 }
 

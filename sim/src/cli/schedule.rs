@@ -16,15 +16,22 @@ pub(super) enum Schedule {
 impl Schedule {
     pub(super) fn draw(seed: u64, how: &How) -> Self {
         match how.world {
-            World::Core => Self::Core(core_world::plan::Plan::draw(seed, how.mode())),
+            World::Core => Self::Core(match &how.topology {
+                Some(given) => core_world::plan::Plan::draw_on(seed, how.mode(), given),
+                None => core_world::plan::Plan::draw(seed, how.mode()),
+            }),
             World::Node => Self::Node(node_world::plan::Plan::draw(seed, how.mode())),
         }
     }
 
     /// That of a seed, or in a file.
     pub(super) fn of(which: &Which, how: &How) -> Result<Self, String> {
+        how.check()?;
         if let Some(seed) = which.seed {
             return Ok(Self::draw(seed, how));
+        }
+        if how.topology.is_some() {
+            return Err("a schedule has its own islands and links; leave --topology out".to_owned());
         }
         let path = which.file.as_deref().unwrap_or(Path::new(""));
         let text = std::fs::read_to_string(path).map_err(|error| {

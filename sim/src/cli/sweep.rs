@@ -52,6 +52,7 @@ pub(super) fn sweep(
     format: Format,
     how: &How,
 ) -> Ended {
+    how.check()?;
     quiet();
     let count = (seeds.end - seeds.start).saturating_sub(shard.first).div_ceil(shard.count);
     let bar = ProgressBar::new(count);

@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 pub(super) fn view(which: &Viewed, out: Option<PathBuf>, how: &How) -> Ended {
+    how.check()?;
     quiet();
     let (trace, name) = match (which.seed, which.file.as_deref()) {
         (Some(seed), _) => (run(&Schedule::draw(seed, how))?, format!("seed-{seed}").into()),

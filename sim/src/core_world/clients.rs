@@ -227,7 +227,10 @@ impl World {
         let me = self.members[at].me;
         let kept = if current.moment == self.events {
             self.checkers.leases.served_at_once(me, &glance)
-        } else if glance.role == "leader" && by == By::Round {
+        } else if glance.role == "leader"
+            && by == By::Round
+            && !self.checkers.rounds.told(me, request)
+        {
             let (leads, asked) = ((me, glance.term), current.moment);
             let (set_at, configuration) = running.raft.configuration_at(glance.last.index);
             let by_the_latest = self.checkers.rounds.served(leads, asked, configuration);

@@ -4,13 +4,23 @@
 use super::happening::{Class, Happening};
 use super::plan::{Plan, Settings};
 use super::random::Random;
-use super::topology;
+use super::topology::{self, Given};
 use crate::schedule::Mode;
 
 impl Plan {
     /// The plan of this seed.
     #[must_use]
     pub fn draw(seed: u64, mode: Mode) -> Self {
+        Self::draw_from(seed, mode, None)
+    }
+
+    /// The plan of this seed on islands that are given.
+    #[must_use]
+    pub fn draw_on(seed: u64, mode: Mode, given: &Given) -> Self {
+        Self::draw_from(seed, mode, Some(given))
+    }
+
+    fn draw_from(seed: u64, mode: Mode, given: Option<&Given>) -> Self {
         let mut random = Random::new(seed, 1);
         let random = &mut random;
         let mut settings = settings(seed, random);
@@ -18,7 +28,13 @@ impl Plan {
             settings.beyond = 1;
             settings.drift = 0;
         }
-        let (islands, links) = topology::draw(settings.members, settings.voters, random);
+        let (islands, links) = match given {
+            Some(given) => {
+                given.settle(&mut settings, random);
+                given.draw(random)
+            }
+            None => topology::draw(settings.members, settings.voters, random),
+        };
         // Whoever sets time-outs knows the network: an election time-out is several round trips
         // over the longest way, or nobody stays leader.
         let slowest = links.iter().map(|link| link.high).max().unwrap_or(0);
