@@ -10,6 +10,7 @@ use crate::backup::Copied;
 use crate::driver::{Failed, Serve};
 use crate::edges::Clock;
 use crate::envelope::Envelope;
+use crate::measures::Measures;
 use crate::mutation::{Mutation, on};
 use crate::node::Applied;
 use crate::own;
@@ -19,6 +20,7 @@ use holm_wal::Snapshot;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use tokio::sync::{mpsc, oneshot};
+use tokio::time::Instant;
 
 /// From so many milliseconds on a batch was slow.
 const SLOW_MS: u64 = 2;
@@ -122,6 +124,7 @@ pub(crate) struct Applier<S: StateMachine> {
     pub(crate) reports: mpsc::UnboundedSender<Report<S>>,
     pub(crate) common: Common,
     pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) measures: Arc<Measures>,
 }
 
 /// How a batch went.
@@ -164,7 +167,12 @@ impl<S: StateMachine> Applier<S> {
         }
         let begun = self.clock.now();
         let done = match work {
-            Work::Apply(batch) => self.apply(batch),
+            Work::Apply(batch) => {
+                let begun = Instant::now();
+                let done = self.apply(batch);
+                self.measures.applied(begun);
+                done
+            }
             Work::Read(serve) => {
                 self.answered();
                 serve(Ok((&self.replica.state, self.applied)));

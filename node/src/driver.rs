@@ -44,6 +44,7 @@ use crate::StateMachine;
 use crate::applier::Report;
 use crate::config::Config;
 use crate::edges::Edges;
+use crate::measures::Measures;
 use crate::members::IncarnationNumber;
 use crate::rendezvous::Placement;
 use crate::status::Status;
@@ -100,6 +101,8 @@ pub(crate) struct Driver<S: StateMachine> {
     pub(crate) status: watch::Sender<Status>,
     /// Wakes callers that wait for a leader.
     pub(crate) led: Arc<Notify>,
+    /// What it does and how long that takes, for whoever looks.
+    pub(crate) measures: Arc<Measures>,
     pub(crate) ticks: u64,
     /// What those that listen were told.
     pub(crate) told: Told,
@@ -154,22 +157,26 @@ impl<S: StateMachine> Driver<S> {
                 Some(inbound) = self.inbound.recv() => Input::Inbound(inbound),
                 request = self.requests.recv() => request.map_or(Input::Abandoned, Input::Request),
             };
+            let begun = Instant::now();
             self.take(first)?;
-            self.take_waiting()?;
+            let others = self.take_waiting()?;
             self.propose_gathered();
             self.act().await?;
+            self.measures.turned(begun, 1 + others);
             self.tell_turn();
         }
     }
 
-    /// Takes all that waits already, so that one write and one sync serve it all.
-    fn take_waiting(&mut self) -> Result<(), Stop> {
-        let mut room = TURN_INPUTS_MAX;
+    /// Takes all that waits already, so that one write and one sync serve it all; says how much.
+    fn take_waiting(&mut self) -> Result<usize, Stop> {
+        let (mut room, mut own) = (TURN_INPUTS_MAX, 0);
         while let Ok(event) = self.disk_events.1.try_recv() {
             self.take(Input::Disk(event))?;
+            own += 1;
         }
         while let Ok(report) = self.applying.reports.try_recv() {
             self.take(Input::Report(Some(report)))?;
+            own += 1;
         }
         while room > 0
             && let Ok(inbound) = self.inbound.try_recv()
@@ -183,7 +190,7 @@ impl<S: StateMachine> Driver<S> {
             self.take(Input::Request(request))?;
             room -= 1;
         }
-        Ok(())
+        Ok(own + TURN_INPUTS_MAX - room)
     }
 
     fn take(&mut self, input: Input<S>) -> Result<(), Stop> {
@@ -308,6 +315,11 @@ impl<S: StateMachine> Driver<S> {
             tracing::info!(node = self.config.node, "{core}");
         }
         let last = core.last.index.0;
+        let leader = core.leader.map(|leader| leader.node.0);
+        if leader.is_some() && leader != self.status.borrow().leader {
+            self.measures.leader_changed();
+        }
+        self.measures.dropped(core.dropped);
         let status = Status {
             cluster: self.config.cluster.clone(),
             node: self.config.node,
@@ -315,7 +327,7 @@ impl<S: StateMachine> Driver<S> {
             formed,
             role: role.into(),
             term: core.term.0,
-            leader: core.leader.map(|leader| leader.node.0),
+            leader,
             commit: core.committed.0,
             applied: self.applying.applied.0,
             last,

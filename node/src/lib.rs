@@ -60,6 +60,7 @@ mod error;
 mod fuzz;
 pub mod join;
 mod machine;
+mod measures;
 mod member_info;
 pub mod members;
 #[cfg_attr(not(feature = "mutations"), allow(unreachable_pub))]
@@ -97,6 +98,7 @@ pub use holm_raft_core::Index;
 pub use holm_transport::{Accept, Answer, Listener, Network, Stream, Tcp, Transit};
 pub use holm_transport::{KeyPair, KeyRing, PrivateKey, PublicKey, Secret};
 pub use machine::StateMachine;
+pub use measures::{Distribution, Measured};
 #[cfg(feature = "mutations")]
 pub use mutation::{Mutation, on as mutation_is_on, with as with_mutation};
 pub use node::{Applied, Node, ProposeOptions};

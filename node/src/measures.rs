@@ -1,6 +1,8 @@
 //! What a node measures of its own work: [`Measures`] is filled by the driver, the disk's jobs, the
 //! state's task and callers, and looked at at any time as [`Measured`]. It decides nothing.
 
+use crate::StateMachine;
+use crate::node::Node;
 use holm_raft_core::Dropped;
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -143,14 +145,14 @@ impl Measures {
         self: &Arc<Self>,
         which: fn(&Self) -> &Histogram,
         job: impl FnOnce() -> R + Send + 'static,
-    ) -> impl FnOnce() -> R + Send + 'static {
+    ) -> Box<dyn FnOnce() -> R + Send> {
         let measures = Arc::clone(self);
-        move || {
+        Box::new(move || {
             let begun = Instant::now();
             let done = job();
             which(&measures).took(begun.elapsed());
             done
-        }
+        })
     }
 
     pub(crate) const fn syncs(&self) -> &Histogram {
@@ -187,6 +189,14 @@ impl Measures {
     }
 }
 
+impl<S: StateMachine> Node<S> {
+    /// What this member has measured of its own work since it was opened.
+    #[must_use]
+    pub fn measures(&self) -> Measured {
+        self.measures.measured()
+    }
+}
+
 /// A proposal that is not answered yet.
 pub(crate) struct Pending {
     measures: Arc<Measures>,
@@ -200,9 +210,10 @@ enum Answered {
 }
 
 impl Pending {
-    /// It was answered otherwise than by an error.
-    pub(crate) fn answered(mut self) {
+    /// It was answered, and not by an error.
+    pub(crate) fn answered<T>(mut self, answer: T) -> T {
         self.answered = Answered::Well;
+        answer
     }
 }
 
@@ -277,7 +288,7 @@ mod tests {
         };
         let (one, other) = (measures.proposal(), measures.proposal());
         assert_eq!(counts(), (2, 0));
-        one.answered();
+        assert_eq!(one.answered(7), 7);
         assert_eq!(counts(), (1, 0));
         drop(other);
         assert_eq!(counts(), (0, 1));

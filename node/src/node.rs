@@ -14,6 +14,7 @@ use crate::edges::{Clock, Edges, Entropy};
 use crate::envelope::{Body, Key, Once};
 use crate::error::Error;
 use crate::join::door;
+use crate::measures::Measures;
 use crate::mutation::{Mutation, on};
 use crate::open::{self, OpenError, Opened};
 use crate::own;
@@ -50,6 +51,7 @@ pub struct Node<S: StateMachine> {
     room: Arc<Room>,
     copies: Arc<Copies>,
     settings: Settings,
+    pub(crate) measures: Arc<Measures>,
 }
 
 /// What calls need of the [`Config`].
@@ -94,6 +96,7 @@ impl<S: StateMachine> Clone for Node<S> {
             room: Arc::clone(&self.room),
             copies: Arc::clone(&self.copies),
             settings: self.settings,
+            measures: Arc::clone(&self.measures),
         }
     }
 }
@@ -129,6 +132,7 @@ impl<S: StateMachine> Node<S> {
         let Opened { driver, requests, status, placement, led, own, strangers } =
             open::open(config, edges, state).await?;
         let copies = Arc::new(Copies { cluster, member: driver.me, room: Room::new(1) });
+        let measures = Arc::clone(&driver.measures);
         let (stopping, stopped) = watch::channel(None);
         tokio::task::spawn(async move {
             let stop = driver.run().await;
@@ -146,6 +150,7 @@ impl<S: StateMachine> Node<S> {
             room,
             copies,
             settings,
+            measures,
         };
         tokio::task::spawn(door::keep(strangers, WeakNode::of(&node), links));
         Ok(node)
@@ -193,6 +198,7 @@ impl<S: StateMachine> Node<S> {
         once: Once,
         wait: &Wait,
     ) -> Result<Answered<S::Reply>, Error> {
+        let pending = self.measures.proposal();
         let place = self.room.take(body.bytes().len());
         let place = Arc::new(place.ok_or(Error::Busy { limit: "waiting_bytes_max" })?);
         // Whether an attempt may have taken effect that was not heard of.
@@ -210,7 +216,7 @@ impl<S: StateMachine> Node<S> {
             let place = Arc::clone(&place);
             self.ask(Request::Propose(Proposal { body, once, until, reply, place }))?;
             let failed = match wait.within(answer).await {
-                Some(Ok(Ok(answered))) => return Ok(answered),
+                Some(Ok(Ok(answered))) => return Ok(pending.answered(answered)),
                 Some(Ok(Err(failed))) => failed,
                 Some(Err(_)) => return Err(self.stopped_error()),
                 None => return Err(wait.unknown()),
@@ -463,6 +469,7 @@ impl<S: StateMachine> Node<S> {
 const COMMAND_BYTES_USUAL: usize = 256;
 /// The longest pause before a refused request is made again.
 const PAUSE: Duration = Duration::from_millis(20);
+
 pub(crate) fn check_size(what: &'static str, bytes: usize, limit: usize) -> Result<(), Error> {
     if bytes > limit { Err(Error::TooLarge { what, bytes, limit }) } else { Ok(()) }
 }

@@ -14,6 +14,7 @@ use crate::driver::{
 };
 use crate::edges::Edges;
 use crate::join::JoinError;
+use crate::measures::Measures;
 use crate::member_info::{MemberInfo, epoch_of};
 use crate::members::IncarnationNumber;
 use crate::own;
@@ -119,7 +120,8 @@ pub(crate) async fn open<S: StateMachine>(
     let (placement, placed) = watch::channel(Placement::default());
     let led = Arc::new(Notify::new());
     let formation = Formation::new(config.start, raft.configuration());
-    let applying = Applying::start(replica, applied, Arc::clone(&edges.clock));
+    let (clock, measures) = (Arc::clone(&edges.clock), Arc::<Measures>::default());
+    let applying = Applying::start(replica, applied, clock, Arc::clone(&measures));
     let driver = Driver {
         config,
         edges,
@@ -148,6 +150,7 @@ pub(crate) async fn open<S: StateMachine>(
         placement,
         status,
         led: Arc::clone(&led),
+        measures,
         ticks: 0,
         told: Told::default(),
         parting: None,

@@ -8,6 +8,7 @@ use crate::applier::{Applier, Batch, Command, Common, Report, Work};
 use crate::backup::Copied;
 use crate::edges::Clock;
 use crate::envelope::Envelope;
+use crate::measures::Measures;
 use crate::replica::Replica;
 use crate::stop::Stop;
 use holm_raft_core::{Entry, EntryKind, Index, LogTime, SnapshotMeta, Term};
@@ -46,7 +47,12 @@ pub(crate) struct Applying<S: StateMachine> {
 
 impl<S: StateMachine> Applying<S> {
     /// Starts the task that owns the state, which stands for all up to an index.
-    pub(crate) fn start(replica: Replica<S>, applied: Index, clock: Arc<dyn Clock>) -> Self {
+    pub(crate) fn start(
+        replica: Replica<S>,
+        applied: Index,
+        clock: Arc<dyn Clock>,
+        measures: Arc<Measures>,
+    ) -> Self {
         let (work, works) = mpsc::unbounded_channel();
         let (reporting, reports) = mpsc::unbounded_channel();
         let common = Common::default();
@@ -57,6 +63,7 @@ impl<S: StateMachine> Applying<S> {
             reports: reporting,
             common: common.clone(),
             clock,
+            measures,
         };
         let task = tokio::task::spawn(applier.run());
         Self {

@@ -3,6 +3,7 @@
 
 use super::{Driver, log_failed};
 use crate::StateMachine;
+use crate::measures::Measures;
 use crate::mutation::{Mutation, on};
 use crate::stop::Stop;
 use holm_raft_core::{Event, Message, Persist, WriteNumber};
@@ -60,7 +61,8 @@ impl<S: StateMachine> Driver<S> {
     /// Starts a sync, if there is something to sync and none is under way.
     pub(super) fn start_sync(&mut self) {
         if let Some(job) = self.wal.begin_sync() {
-            self.edges.disk.run(job.into_job(), self.reports(DiskEvent::Synced));
+            let job = self.measures.timed(Measures::syncs, job.into_job());
+            self.edges.disk.run(job, self.reports(DiskEvent::Synced));
         }
     }
 

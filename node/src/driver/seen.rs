@@ -14,6 +14,11 @@ use std::time::Duration;
 impl<S: StateMachine> Driver<S> {
     pub(super) fn members(&self, core: &holm_raft_core::Status) -> Vec<MemberStatus> {
         let peers = self.transport.peers();
+        for peer in &peers {
+            if let Some(took) = peer.round_trip {
+                self.measures.round_trip(peer.node.0, took);
+            }
+        }
         let overview = self.overview(core);
         let placement = self.placement.borrow().clone();
         let member = |(node, info): (NodeId, MemberInfo)| {

@@ -7,6 +7,7 @@ use super::disk::{DiskEvent, run_job};
 use super::{Driver, log_failed};
 use crate::StateMachine;
 use crate::backup::Copied;
+use crate::measures::Measures;
 use crate::replica::Frozen;
 use crate::stop::Stop;
 use holm_raft_core::{
@@ -128,7 +129,8 @@ impl<S: StateMachine> Driver<S> {
             state.encode().map(|data| Snapshot::new(meta, data)).map_err(unreadable)
         };
         let tell = self.reports(DiskEvent::SnapshotSaved);
-        self.edges.disk.run(self.snapshots.files.save_job_of(make), tell);
+        let job = self.snapshots.files.save_job_of(make);
+        self.edges.disk.run(self.measures.timed(Measures::snapshot_saves, job), tell);
     }
 
     /// The log may begin behind the snapshot before this one: should this one rot, that one and
@@ -194,6 +196,7 @@ impl<S: StateMachine> Driver<S> {
         let snapshot = self.snapshots.files.received().expect("the job has completed it");
         let (last, bytes) = (snapshot.meta.last, snapshot.data.len());
         tracing::info!(node = self.config.node, %last, bytes, "installing the leader's snapshot");
+        self.measures.snapshot_installed();
         self.tail.clear();
         self.applying.restore(snapshot.clone());
         self.waiting.skipped(last);

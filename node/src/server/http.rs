@@ -35,6 +35,7 @@ use engine::Engine;
 use metrics::Metrics;
 use openapi::document;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 /// The longest name of a counter, in bytes after decoding.
 pub const NAME_BYTES_MAX: usize = 256;
@@ -102,8 +103,8 @@ impl App {
     }
 
     /// Counts the answer under the route's pattern, so that names in paths make no new series.
-    fn count(&self, route: &str, method: &Method, response: &Response) {
-        self.metrics.count(route, method, response.status());
+    fn count(&self, route: &str, method: &Method, response: &Response, took: Duration) {
+        self.metrics.count(route, method, response.status(), took);
         if let Some(Limited(limit)) = response.extensions().get() {
             self.gate.count(limit);
         }
@@ -126,9 +127,10 @@ fn routes(app: App) -> Router {
 async fn count(State(app): State<App>, request: Request, next: Next) -> Response {
     let matched = request.extensions().get::<MatchedPath>().cloned();
     let method = request.method().clone();
+    let begun = Instant::now();
     let response = next.run(request).await;
     let route = matched.as_ref().map_or("unknown", MatchedPath::as_str);
-    app.count(route, &method, &response);
+    app.count(route, &method, &response, begun.elapsed());
     response
 }
 

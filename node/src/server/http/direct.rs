@@ -12,6 +12,7 @@ use axum::http::Method;
 use axum::response::{IntoResponse, Response};
 use std::convert::Infallible;
 use std::sync::Arc;
+use std::time::Instant;
 use tower::ServiceExt;
 
 /// Answers requests, as the router does.
@@ -79,9 +80,9 @@ impl Direct {
             return answered.unwrap_or_else(|never| match never {});
         };
         let method = request.method().clone();
-        let app = self.app.clone();
+        let (app, begun) = (self.app.clone(), Instant::now());
         let response = self.handle(usual, name, request).await;
-        app.count(usual.route(), &method, &response);
+        app.count(usual.route(), &method, &response, begun.elapsed());
         response
     }
 

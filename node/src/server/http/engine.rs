@@ -4,6 +4,7 @@ use super::rendezvous::{Claims, Told};
 use crate::backup::Backup;
 use crate::error::Error;
 use crate::join::JoinTicket;
+use crate::measures::Measured;
 use crate::members::{Change, ChangeOptions, Members, NotChanged};
 use crate::node::{Applied, Node, ProposeOptions};
 use crate::reading::{ReadOptions, Seen};
@@ -158,6 +159,14 @@ impl Engine {
             Self::Node(node) => node.transfer(to).await,
             #[cfg(test)]
             Self::Alone(alone) => alone.transfer(to),
+        }
+    }
+
+    pub(super) fn measures(&self) -> Measured {
+        match self {
+            Self::Node(node) => node.measures(),
+            #[cfg(test)]
+            Self::Alone(alone) => alone.measures(),
         }
     }
 

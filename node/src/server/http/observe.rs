@@ -61,6 +61,6 @@ pub(super) async fn metrics(
     RawQuery(query): RawQuery,
 ) -> Result<Response, Problem> {
     Query::parse(query.as_deref(), KNOWN)?.timeout()?;
-    let text = app.metrics.text(&app.engine.status(), &app.gate.refused());
+    let text = app.metrics.text(&app.engine, &app.gate.refused());
     Ok(([(CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], text).into_response())
 }

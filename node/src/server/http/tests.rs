@@ -12,6 +12,7 @@ use super::*;
 use crate::backup::Backup;
 use crate::error::Error;
 use crate::machine::StateMachine;
+use crate::measures::{Measured, Measures};
 use crate::node::Applied;
 use crate::reading::Seen;
 use crate::rendezvous::ClaimError;
@@ -91,6 +92,14 @@ impl Alone {
                 if claimed.remove(key) { Ok(told(key.into())) } else { Err(ClaimError::Lost) }
             }
         }
+    }
+
+    pub(super) fn measures(&self) -> Measured {
+        let measures = Measures::default();
+        measures.round_trip(2, Duration::from_micros(417));
+        measures.round_trip(3, Duration::from_micros(1_200_001));
+        measures.leader_changed();
+        measures.measured()
     }
 
     pub(super) fn status(&self) -> Status {
@@ -321,7 +330,7 @@ async fn metrics_count_answers_by_route_and_never_by_name() {
     let got = ask(&router, "GET", "/metrics", "").await;
     let text = String::from_utf8(got.body).expect("text");
     for line in [
-        "holm_info{cluster=\"c\\\"1\\\\\\n\",node=\"1\"} 1",
+        "holm_info{cluster=\"c\\\"1\\\\\\n\",node=\"1\",version=\"0.1.0\"} 1",
         "holm_term 3",
         "holm_trails_entries{node=\"2\"} 5",
         "holm_http_answers_total{route=\"/v1/counters/{name}\",method=\"POST\",status=\"200\"} 2",
