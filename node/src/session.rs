@@ -16,7 +16,7 @@
 //! }
 //! let here = nodes[0].sessions(SessionOptions::new("session")).await?;
 //! let there = nodes[2].sessions(SessionOptions::new("session")).await?;
-//! let token = here.sealer().seal(&("ada", 7))?;
+//! let token = here.sealer().seal(&("ada", 7_u32))?;
 //! let opened = there.opener().open::<(String, u32)>(&token).await?;
 //! assert_eq!(opened.state, ("ada".to_owned(), 7));
 //! # Ok(())
