@@ -1,34 +1,13 @@
 //! The library as an embedder uses it: three members in one process, on loopback, with their logs
 //! in memory or in a directory.
 
+mod counter;
 mod local;
 
-use holm::{Config, Error, Node, ProposeOptions, Security, StateMachine, Stop, Storage};
+use counter::Counter;
+use holm::{Config, Error, Node, ProposeOptions, Security, Stop, Storage};
 use local::open;
-use serde::{Deserialize, Serialize};
 use std::time::Duration;
-
-#[derive(Clone, Default, Serialize, Deserialize)]
-struct Counter(i64);
-
-impl StateMachine for Counter {
-    type Command = i64;
-    type Reply = i64;
-    type Snapshot = Self;
-
-    fn apply(&mut self, add: i64) -> i64 {
-        self.0 += add;
-        self.0
-    }
-
-    fn snapshot(&self) -> Self {
-        self.clone()
-    }
-
-    fn restore(snapshot: Self) -> Self {
-        snapshot
-    }
-}
 
 type Nodes = Vec<Node<Counter>>;
 

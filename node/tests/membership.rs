@@ -1,39 +1,19 @@
 //! Members that come, go and are replaced, through the library: in one process, on loopback, with
 //! their logs in memory.
 
+mod counter;
+
+use counter::Counter;
 use holm::join::{JoinError, join};
 use holm::members::{
     Change, ChangeOptions, IncarnationNumber, Members, NewMember, NotChanged, Refusal, Risk,
     Standing, StorageKind, Votes,
 };
 use holm::topology::{Member, Topology};
-use holm::{Config, Edges, Index, Listen, Node, Security, Start, StateMachine, Stop};
-use serde::{Deserialize, Serialize};
+use holm::{Config, Edges, Index, Listen, Node, Security, Start, Stop};
 use std::time::Duration;
 use tempfile::TempDir;
 use tokio::net::TcpListener;
-
-#[derive(Clone, Default, Serialize, Deserialize)]
-struct Counter(i64);
-
-impl StateMachine for Counter {
-    type Command = i64;
-    type Reply = i64;
-    type Snapshot = Self;
-
-    fn apply(&mut self, add: i64) -> i64 {
-        self.0 += add;
-        self.0
-    }
-
-    fn snapshot(&self) -> Self {
-        self.clone()
-    }
-
-    fn restore(snapshot: Self) -> Self {
-        snapshot
-    }
-}
 
 /// When something that must happen counts as not happening.
 const STUCK: Duration = Duration::from_secs(60);
