@@ -128,6 +128,10 @@ pub trait File: Send + Sync {
     /// As for [`read`](Self::read).
     fn copy_to(&self, offset: u64, buffer: &mut [u8]) -> io::Result<()>;
 
+    /// So many bytes from `offset` on will be copied soon: a disk that can fetches them meanwhile.
+    /// It changes nothing but how long that takes, so it has no error.
+    fn will_copy(&self, _offset: u64, _len: u64) {}
+
     /// Gives up what was said of bytes that were read: from now on all may be written again, as if
     /// nothing had been read. `false`, and nothing is changed, while any of those `Bytes` is held.
     fn reclaim(&self) -> bool;

@@ -6,11 +6,17 @@ use crate::disk::File;
 use crate::format::{ALIGN, Found, RECORD_BYTES, Record, seed};
 use std::io;
 
+#[cfg(test)]
+mod tests;
+
 /// How much is read at once, in bytes: with room to spare in a second-level cache.
 const WINDOW_BYTES: usize = 256 << 10;
 /// How much is read at once of a file's beginning, in bytes: where a footer tells the rest, that is
 /// all that is read.
 const BEGINNING_BYTES: usize = 4 << 10;
+/// How much the disk is told of ahead, in bytes: cold, it fetches that while what came before it is
+/// summed.
+const AHEAD_BYTES: usize = 8 << 20;
 /// In what pieces zeroes are passed over, in bytes.
 const ZEROES: [u8; 4096] = [0; 4096];
 
@@ -24,12 +30,14 @@ pub(crate) struct Scanner<'a> {
     /// Where in the file the buffer begins, and how many bytes of it are read.
     start: usize,
     filled: usize,
+    /// Up to where the disk was told that it will be read.
+    told: usize,
 }
 
 impl<'a> Scanner<'a> {
     /// `buffer` is reused from file to file.
     pub(crate) fn new(file: &'a dyn File, len: usize, buffer: Vec<u8>) -> Self {
-        Self { file, len, buffer, start: 0, filled: 0 }
+        Self { file, len, buffer, start: 0, filled: 0, told: 0 }
     }
 
     pub(crate) fn into_buffer(self) -> Vec<u8> {
@@ -47,11 +55,24 @@ impl<'a> Scanner<'a> {
                 self.buffer.resize(fill, 0);
             }
             self.filled = 0;
+            // Where a footer tells the rest, no more than the beginning is read.
+            if offset > 0 {
+                self.tell(offset + fill);
+            }
             self.file.copy_to(offset as u64, &mut self.buffer[..fill])?;
             (self.start, self.filled) = (offset, fill);
         }
         let at = offset - self.start;
         Ok(&self.buffer[at..at + count])
+    }
+
+    /// Tells the disk what is read behind this offset, half of it before it is needed.
+    fn tell(&mut self, end: usize) {
+        let from = self.told.max(end);
+        if from < self.len && end + AHEAD_BYTES / 2 > self.told {
+            self.told = (end + AHEAD_BYTES).min(self.len);
+            self.file.will_copy(from as u64, (self.told - from) as u64);
+        }
     }
 
     /// The record that is whole at this offset, if there is one.

@@ -7,10 +7,11 @@ use crate::disk::pages::{Pages, Way, Ways};
 use crate::disk::{Disk, Done, File, Job, total, unexpected_end, within};
 use crate::error::Error;
 use bytes::Bytes;
-use rustix::fs::FallocateFlags;
+use rustix::fs::{Advice, FallocateFlags, fadvise};
 use std::collections::BTreeMap;
 use std::fs::{self, OpenOptions};
 use std::io::{self, IoSlice};
+use std::num::NonZeroU64;
 use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
@@ -281,6 +282,11 @@ impl File for RealFile {
     fn copy_to(&self, offset: u64, buffer: &mut [u8]) -> io::Result<()> {
         within(self.map.len(), offset, buffer.len()).ok_or_else(unexpected_end)?;
         self.file.read_exact_at(buffer, offset)
+    }
+
+    fn will_copy(&self, offset: u64, len: u64) {
+        // Where the kernel can't, the bytes are fetched as they are asked for.
+        let _ = fadvise(&self.file, offset, NonZeroU64::new(len), Advice::WillNeed);
     }
 
     fn reclaim(&self) -> bool {
