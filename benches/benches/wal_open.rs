@@ -1,8 +1,8 @@
 //! How long a log takes to open and to read: opened with every checksum checked, opened by its
-//! footers, replayed entry by entry, and read at random; next to a floor that maps nothing and
-//! only sums the bytes of the segments' files through the kernel. Warm, in the page cache, and the
-//! floor and the opening with every checksum also cold, with the files' pages dropped before;
-//! medians of several rounds.
+//! footers, replayed, and read at random; next to floors that only sum the same bytes: of the
+//! segments' files through the kernel, and of records where they are mapped. Warm, in the page
+//! cache, and the floor and the opening with every checksum also cold, with the pages of the files
+//! dropped before; medians of several rounds.
 //!
 //! `cargo bench -p holm-benches --bench wal_open [-- DIRECTORY [MIB]]`: 1 GiB of data by default,
 //! in records of 1 KiB.
@@ -14,7 +14,7 @@ mod cold;
 mod floor;
 
 use cold::{fetched_bytes, forget};
-use floor::sum_files;
+use floor::{Records, sum_files};
 use holm_raft_core::{Entry, EntryId, EntryKind, Index, LogTime, Term};
 use holm_wal::{Batch, Disk, Identity, Options, RealDisk, Wal};
 use std::error::Error;
@@ -28,6 +28,10 @@ type Result<T> = std::result::Result<T, Box<dyn Error>>;
 const ROUNDS: usize = 5;
 const RECORD_BYTES: u64 = 1 << 10;
 const RANDOM_READS: u64 = 200_000;
+/// How many bytes a record has with its head, and the entry's fields.
+const SPAN_BYTES: usize = (1 << 10) + 40;
+/// How many bytes of entries a replay asks for at once.
+const REPLAYED_BYTES: u64 = 1 << 20;
 
 fn main() -> Result<()> {
     let mut arguments = std::env::args().skip(1).filter(|argument| !argument.starts_with('-'));
@@ -40,19 +44,21 @@ fn main() -> Result<()> {
     let records = (mib << 20) / RECORD_BYTES;
     write(&path, records)?;
     let cold = cold_rounds(&path)?;
-    let [floor, open, fast, replay, random] = warm_rounds(&path, records)?;
+    let warm = warm_rounds(&path, records)?;
     println!("a log of {records} records of 1 KiB, medians of {ROUNDS} rounds\n");
     println!("                                    cold      warm");
     let cold = |of: fn(&Cold) -> f64| {
         cold.as_ref().map_or_else(|| "-".to_owned(), |cold| format!("{:.3}", of(cold)))
     };
     let (cold_floor, cold_open) = (cold(|cold| cold.floor), cold(|cold| cold.open));
-    println!("floor: files read and summed   {cold_floor:>9} {floor:>9.3} s");
-    println!("open, every checksum checked   {cold_open:>9} {open:>9.3} s");
-    println!("open by footers                {:>9} {fast:>9.3} s", "-");
-    println!("replay, entry by entry         {:>9} {replay:>9.3} s", "-");
-    let reads = f64::from(u32::try_from(RANDOM_READS)?) / random;
-    println!("random reads, checksum checked {:>9} {reads:>9.0} a second", "-");
+    println!("floor: files read and summed   {cold_floor:>9} {:>9.3} s", warm.files);
+    println!("open, every checksum checked   {cold_open:>9} {:>9.3} s", warm.open);
+    println!("open by footers                {:>9} {:>9.3} s", "-", warm.footers);
+    println!("floor: records summed in order {:>9} {:>9.3} s", "-", warm.in_order);
+    println!("replay                         {:>9} {:>9.3} s", "-", warm.replay);
+    let reads = f64::from(u32::try_from(RANDOM_READS)?);
+    println!("floor: records summed anyhow   {:>9} {:>9.0} a second", "-", reads / warm.anyhow);
+    println!("random reads, checksum checked {:>9} {:>9.0} a second", "-", reads / warm.random);
     fs::remove_dir_all(&path)?;
     Ok(())
 }
@@ -74,7 +80,7 @@ fn cold_rounds(path: &Path) -> Result<Option<Cold>> {
         forget(path)?;
         let between = fetched_bytes()?;
         let disk: Arc<dyn Disk> = Arc::new(RealDisk::open(path)?);
-        opens.push(time(|| drop_opened(Wal::open(disk.clone(), Options::default())))?);
+        opens.push(time(|| drop_read(Wal::open(disk.clone(), Options::default())))?);
         let least = (between - before).min(fetched_bytes()? - between);
         if least < bytes / 100 * 95 {
             println!(
@@ -87,14 +93,24 @@ fn cold_rounds(path: &Path) -> Result<Option<Cold>> {
     Ok(Some(Cold { floor: median(floors), open: median(opens) }))
 }
 
-fn drop_opened<T>(opened: std::result::Result<T, holm_wal::Error>) -> Result<()> {
+fn drop_read<T>(opened: std::result::Result<T, holm_wal::Error>) -> Result<()> {
     drop(opened?);
     Ok(())
 }
 
-/// All that is measured, with the files in the page cache.
-fn warm_rounds(path: &Path, records: u64) -> Result<[f64; 5]> {
-    let mut seconds = [const { Vec::new() }; 5];
+/// All that is measured with the files in the page cache, in seconds.
+struct Warm {
+    files: f64,
+    open: f64,
+    footers: f64,
+    in_order: f64,
+    replay: f64,
+    anyhow: f64,
+    random: f64,
+}
+
+fn warm_rounds(path: &Path, records: u64) -> Result<Warm> {
+    let mut seconds = [const { Vec::new() }; 7];
     for _ in 0..ROUNDS {
         let disk: Arc<dyn Disk> = Arc::new(RealDisk::open(path)?);
         seconds[0].push(time(|| Ok(sum_files(path)?))?);
@@ -108,17 +124,39 @@ fn warm_rounds(path: &Path, records: u64) -> Result<[f64; 5]> {
             opened = Some(Wal::open_fast(disk.clone(), Options::default())?);
             Ok(())
         })?);
-        let Some((wal, _)) = opened else { return Err("it was just opened".into()) };
-        seconds[3].push(time(|| read(&wal, 1..=records))?);
-        let mut at = 0;
-        let scattered = (0..RANDOM_READS).map(|_| {
-            // A full cycle over 2^32 that jumps far.
-            at = (at * 1_664_525 + 1_013_904_223_u64) % (1 << 32);
-            at * records / (1 << 32) + 1
-        });
-        seconds[4].push(time(|| read(&wal, scattered))?);
+        let Some((wal, _)) = opened.take() else { return Err("it was just opened".into()) };
+        let floor = Records::of(&*disk, SPAN_BYTES)?;
+        // Whoever touches the map first pays for its pages.
+        floor.sum_all(1..=records)?;
+        seconds[3].push(time(|| floor.sum_all(1..=records))?);
+        seconds[4].push(time(|| replay(&wal, records))?);
+        seconds[5].push(time(|| floor.sum_all(scattered(records)))?);
+        seconds[6].push(time(|| {
+            scattered(records).try_for_each(|index| drop_read(wal.entry(Index(index))))
+        })?);
     }
-    Ok(seconds.map(median))
+    let [files, open, footers, in_order, replay, anyhow, random] = seconds.map(median);
+    Ok(Warm { files, open, footers, in_order, replay, anyhow, random })
+}
+
+/// Numbers of records, far from each other.
+fn scattered(records: u64) -> impl Iterator<Item = u64> {
+    let mut at = 0;
+    (0..RANDOM_READS).map(move |_| {
+        // A full cycle over 2^32 that jumps far.
+        at = (at * 1_664_525 + 1_013_904_223_u64) % (1 << 32);
+        at * records / (1 << 32) + 1
+    })
+}
+
+/// Reads all entries, in order.
+fn replay(wal: &Wal, records: u64) -> Result<()> {
+    let mut next = Index(1);
+    while next.0 <= records {
+        let entries = wal.entries(next..=Index(records), REPLAYED_BYTES)?;
+        next = Index(next.0 + entries.len() as u64);
+    }
+    Ok(())
 }
 
 fn write(path: &Path, records: u64) -> Result<()> {
@@ -142,13 +180,6 @@ fn write(path: &Path, records: u64) -> Result<()> {
     let (done, finished) = mpsc::channel();
     disk.run(Box::new(|| Ok(())), Box::new(move |result| drop(done.send(result))));
     Ok(finished.recv()??)
-}
-
-fn read(wal: &Wal, indexes: impl Iterator<Item = u64>) -> Result<()> {
-    for index in indexes {
-        wal.entry(Index(index))?;
-    }
-    Ok(())
 }
 
 fn time(run: impl FnOnce() -> Result<()>) -> Result<f64> {

@@ -51,6 +51,7 @@ mod inspect;
 #[cfg_attr(not(feature = "mutations"), allow(unreachable_pub))]
 mod mutation;
 mod positions;
+mod reading;
 mod recovery;
 mod repair;
 mod replay;

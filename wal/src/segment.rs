@@ -8,6 +8,7 @@ use crate::format::{
     seed,
 };
 use crate::positions::Location;
+use bytes::Bytes;
 use holm_raft_core::{Entry, EntryId, Index, Term};
 use std::io;
 use std::sync::Arc;
@@ -111,16 +112,19 @@ impl Segment {
         }
     }
 
-    /// The entry whose record lies there, its checksum checked.
-    pub(crate) fn entry(&self, index: Index, at: Location) -> Result<Entry, Error> {
+    /// So many bytes from the record that lies there on.
+    pub(crate) fn read(&self, at: Location, bytes: usize) -> Result<Bytes, Error> {
+        let read = self.file.read(u64::from(at.offset), bytes);
+        read.map_err(|source| Error::io("reading from", &self.name())(source))
+    }
+
+    /// The entry of which this is the record, read from there, its checksum checked.
+    pub(crate) fn entry(&self, index: Index, at: Location, record: Bytes) -> Result<Entry, Error> {
         let offset = usize::try_from(at.offset).expect("usize has 32 bits or more");
-        let length = usize::try_from(at.length).expect("usize has 32 bits or more");
-        let span = (ENTRY_BYTES + length).next_multiple_of(ALIGN);
-        let bytes = self.file.read(u64::from(at.offset), span);
-        let bytes = bytes.map_err(|source| Error::io("reading from", &self.name())(source))?;
-        match Record::find_at(&bytes, seed(self.salt, offset)) {
-            Some(Record::Entry { id, time, kind, .. }) if id.index == index => {
-                Ok(Entry { id, time, kind, data: bytes.slice(ENTRY_BYTES..ENTRY_BYTES + length) })
+        match Record::find_at(&record, seed(self.salt, offset)) {
+            Some(Record::Entry { id, time, kind, data }) if id.index == index => {
+                let data = record.slice_ref(data);
+                Ok(Entry { id, time, kind, data })
             }
             _ => Err(Error::Damaged {
                 segment: self.name(),
@@ -130,6 +134,12 @@ impl Segment {
             }),
         }
     }
+}
+
+/// How many bytes the record of an entry takes that has so many bytes of data.
+pub(crate) fn entry_span(length: u32) -> usize {
+    let length = usize::try_from(length).expect("usize has 32 bits or more");
+    (ENTRY_BYTES + length).next_multiple_of(ALIGN)
 }
 
 /// Makes a file for a segment.

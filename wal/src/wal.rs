@@ -1,5 +1,5 @@
-//! The log: `Wal`, how one is made, and how it is read. Opening is in `recovery`, writing in
-//! `append`, making durable in `sync`.
+//! The log: `Wal`, how one is made, and what is known of it. Opening is in `recovery`, reading in
+//! `reading`, writing in `append`, making durable in `sync`.
 
 use crate::append::GATHERED_RECORD_BYTES_MAX;
 use crate::disk::Disk;
@@ -10,10 +10,9 @@ use crate::segment::{Segment, make, segment_sequence};
 use crate::spares::Spares;
 use crate::sync::{Covered, Names, Waiting};
 use crate::table::Table;
-use holm_raft_core::{Entry, EntryId, HardState, Index, LogStart, LogTime, Term, WriteNumber};
+use holm_raft_core::{Entry, EntryId, HardState, Index, LogStart, Term, WriteNumber};
 use std::collections::VecDeque;
 use std::io;
-use std::ops::RangeInclusive;
 use std::sync::Arc;
 
 /// How a log is laid out.
@@ -280,54 +279,5 @@ impl Wal {
     #[must_use]
     pub fn term(&self, index: Index) -> Option<Term> {
         self.table.term(index)
-    }
-
-    /// The entry at this index, its checksum checked.
-    ///
-    /// # Errors
-    /// [`Error::NotHeld`]; [`Error::Damaged`] if the disk gives back something else than was
-    /// written; whatever else the disk reports.
-    pub fn entry(&self, index: Index) -> Result<Entry, Error> {
-        let location = self.table.location(index).ok_or_else(|| self.not_held(index))?;
-        let front = self.segments.front().expect("never empty").sequence;
-        let segment = &self.segments[usize::try_from(location.segment - front).expect("held")];
-        segment.entry(index, location)
-    }
-
-    /// The entries in the range from its first one on, as long as their weights
-    /// ([`Entry::weight`]) together stay within `bytes_max`; at least one, if the range is not
-    /// empty.
-    ///
-    /// # Errors
-    /// As for [`entry`](Self::entry), for each entry of the range that is not held.
-    pub fn entries(
-        &self,
-        range: RangeInclusive<Index>,
-        bytes_max: u64,
-    ) -> Result<Vec<Entry>, Error> {
-        let (first, last) = range.into_inner();
-        let mut entries = Vec::new();
-        let mut room = bytes_max;
-        let mut index = first;
-        while index <= last {
-            let location = self.table.location(index).ok_or_else(|| self.not_held(index))?;
-            let weight = Entry::OVERHEAD + u64::from(location.length);
-            if weight > room && !entries.is_empty() {
-                break;
-            }
-            entries.push(self.entry(index)?);
-            room = room.saturating_sub(weight);
-            index = index.next();
-        }
-        Ok(entries)
-    }
-
-    fn not_held(&self, index: Index) -> Error {
-        Error::NotHeld { index, start: self.table.start().id, last: self.last() }
-    }
-
-    pub(crate) fn last_time(&self) -> Result<LogTime, Error> {
-        let (last, start) = (self.last(), self.start());
-        if last == start.id { Ok(start.time) } else { Ok(self.entry(last.index)?.time) }
     }
 }
