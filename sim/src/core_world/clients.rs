@@ -213,28 +213,25 @@ impl World {
         self.told(command.client, current, reply);
     }
 
-    pub(super) fn request_answered(&mut self, at: usize, request: RequestNumber, answer: Answer) {
+    /// A core says that a read may be served, at once or once more is applied. It is judged now, by
+    /// the configuration that is in force now: that may change before the read is answered.
+    pub(super) fn read_confirmed(&mut self, at: usize, request: RequestNumber) {
         let count = request.0;
         let Some(client) = self.clients.asking.get(&count).copied() else { return };
         let Some(current) = self.current(client, count).copied() else { return };
-        let (Answer::Read { index }, Ask::Read(by)) = (answer, current.ask) else {
-            self.plan_after(BACKOFF, Due::Retry(client, count));
-            return;
-        };
         let Some(running) = &self.members[at].running else { return };
-        let value = running.state.machine.read(current.key);
         let glance = running.raft.glance();
         let me = self.members[at].me;
         let kept = if current.moment == self.events {
             self.checkers.leases.served_at_once(me, &glance)
         } else if glance.role == "leader"
-            && by == By::Round
+            && matches!(current.ask, Ask::Read(By::Round))
             && !self.checkers.rounds.told(me, request)
         {
             let (leads, asked) = ((me, glance.term), current.moment);
             let (set_at, configuration) = running.raft.configuration_at(glance.last.index);
             let by_the_latest = self.checkers.rounds.served(leads, asked, configuration);
-            // Within one turn it may have served first, and then changed the configuration.
+            // Within one turn it may have confirmed it first, and then changed the configuration.
             let before = running.raft.configuration_at(set_at.prev()).1;
             let gathers = self.plan.settings.turn > 0;
             by_the_latest.or_else(|error| {
@@ -246,6 +243,18 @@ impl World {
         if let Err(violation) = kept {
             self.broken(violation);
         }
+    }
+
+    pub(super) fn request_answered(&mut self, at: usize, request: RequestNumber, answer: Answer) {
+        let count = request.0;
+        let Some(client) = self.clients.asking.get(&count).copied() else { return };
+        let Some(current) = self.current(client, count).copied() else { return };
+        let (Answer::Read { index }, Ask::Read(by)) = (answer, current.ask) else {
+            self.plan_after(BACKOFF, Due::Retry(client, count));
+            return;
+        };
+        let Some(running) = &self.members[at].running else { return };
+        let value = running.state.machine.read(current.key);
         if let Err(violation) = self.checkers.fresh_reads.served(by, current.asked, index) {
             if by == By::Lease && self.plan.settings.beyond == 1 {
                 // What the mode is there to show. The client is never told, so that nothing else

@@ -96,6 +96,8 @@ impl From<Violation> for Stop {
 pub(super) struct Effects {
     /// What is to be sent.
     pub(super) messages: Vec<Message>,
+    /// Reads that may be served from an index on, as soon as that is applied here.
+    pub(super) confirmed: Vec<RequestNumber>,
     /// What became of what clients asked for.
     pub(super) answers: Vec<(RequestNumber, Answer)>,
     /// Commands that were applied here, each with its reply.

@@ -213,12 +213,14 @@ fn is_another(id: MemberId) -> bool {
     id.incarnation.0 != id.node.0 * 1_000
 }
 
-/// Whether those that are there can decide: in each half, and also once all that are to join vote.
+/// Whether those that are there can decide: in each half, and also while those that are to join are
+/// made voters, one by one. Whoever has caught up first is promoted first, and what it held may be
+/// lost by then: the worst is that just those who are not there vote by now.
 fn works(configuration: &Configuration, is_there: impl Fn(MemberId) -> bool) -> bool {
-    let joined = configuration.members().map(|(member, standing): &(Member, Standing)| {
-        let joins = *standing == Standing::Joining;
+    let promoted = configuration.members().map(|(member, standing): &(Member, Standing)| {
+        let joins = *standing == Standing::Joining && !is_there(member.id);
         (member.clone(), if joins { Standing::Voter } else { *standing })
     });
-    let joined = Configuration::with_standings(joined);
-    configuration.is_empty() || (decide(configuration, &is_there) && decide(&joined, &is_there))
+    let promoted = Configuration::with_standings(promoted);
+    configuration.is_empty() || (decide(configuration, &is_there) && decide(&promoted, &is_there))
 }

@@ -146,6 +146,9 @@ impl World {
     }
 
     fn answer(&mut self, at: usize, effects: &mut Effects) {
+        for request in effects.confirmed.drain(..) {
+            self.read_confirmed(at, request);
+        }
         for (command, reply) in effects.applied.drain(..) {
             self.command_applied(at, &command, reply);
         }

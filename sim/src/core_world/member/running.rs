@@ -176,7 +176,10 @@ impl Running {
         }
         for (number, index) in ready.reads {
             match index {
-                Some(index) => self.reads.push((index, number)),
+                Some(index) => {
+                    effects.confirmed.push(number);
+                    self.reads.push((index, number));
+                }
                 None => effects.answers.push((number, Answer::Refused)),
             }
         }
