@@ -241,7 +241,13 @@ fn operators(
         let mut time = random.between(500_000, gap + 500_000);
         while time < settings.faults_end {
             let step = Happening::build(word, |_| Ok::<_, ()>(random.between(1, settings.members)));
-            happenings.extend(step.and_then(Result::ok).map(|step| (time, step)));
+            let step = step.and_then(Result::ok);
+            if let Some(Happening::Swap { member, .. }) = step {
+                // Who is to vote has to have caught up: without this hardly a swap is taken.
+                let before = random.between(100_000, 400_000);
+                happenings.push((time - before, Happening::Learn { member }));
+            }
+            happenings.extend(step.map(|step| (time, step)));
             time += random.between(gap / 4, gap * 2);
         }
     }
