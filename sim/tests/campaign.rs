@@ -52,13 +52,14 @@ fn the_kubernetes_job_is_one_and_runs_what_this_build_takes() {
         assert!(yaml.lines().any(|line| line.trim() == needed), "{needed}");
     }
     // What is to be filled in, and nothing else.
-    let known = ["HOLM_IMAGE", "HOLM_SEEDS", "HOLM_SHARDS", "HOLM_PARALLEL"];
+    let known = ["HOLM_IMAGE", "HOLM_WORLD", "HOLM_SEEDS", "HOLM_SHARDS", "HOLM_PARALLEL"];
     for part in yaml.split("${").skip(1) {
         let (name, _) = part.split_once('}').expect("it ends");
         assert!(known.contains(&name), "{name}");
     }
     let fill = |argument: &&str| {
         let filled = argument.replace("${HOLM_SEEDS}", "0..6").replace("${HOLM_SHARDS}", "3");
+        let filled = filled.replace("${HOLM_WORLD}", "core");
         filled.replace("$(JOB_COMPLETION_INDEX)", "1")
     };
     let arguments: Vec<String> = list(&yaml, "args").iter().map(fill).collect();
