@@ -31,7 +31,7 @@ enum Command {
     /// Run one seed and print its trace.
     Run {
         /// The seed.
-        #[arg(long)]
+        #[arg(long, value_parser = parse_seed)]
         seed: u64,
         #[command(flatten)]
         how: How,
@@ -42,7 +42,7 @@ enum Command {
         #[arg(long, value_parser = parse_range)]
         seeds: Range<u64>,
         /// How many run at once.
-        #[arg(long, default_value_t = 1)]
+        #[arg(long, value_parser = parse_jobs, default_value = "1")]
         jobs: usize,
         /// Print a JSON line for each seed, and nothing else.
         #[arg(long)]
@@ -80,9 +80,8 @@ enum Command {
     Trace {
         #[command(flatten)]
         which: Which,
-        /// As text (the default), JSON lines, or for ShiViz.
-        #[arg(long, value_enum, default_value_t = Form::Text)]
-        form: Form,
+        #[command(flatten)]
+        shape: Shape,
         #[command(flatten)]
         how: How,
     },
@@ -164,7 +163,7 @@ struct Which {
     /// A schedule's file.
     file: Option<PathBuf>,
     /// The seed that draws it.
-    #[arg(long)]
+    #[arg(long, value_parser = parse_seed)]
     seed: Option<u64>,
 }
 
@@ -175,8 +174,26 @@ struct Viewed {
     /// A schedule's file, or a trace's (JSON lines).
     file: Option<PathBuf>,
     /// The seed that draws a schedule.
-    #[arg(long)]
+    #[arg(long, value_parser = parse_seed)]
     seed: Option<u64>,
+}
+
+/// As what a trace is printed: text, unless it is said otherwise.
+#[derive(Args)]
+#[group(multiple = false)]
+struct Shape {
+    /// As this.
+    #[arg(long, value_enum)]
+    form: Option<Form>,
+    /// As columns to read.
+    #[arg(long)]
+    text: bool,
+    /// As JSON lines.
+    #[arg(long)]
+    json: bool,
+    /// For ShiViz.
+    #[arg(long)]
+    shiviz: bool,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -197,6 +214,14 @@ enum Form {
 struct Shard {
     first: u64,
     count: u64,
+}
+
+impl Shape {
+    fn form(&self) -> Form {
+        let flags = [(self.json, Form::Json), (self.shiviz, Form::Shiviz)];
+        let flag = flags.into_iter().find(|(given, _)| *given).map(|(_, form)| form);
+        self.form.or(flag).unwrap_or(Form::Text)
+    }
 }
 
 impl World {
@@ -229,7 +254,7 @@ impl Cli {
             Command::Merge { seeds, files } => sweep::merge(seeds, &files),
             Command::Replay { which, how } => one::replay(&which, &how),
             Command::Schedule { which, how } => one::schedule(&which, &how),
-            Command::Trace { which, form, how } => one::trace(&which, form, &how),
+            Command::Trace { which, shape, how } => one::trace(&which, shape.form(), &how),
             Command::View { which, out, how } => view::view(&which, out, &how),
             Command::Shrink { which, tries, how } => one::shrink(&which, tries, &how),
             Command::Regress { which, folder, tries, how } => {
@@ -271,6 +296,15 @@ fn parse_range(text: &str) -> Result<Range<u64>, String> {
         .and_then(|(first, end)| Some(first.parse().ok()?..end.parse().ok()?))
         .filter(|range: &Range<u64>| !range.is_empty());
     parsed.ok_or_else(|| format!("`{text}` is no range of seeds; write FIRST..END, as in 0..100"))
+}
+
+fn parse_seed(text: &str) -> Result<u64, String> {
+    text.parse().map_err(|_| format!("`{text}` is no seed; write a whole number, as in 7"))
+}
+
+fn parse_jobs(text: &str) -> Result<usize, String> {
+    let parsed = text.parse().ok().filter(|jobs| *jobs > 0);
+    parsed.ok_or_else(|| format!("`{text}` is no count of jobs; write a whole number from 1 on"))
 }
 
 fn read_topology(path: &str) -> Result<Given, String> {

@@ -30,6 +30,26 @@ pub(crate) const KINDS: [&str; 17] = [
     "read-at",
 ];
 
+/// What finds a role so seldom that not every sweep sees it: answers to what a role before asked,
+/// and what one leader says while another leads or is being elected.
+const SELDOM_TAKEN: [(&str, &[&str]); 4] = [
+    ("rejected", &["pre-candidate", "candidate"]),
+    ("timeout-now", &["pre-candidate", "candidate", "leader"]),
+    ("snapshot", &["pre-candidate", "candidate", "leader"]),
+    ("received", &["follower", "pre-candidate", "candidate"]),
+];
+/// Which role becomes which (paper, figure 4, and the pre-vote of the thesis, §9.6).
+const STEPS: [(&str, &str); 8] = [
+    ("follower", "pre-candidate"),
+    ("follower", "candidate"),
+    ("pre-candidate", "follower"),
+    ("pre-candidate", "candidate"),
+    ("candidate", "follower"),
+    ("candidate", "pre-candidate"),
+    ("candidate", "leader"),
+    ("leader", "follower"),
+];
+
 /// In which of the two worlds something ran.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -146,6 +166,42 @@ impl Coverage {
     pub fn missing_consequences(&self) -> BTreeSet<&'static str> {
         let seldom = self.world.seldom().iter().copied();
         seldom.filter(|name| !self.others.contains_key(*name)).collect()
+    }
+
+    /// The arms of the core's table of messages, and the changes of roles, that many runs should
+    /// have reached, and never did. Core's world alone: sweeps of the other one are shorter.
+    #[must_use]
+    pub fn missing_arms(&self) -> BTreeSet<String> {
+        if self.world == World::Node {
+            return BTreeSet::new();
+        }
+        let is_seldom = |kind: &str, role: &str| {
+            SELDOM_TAKEN.iter().any(|(of, roles)| *of == kind && roles.contains(&role))
+        };
+        let reached = |table: &[Vec<u64>], row: usize, column: usize| {
+            table.get(row).and_then(|row| row.get(column)).is_some_and(|count| *count > 0)
+        };
+        let arms = ROLES.iter().enumerate().flat_map(|(row, role)| {
+            KINDS.iter().enumerate().map(move |(column, kind)| (row, role, column, kind))
+        });
+        let arms = arms.filter(|(_, role, _, kind)| !is_seldom(kind, role));
+        let arms = arms.filter(|(row, _, column, _)| !reached(&self.taken, *row, *column));
+        let arms = arms.map(|(_, role, _, kind)| format!("a {role} takes {kind}"));
+        let steps = STEPS
+            .iter()
+            .filter(|(from, to)| !reached(&self.became, place(&ROLES, from), place(&ROLES, to)));
+        arms.chain(steps.map(|(from, to)| format!("a {from} becomes {to}"))).collect()
+    }
+
+    /// The faults that took effect, in words.
+    #[must_use]
+    pub fn faults_in_words(&self) -> String {
+        let faults = self.world.words().iter().filter(|(_, class, _)| class.is_fault());
+        let counted = faults.filter_map(|(word, ..)| Some((word, self.happened.get(*word)?)));
+        let counted: Vec<String> = counted.map(|(word, count)| format!("{word} {count}")).collect();
+        let each =
+            if counted.is_empty() { String::new() } else { format!(" ({})", counted.join(", ")) };
+        format!("{} faults{each}", self.faults())
     }
 
     /// As a table to read.

@@ -76,15 +76,15 @@ impl fmt::Display for Outcome {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
-            "seed {}: {} commits, {} elections, {} installed, {} of {} operations answered, {} \
-             faults, {} ms, {} events",
+            "seed {}: {} commits, {} elections, {} installed, {} of {} operations answered, {}, {} \
+             ms, {} events",
             self.seed,
             self.commits,
             self.elections,
             self.installed,
             self.answered,
             self.operations,
-            self.coverage.faults(),
+            self.coverage.faults_in_words(),
             self.micros / 1_000,
             self.events,
         )?;

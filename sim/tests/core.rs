@@ -22,6 +22,12 @@ fn the_core_and_the_log_keep_every_promise_under_every_kind_of_fault() {
     }
     // A run in which nothing happened shows nothing.
     assert!(coverage.missing().is_empty(), "never happened: {:?}", coverage.missing());
+    let arms = coverage.missing_arms();
+    assert!(arms.is_empty(), "never reached: {arms:?}");
+    let none = Coverage::default().missing_arms();
+    for arm in ["a leader takes appended", "a candidate becomes leader"] {
+        assert!(none.contains(arm), "{none:?}");
+    }
     assert!(coverage.faults() > 10_000, "{}", coverage.faults());
     assert!(commits > 30_000 && elections > 800 && answered > 40_000);
     assert!(installed > 100, "{installed}");
@@ -46,7 +52,7 @@ fn trace(seed: u64) -> String {
 fn equal_seeds_have_equal_traces_in_one_process_and_in_two() {
     for seed in 0..12 {
         let in_another_process = Command::new(env!("CARGO_BIN_EXE_holm-sim"))
-            .args(["trace", "--world", "core", "--form", "json", "--seed", &seed.to_string()])
+            .args(["trace", "--world", "core", "--json", "--seed", &seed.to_string()])
             .output()
             .expect("it is built");
         let here = trace(seed);
@@ -143,4 +149,22 @@ fn a_failing_schedule_shrinks_to_what_it_fails_by() {
     let again = Plan::parse(&shrunk.plan.text()).expect("its own text");
     let outcome = core_world::replay(again, Tracing::Off);
     assert_eq!(outcome.violation.expect("it still fails").says, shrunk.says);
+}
+
+#[test]
+fn what_is_wrong_with_an_argument_is_said_with_its_mend() {
+    for (arguments, said) in [
+        (&["run", "--seed", "x"][..], "`x` is no seed; write a whole number, as in 7"),
+        (&["sweep", "--seeds", "5..5"], "`5..5` is no range of seeds; write FIRST..END"),
+        (&["sweep", "--seeds", "0..9", "--jobs", "0"], "`0` is no count of jobs; write a whole"),
+        (&["sweep", "--seeds", "0..9", "--shard", "4/4"], "`4/4` is no shard; write I/N, as in"),
+        (&["trace", "--seed", "7", "--text", "--json"], "cannot be used with '--json'"),
+        (&["replay", "nowhere.schedule"], "reading nowhere.schedule failed"),
+    ] {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_holm-sim"));
+        let output = command.args(arguments).output().expect("it is built");
+        let says = String::from_utf8_lossy(&output.stderr);
+        assert!(!output.status.success() && says.contains(said), "{arguments:?}: {says}");
+        assert!(output.stdout.is_empty(), "nothing is run");
+    }
 }

@@ -191,9 +191,11 @@ impl Total {
             let seeds: Vec<String> = self.failing.keys().map(ToString::to_string).collect();
             return Err(format!("failing seeds: {}", seeds.join(" ")));
         }
-        let mut missing = self.coverage.missing();
+        let mut missing: Vec<String> =
+            self.coverage.missing().into_iter().map(str::to_owned).collect();
         if count >= SEEDS_FOR_CONSEQUENCES {
-            missing.append(&mut self.coverage.missing_consequences());
+            missing.extend(self.coverage.missing_consequences().into_iter().map(str::to_owned));
+            missing.extend(self.coverage.missing_arms());
         }
         if mode == Mode::Within && count >= SEEDS_FOR_COVERAGE && !missing.is_empty() {
             return Err(format!("never happened in {count} seeds: {missing:?}"));
