@@ -1,6 +1,5 @@
 //! The floors: of opening a log, `sum_files`, which reads its files through the kernel and sums
-//! them; of reading it, `Records`, which only sums as many bytes as each record has, where the files
-//! are mapped.
+//! them; of reading, `Records`, which only sums as many bytes as a record has, where it is mapped.
 
 use bytes::Bytes;
 use holm_wal::Disk;
