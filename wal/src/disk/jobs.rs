@@ -84,6 +84,7 @@ mod tests {
     use std::sync::Arc;
     use std::sync::mpsc;
     use std::thread;
+    use std::time::Duration;
 
     #[test]
     fn jobs_beyond_the_bound_are_given_back_and_what_waits_is_done_after_the_close() {
@@ -108,6 +109,37 @@ mod tests {
         let mut done: Vec<u64> = told.try_iter().collect();
         done.sort_unstable();
         assert_eq!(done, [1, 2]);
+    }
+
+    /// Each job is waited for before the next one is added, so that threads are about to wait,
+    /// or just do, whenever one comes: had its wake-up been lost, it would never be done.
+    #[test]
+    fn no_job_is_left_lying_whenever_it_comes() {
+        const STUCK: Duration = Duration::from_secs(120);
+        let jobs = Arc::new(Jobs::new(64));
+        let threads = [(); 5].map(|()| {
+            let jobs = Arc::clone(&jobs);
+            thread::spawn(move || jobs.work())
+        });
+        let adders = [1, 2, 3].map(|at_once| {
+            let jobs = Arc::clone(&jobs);
+            thread::spawn(move || {
+                let (tell, told) = mpsc::channel();
+                for _ in 0..10_000 {
+                    for _ in 0..at_once {
+                        let tell = tell.clone();
+                        let done: Done = Box::new(move |_| tell.send(()).unwrap());
+                        assert!(jobs.add(Box::new(|| Ok(())), done).is_ok());
+                    }
+                    for _ in 0..at_once {
+                        told.recv_timeout(STUCK).expect("it is done");
+                    }
+                }
+            })
+        });
+        adders.into_iter().for_each(|adder| adder.join().unwrap());
+        jobs.close();
+        threads.into_iter().for_each(|thread| thread.join().unwrap());
     }
 
     #[test]
