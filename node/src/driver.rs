@@ -299,7 +299,6 @@ impl<S: StateMachine> Driver<S> {
         let known = |known: &Status| known.leader == leader && known.formed == formed;
         if !known(&self.status.borrow()) {
             self.publish(None);
-            self.led.notify_waiters();
         }
     }
 
@@ -343,11 +342,16 @@ impl<S: StateMachine> Driver<S> {
             messages_dropped: core.dropped.total(),
             stopped: stop.map(ToString::to_string),
         };
+        let mut led_anew = false;
         self.status.send_if_modified(|known| {
+            led_anew = (known.leader, known.formed) != (status.leader, status.formed);
             let changed = *known != status;
             *known = status;
             changed
         });
+        if led_anew {
+            self.led.notify_waiters();
+        }
     }
 }
 

@@ -1,5 +1,7 @@
 //! The handle to a running node: `Node`.
 
+#[cfg(test)]
+mod tests;
 mod weak;
 
 pub(crate) use weak::WeakNode;
