@@ -246,7 +246,7 @@ fn answer<R>(outcome: Outcome<R>) -> Result<Answered<R>, Failed> {
         Outcome::KeysFull { limit } => Err(Failed::KeysFull { limit }),
         Outcome::Fenced => Err(Failed::Fenced),
         Outcome::SessionExpired => Err(Failed::SessionExpired),
-        Outcome::SessionsFull => Err(Failed::SessionsFull),
+        Outcome::SessionsFull { limit } => Err(Failed::SessionsFull { limit }),
         // Its client has given up on it before.
         Outcome::Late => Err(Failed::Unknown),
     }

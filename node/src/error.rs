@@ -35,9 +35,14 @@ pub enum Error {
     /// The session of a [`Client`](crate::Client) has expired. Nothing happened.
     #[error("the client's session has expired; propose again, in a new session")]
     SessionExpired,
-    /// There are too many sessions, or too many replies that nobody acknowledged. Nothing happened.
-    #[error("too many sessions, or replies that were not acknowledged; wait until some expire")]
-    SessionsFull,
+    /// There are too many sessions of [`Client`](crate::Client)s, or too many replies that nobody
+    /// acknowledged. Nothing happened.
+    #[error("{limit} is reached by the clients' sessions; wait until some expire")]
+    SessionsFull {
+        /// The bound: `sessions_max` (100,000), `session_replies_max` (256 of each session) or
+        /// `session_bytes_max` (64 MiB of all of them).
+        limit: &'static str,
+    },
     /// The claim in whose name it was proposed was over where it stands in the log. Nothing
     /// happened, and under this claim nothing ever will.
     #[error("the claim is over; give up what was held under it, and claim the key anew")]

@@ -44,7 +44,7 @@ pub(crate) enum Outcome<R> {
     /// The claim in whose name it is does not last: it was not applied.
     Fenced,
     /// There are too many sessions, or too many unacknowledged replies: it was not applied.
-    SessionsFull,
+    SessionsFull { limit: &'static str },
 }
 
 /// Bytes that this build can't read, though they were committed: it must not go on, or it would
@@ -162,8 +162,8 @@ impl<S: StateMachine> Replica<S> {
             Once::Anyway | Once::ByItself => None,
             Once::OpensSession { retention } => {
                 let opened = self.sessions.open(index, now, *retention);
-                let opened = opened.then_some(Outcome::Opened { session: index });
-                return Ok(opened.unwrap_or(Outcome::SessionsFull));
+                let full = |limit| Outcome::SessionsFull { limit };
+                return Ok(opened.map_or_else(full, |()| Outcome::Opened { session: index }));
             }
             Once::Keyed(key) => match self.retries.ask(key, now) {
                 retries::Verdict::New => None,
@@ -175,7 +175,7 @@ impl<S: StateMachine> Replica<S> {
                 sessions::Verdict::New => None,
                 sessions::Verdict::Expired => return Ok(Outcome::SessionExpired),
                 sessions::Verdict::Late => return Ok(Outcome::Late),
-                sessions::Verdict::Full => return Ok(Outcome::SessionsFull),
+                sessions::Verdict::Full { limit } => return Ok(Outcome::SessionsFull { limit }),
                 sessions::Verdict::Again(known) => Some((&known.reply, known.index)),
             },
         };

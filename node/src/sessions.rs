@@ -11,11 +11,12 @@ use holm_raft_core::{Index, LogTime};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 
-/// The most sessions at a time. Part of the replicated behaviour: not a setting.
+/// `sessions_max`: the most sessions at a time. Part of the replicated behaviour: not a setting.
 pub(crate) const SESSIONS_MAX: usize = 100_000;
-/// The most replies that a session waits to have acknowledged.
+/// `session_replies_max`: the most replies that a session waits to have acknowledged.
 pub(crate) const SESSION_REPLIES_MAX: usize = 256;
-/// The most bytes of replies that all sessions together wait to have acknowledged.
+/// `session_bytes_max`: the most bytes of replies that all sessions together wait to have
+/// acknowledged.
 pub(crate) const SESSION_BYTES_MAX: u64 = 64 << 20;
 
 /// Where a command stands in its session.
@@ -72,8 +73,8 @@ pub(crate) enum Verdict<'a> {
     Late,
     /// There is no such session: it has expired.
     Expired,
-    /// Too much is remembered.
-    Full,
+    /// Too much is remembered: this bound is reached.
+    Full { limit: &'static str },
 }
 
 impl From<Opened> for Sessions {
@@ -95,18 +96,23 @@ fn weight(replied: &Replied) -> u64 {
 }
 
 impl Sessions {
-    /// Opens one, which is named by the index of the entry that asks for it. False: there are too
-    /// many.
-    pub(crate) fn open(&mut self, index: Index, now: LogTime, retention: u64) -> bool {
+    /// Opens one, which is named by the index of the entry that asks for it; or says which bound is
+    /// reached.
+    pub(crate) fn open(
+        &mut self,
+        index: Index,
+        now: LogTime,
+        retention: u64,
+    ) -> Result<(), &'static str> {
         self.expire(now);
         if self.opened.len() >= SESSIONS_MAX {
-            return false;
+            return Err("sessions_max");
         }
         let expires = now.0.saturating_add(retention);
         let session = Session { answered: 0, replies: BTreeMap::new(), retention, expires };
         self.opened.insert(index.0, session);
         self.expiry.insert((expires, index.0));
-        true
+        Ok(())
     }
 
     /// Forgets what has expired or was acknowledged, and says what to do with a command.
@@ -124,10 +130,12 @@ impl Sessions {
         if place.number <= session.answered {
             return Verdict::Late;
         }
-        let full = session.replies.len() >= SESSION_REPLIES_MAX || *bytes >= SESSION_BYTES_MAX;
         match session.replies.get(&place.number) {
             Some(replied) => Verdict::Again(replied),
-            None if full => Verdict::Full,
+            None if session.replies.len() >= SESSION_REPLIES_MAX => {
+                Verdict::Full { limit: "session_replies_max" }
+            }
+            None if *bytes >= SESSION_BYTES_MAX => Verdict::Full { limit: "session_bytes_max" },
             None => Verdict::New,
         }
     }
@@ -162,7 +170,7 @@ mod tests {
 
     fn opened() -> Sessions {
         let mut sessions = Sessions::default();
-        assert!(sessions.open(Index(7), LogTime(0), 100));
+        assert_eq!(sessions.open(Index(7), LogTime(0), 100), Ok(()));
         sessions
     }
 
@@ -186,7 +194,8 @@ mod tests {
         sessions.remember(&place(1, 0), vec![1], Index(9));
         assert!(matches!(sessions.ask(&place(1, 0), LogTime(198)), Verdict::Again(_)));
         assert_eq!(sessions.ask(&place(1, 0), LogTime(298)), Verdict::Expired);
-        assert!(sessions.open(Index(8), LogTime(298), 100), "another entry opens another one");
+        let another = sessions.open(Index(8), LogTime(298), 100);
+        assert_eq!(another, Ok(()), "another entry opens another one");
         assert_eq!(sessions.ask(&place(1, 0), LogTime(299)), Verdict::Expired);
         assert_eq!(sessions.bytes, 0);
     }
@@ -198,7 +207,8 @@ mod tests {
             assert_eq!(sessions.ask(&place(number, 0), LogTime(1)), Verdict::New);
             sessions.remember(&place(number, 0), vec![0], Index(number));
         }
-        assert_eq!(sessions.ask(&place(1_000, 0), LogTime(1)), Verdict::Full);
+        let full = Verdict::Full { limit: "session_replies_max" };
+        assert_eq!(sessions.ask(&place(1_000, 0), LogTime(1)), full);
         assert!(matches!(sessions.ask(&place(1, 0), LogTime(1)), Verdict::Again(_)));
         assert_eq!(sessions.ask(&place(1_000, 1), LogTime(1)), Verdict::New, "one less is kept");
     }
@@ -207,9 +217,23 @@ mod tests {
     fn sessions_are_bounded() {
         let mut sessions = Sessions::default();
         for index in 0..SESSIONS_MAX as u64 {
-            assert!(sessions.open(Index(index), LogTime(index), u64::MAX));
+            assert_eq!(sessions.open(Index(index), LogTime(index), u64::MAX), Ok(()));
         }
-        assert!(!sessions.open(Index(1 << 40), LogTime(1 << 20), 1));
+        assert_eq!(sessions.open(Index(1 << 40), LogTime(1 << 20), 1), Err("sessions_max"));
+    }
+
+    #[test]
+    fn the_bytes_of_all_sessions_replies_are_bounded() {
+        let mut sessions = opened();
+        assert_eq!(sessions.open(Index(8), LogTime(0), 100), Ok(()));
+        let large = usize::try_from(SESSION_BYTES_MAX).unwrap();
+        assert_eq!(sessions.ask(&place(1, 0), LogTime(1)), Verdict::New);
+        sessions.remember(&place(1, 0), vec![0; large], Index(9));
+        let other = Place { session: Index(8), number: 1, answered: 0 };
+        let full = Verdict::Full { limit: "session_bytes_max" };
+        assert_eq!(sessions.ask(&other, LogTime(1)), full);
+        assert_eq!(sessions.ask(&place(2, 1), LogTime(1)), Verdict::New, "it was acknowledged");
+        assert_eq!(sessions.ask(&other, LogTime(1)), Verdict::New);
     }
 
     proptest! {

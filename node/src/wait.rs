@@ -64,7 +64,7 @@ impl Wait {
             Failed::Fenced => Error::ClaimOver,
             Failed::KeysFull { limit } => Error::KeysFull { limit },
             Failed::SessionExpired => Error::SessionExpired,
-            Failed::SessionsFull => Error::SessionsFull,
+            Failed::SessionsFull { limit } => Error::SessionsFull { limit },
             Failed::Busy => Error::Busy { limit: "waiting_requests_max" },
             Failed::DiskFull => Error::DiskFull,
         }

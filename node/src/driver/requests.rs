@@ -94,7 +94,10 @@ pub(crate) enum Failed {
         limit: &'static str,
     },
     SessionExpired,
-    SessionsFull,
+    /// This bound on what is remembered of sessions is reached.
+    SessionsFull {
+        limit: &'static str,
+    },
     Busy,
     DiskFull,
 }

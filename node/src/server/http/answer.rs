@@ -145,7 +145,7 @@ impl Problem {
                 detail,
                 "report this as a defect of holm",
             ),
-            Error::KeysFull { .. } | Error::SessionsFull | Error::SessionExpired => {
+            Error::KeysFull { .. } | Error::SessionsFull { .. } | Error::SessionExpired => {
                 Self::unavailable(detail, "try again later, or shorten idempotency_retention_s")
             }
             Error::Busy { .. } => Self::unavailable(detail, "try again later, or send slower"),

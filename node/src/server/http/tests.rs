@@ -267,7 +267,7 @@ async fn each_error_of_the_node_has_its_status() {
         (Error::Busy { limit: "inbox_requests_max" }, 503, Some(503), "unavailable"),
         (Error::DiskFull, 503, Some(503), "unavailable"),
         (Error::KeysFull { limit: "idempotency_keys_max" }, 503, Some(503), "unavailable"),
-        (Error::SessionsFull, 503, Some(503), "unavailable"),
+        (Error::SessionsFull { limit: "sessions_max" }, 503, Some(503), "unavailable"),
         (Error::SessionExpired, 503, Some(503), "unavailable"),
         (Error::Unknown { waited }, 504, Some(503), "unknown outcome"),
         (stopped(), 504, Some(503), "unknown outcome"),
