@@ -27,6 +27,13 @@ enum Patience {
     Over,
 }
 
+/// Whether a write of this leader is under way.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum OwnWrite {
+    UnderWay,
+    None,
+}
+
 impl<S: StateMachine> Default for Gathering<S> {
     fn default() -> Self {
         Self { proposals: Vec::new(), commits: BTreeMap::new(), patience: Patience::Left }
@@ -36,6 +43,13 @@ impl<S: StateMachine> Default for Gathering<S> {
 impl<S: StateMachine> Gathering<S> {
     pub(super) const fn ticked(&mut self) {
         self.patience = Patience::Over;
+    }
+
+    /// Whether the proposals wait for more of them.
+    fn holds_back(&self, write: OwnWrite) -> bool {
+        write == OwnWrite::UnderWay
+            && self.patience == Patience::Left
+            && self.proposals.len() < GATHERED_MAX
     }
 
     /// A follower is to be told of what is committed.
@@ -53,15 +67,13 @@ impl<S: StateMachine> Driver<S> {
     /// Proposes what was gathered. While a write of this leader is under way it could not be
     /// durable any sooner: the log makes one write durable at a time.
     pub(super) fn propose_gathered(&mut self) {
-        let gathering = &self.gathering;
-        if gathering.proposals.is_empty() {
+        if self.gathering.proposals.is_empty() {
             return;
         }
-        let waits = self.wal.is_syncing()
-            && gathering.patience == Patience::Left
-            && gathering.proposals.len() < GATHERED_MAX
-            && self.raft.leader() == Some(self.me);
-        if waits {
+        let leads = self.raft.leader() == Some(self.me);
+        let under_way = leads && self.wal.is_syncing();
+        let write = if under_way { OwnWrite::UnderWay } else { OwnWrite::None };
+        if self.gathering.holds_back(write) {
             return;
         }
         // They were all asked for before this.
@@ -89,8 +101,36 @@ impl<S: StateMachine> Driver<S> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::driver::Failed;
+    use crate::envelope::{self, Once};
+    use crate::room::Room;
     use crate::store::Store;
+    use bytes::Bytes;
     use holm_raft_core::{Body, Incarnation, Index, MemberId, Term};
+    use std::sync::Arc;
+
+    fn proposal(room: &Arc<Room>) -> Proposal<Store> {
+        let place = Arc::new(room.take(1).expect("room"));
+        let (body, once) = (envelope::Body::Command(Bytes::new()), Once::Anyway);
+        let reply = tokio::sync::oneshot::channel::<Result<_, Failed>>().0;
+        Proposal { body, once, until: u64::MAX, reply, place }
+    }
+
+    #[test]
+    fn proposals_wait_for_a_write_under_way_to_the_next_tick_and_not_beyond_a_batch() {
+        let room = Room::new(GATHERED_MAX);
+        let mut gathering = Gathering::<Store>::default();
+        gathering.proposals.push(proposal(&room));
+        assert!(gathering.holds_back(OwnWrite::UnderWay));
+        assert!(!gathering.holds_back(OwnWrite::None), "nothing would be won");
+        gathering.ticked();
+        assert!(!gathering.holds_back(OwnWrite::UnderWay), "that took long enough");
+        gathering.patience = Patience::Left;
+        gathering.proposals.extend((2..GATHERED_MAX).map(|_| proposal(&room)));
+        assert!(gathering.holds_back(OwnWrite::UnderWay));
+        gathering.proposals.push(proposal(&room));
+        assert!(!gathering.holds_back(OwnWrite::UnderWay), "it is a batch");
+    }
 
     #[test]
     fn of_what_is_committed_the_newest_is_told_and_entries_tell_it_as_well() {
