@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
-use tokio::time::Sleep;
+use tokio::time::{Instant, Sleep, sleep_until};
 
 /// How many bytes the bodies hold that are under way.
 #[derive(Debug, Default)]
@@ -53,9 +53,8 @@ impl Bodies {
         }
         let share = Arc::new(Share { bodies: Arc::clone(self), taken: AtomicUsize::new(0) });
         let held = Arc::clone(&share);
-        let bounded = |inner| {
-            Body::new(Bounded { inner, share, until: Box::pin(tokio::time::sleep(within)) })
-        };
+        let until = Instant::now() + within;
+        let bounded = |inner| Body::new(Bounded { inner, share, until, late: None });
         (request.map(bounded), Some(held))
     }
 }
@@ -77,7 +76,9 @@ impl Drop for Share {
 struct Bounded {
     inner: Body,
     share: Arc<Share>,
-    until: Pin<Box<Sleep>>,
+    until: Instant,
+    /// From the first time on that it was waited for: most come with their heads.
+    late: Option<Pin<Box<Sleep>>>,
 }
 
 impl HttpBody for Bounded {
@@ -88,18 +89,22 @@ impl HttpBody for Bounded {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, axum::BoxError>>> {
+        let late = || Poll::Ready(Some(Err(Broken::Late.into())));
         // A body that trickles in is late as well, so this comes first.
-        if self.until.as_mut().poll(cx).is_ready() {
-            return Poll::Ready(Some(Err(Broken::Late.into())));
+        if Instant::now() >= self.until {
+            return late();
         }
-        Pin::new(&mut self.inner).poll_frame(cx).map(|frame| {
-            frame.map(|frame| {
+        if let Poll::Ready(frame) = Pin::new(&mut self.inner).poll_frame(cx) {
+            return Poll::Ready(frame.map(|frame| {
                 let frame = frame?;
                 let bytes = frame.data_ref().map_or(0, Bytes::len);
                 self.share.take(bytes)?;
                 Ok(frame)
-            })
-        })
+            }));
+        }
+        let until = self.until;
+        let sleep = self.late.get_or_insert_with(|| Box::pin(sleep_until(until)));
+        if sleep.as_mut().poll(cx).is_ready() { late() } else { Poll::Pending }
     }
 
     fn is_end_stream(&self) -> bool {
@@ -122,5 +127,58 @@ impl Broken {
             cause = error.source();
         }
         None
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use http_body_util::BodyExt;
+
+    const PIECE_BYTES: usize = 1 << 20;
+
+    /// Gives one piece, and nothing more for long.
+    struct Slow(Option<Bytes>);
+
+    impl HttpBody for Slow {
+        type Data = Bytes;
+        type Error = std::io::Error;
+
+        fn poll_frame(
+            mut self: Pin<&mut Self>,
+            _: &mut Context<'_>,
+        ) -> Poll<Option<Result<Frame<Bytes>, std::io::Error>>> {
+            self.0.take().map_or(Poll::Pending, |piece| Poll::Ready(Some(Ok(Frame::data(piece)))))
+        }
+    }
+
+    /// A request whose body has begun to arrive, unless there is no room for it.
+    async fn begin(bodies: &Arc<Bodies>) -> Result<(Request, Option<Arc<Share>>), Broken> {
+        let slow = Slow(Some(Bytes::from_static(&[0; PIECE_BYTES])));
+        let request = Request::new(Body::new(slow));
+        let (mut request, share) = bodies.bound(request, Duration::from_secs(3600));
+        let frame = request.body_mut().frame().await.expect("a piece");
+        match frame {
+            Ok(_) => Ok((request, share)),
+            Err(error) => Err(Broken::of(&error).expect("a bound")),
+        }
+    }
+
+    #[tokio::test]
+    async fn slow_bodies_hold_no_more_together_than_they_may_until_they_are_answered() {
+        let bodies = Arc::new(Bodies::default());
+        let mut begun = Vec::new();
+        for _ in 0..BODIES_BYTES_MAX / PIECE_BYTES {
+            begun.push(begin(&bodies).await.expect("there is room"));
+        }
+        assert_eq!(begin(&bodies).await.unwrap_err(), Broken::Crowded);
+        let (request, share) = begun.pop().expect("many");
+        drop(request);
+        assert_eq!(begin(&bodies).await.unwrap_err(), Broken::Crowded, "it is not answered yet");
+        drop(share);
+        begun.push(begin(&bodies).await.expect("one less is under way"));
+        assert_eq!(begin(&bodies).await.unwrap_err(), Broken::Crowded);
+        begun.clear();
+        assert_eq!(bodies.0.load(Ordering::Relaxed), 0, "all is given back");
     }
 }
