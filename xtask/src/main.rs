@@ -29,10 +29,10 @@ enum Task {
     },
     /// Run many seeds in both of the simulator's worlds.
     Campaign {
-        /// How many seeds of the core's world.
+        /// How many seeds of the core's world; 0: leave it out.
         #[arg(long, default_value_t = 10_000)]
         core: u64,
-        /// How many seeds of the node's world.
+        /// How many seeds of the node's world; 0: leave it out.
         #[arg(long, default_value_t = 1_000)]
         node: u64,
     },
@@ -195,12 +195,17 @@ fn install(name: &str) -> Result<(), String> {
 }
 
 fn campaign(core: u64, node: u64) -> Result<(), String> {
-    let seeds = format!("0..{core}");
     let jobs = std::thread::available_parallelism().map_or(1, usize::from).to_string();
-    let world = ["run", "--release", "-p", "holm-sim", "--", "sweep", "--world", "core"];
-    run(cargo(&[&world[..], &["--seeds", &seeds, "--jobs", &jobs]].concat()))?;
-    let seeds = format!("0..{node}");
-    run(cargo(&["sim", "sweep", "--seeds", &seeds, "--jobs", &jobs]))
+    if core > 0 {
+        let world = ["run", "--release", "-p", "holm-sim", "--", "sweep", "--world", "core"];
+        let seeds = format!("0..{core}");
+        run(cargo(&[&world[..], &["--seeds", &seeds, "--jobs", &jobs]].concat()))?;
+    }
+    if node > 0 {
+        let seeds = format!("0..{node}");
+        run(cargo(&["sim", "sweep", "--seeds", &seeds, "--jobs", &jobs]))?;
+    }
+    Ok(())
 }
 
 /// The bench runs Holm's binary, as it is shipped, beside what it embeds itself.
