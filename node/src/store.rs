@@ -4,6 +4,7 @@
 use crate::machine::StateMachine;
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
+use smol_str::SmolStr;
 use std::collections::BTreeMap;
 
 /// Counters (name → `i64`) and keys (key → value and revision).
@@ -12,8 +13,9 @@ use std::collections::BTreeMap;
 /// key that is deleted and made again never shows a revision it had before.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Store {
-    counters: BTreeMap<String, i64>,
-    keys: BTreeMap<String, Versioned>,
+    counters: BTreeMap<SmolStr, i64>,
+    /// Short keys stand in the nodes themselves: most of a lookup is to fetch keys from memory.
+    keys: BTreeMap<SmolStr, Versioned>,
     /// The revision of the latest change of any key; 0 before the first.
     revision: u64,
 }
@@ -105,7 +107,7 @@ impl Store {
         let value = self.counter(&name);
         match value.checked_add(by) {
             Some(sum) => {
-                self.counters.insert(name, sum);
+                self.counters.insert(name.into(), sum);
                 Reply::Added { value: sum }
             }
             None => Reply::Overflow { value },
@@ -120,7 +122,7 @@ impl Store {
             return refusal;
         }
         let revision = self.next_revision();
-        self.keys.insert(key, Versioned { value, revision });
+        self.keys.insert(key.into(), Versioned { value, revision });
         Reply::Put { revision }
     }
 
