@@ -1,11 +1,13 @@
 //! A thread of its own for the member: [`Apart`] runs its log, links and state, so that however
-//! many requests HTTP has at hand, heartbeats and acknowledgements do not wait behind them; and
-//! what one thread does alone costs no wake-ups between threads.
+//! long a request of HTTP takes, heartbeats and acknowledgements do not wait behind it; and what
+//! one thread does alone costs no wake-ups between threads. [`on`] runs something there, or
+//! anywhere else, for as long as it is waited for.
 
 use std::io;
 use std::thread::{self, JoinHandle};
 use tokio::runtime::{Builder, Handle};
 use tokio::sync::oneshot;
+use tokio::task::JoinHandle as Task;
 
 /// A runtime on a thread. Dropping it ends the thread, and what still runs there.
 pub(super) struct Apart {
@@ -26,7 +28,12 @@ impl Apart {
         Ok(Self { handle, running: Some((end, thread)) })
     }
 
-    /// Runs this there, and all that it spawns.
+    #[cfg(test)]
+    pub(super) fn runtime(&self) -> Handle {
+        self.handle.clone()
+    }
+
+    /// Runs this there, and all that it spawns. Dropping the future drops this one, too.
     ///
     /// # Panics
     /// If it does.
@@ -34,10 +41,36 @@ impl Apart {
         &self,
         future: impl Future<Output = T> + Send + 'static,
     ) -> T {
-        match self.handle.spawn(future).await {
-            Ok(done) => done,
-            Err(error) => std::panic::resume_unwind(error.into_panic()),
-        }
+        on(&self.handle, future).await
+    }
+}
+
+/// Whether other threads can hardly run beside the member's.
+pub(super) fn has_few_cores() -> bool {
+    thread::available_parallelism().map_or(1, usize::from) <= 2
+}
+
+/// Runs this on another runtime. Dropping the future drops this one, too.
+///
+/// # Panics
+/// If it does, or the runtime is gone.
+pub(super) async fn on<T: Send + 'static>(
+    runtime: &Handle,
+    future: impl Future<Output = T> + Send + 'static,
+) -> T {
+    let mut waited = WaitedFor(runtime.spawn(future));
+    match (&mut waited.0).await {
+        Ok(done) => done,
+        Err(error) => std::panic::resume_unwind(error.into_panic()),
+    }
+}
+
+/// A task that ends when nobody waits for it.
+struct WaitedFor<T>(Task<T>);
+
+impl<T> Drop for WaitedFor<T> {
+    fn drop(&mut self) {
+        self.0.abort();
     }
 }
 
@@ -79,5 +112,23 @@ mod tests {
         assert_eq!(Arc::strong_count(&held), 2);
         drop(apart);
         assert_eq!(Arc::strong_count(&held), 1, "what still ran was dropped");
+    }
+
+    #[tokio::test]
+    async fn what_nobody_waits_for_is_dropped() {
+        let apart = Apart::start().expect("a thread");
+        let (begin, begun) = oneshot::channel();
+        let (held, dropped) = oneshot::channel::<()>();
+        let runs = apart.run(async move {
+            begin.send(()).expect("it is waited for");
+            std::future::pending::<()>().await;
+            drop(held);
+        });
+        tokio::select! {
+            biased;
+            () = runs => unreachable!("it never ends"),
+            begun = begun => begun.expect("it began"),
+        }
+        assert!(dropped.await.is_err(), "it was dropped, and with it the sender");
     }
 }

@@ -15,6 +15,7 @@ mod rendezvous;
 mod status;
 mod token;
 
+use super::apart::has_few_cores;
 use super::client::Endpoint;
 use super::file::{Overrides, ServeConfig};
 use super::serve::{ServeError, serve};
@@ -350,12 +351,11 @@ fn end_of_stdin() -> oneshot::Receiver<()> {
 }
 
 fn block_on(command: impl Future<Output = ExitCode>) -> ExitCode {
-    // One thread serves HTTP where there are two cores at most: the member has the other one.
-    let cores = std::thread::available_parallelism().map_or(1, usize::from);
-    let built = if cores > 2 {
-        tokio::runtime::Builder::new_multi_thread().enable_all().build()
-    } else {
+    // The member has a thread of its own.
+    let built = if has_few_cores() {
         tokio::runtime::Builder::new_current_thread().enable_all().build()
+    } else {
+        tokio::runtime::Builder::new_multi_thread().enable_all().build()
     };
     match built {
         Ok(runtime) => runtime.block_on(command),

@@ -1,6 +1,6 @@
 //! `holm serve`: [`serve`] runs one member until a signal comes or the member stops by itself.
 
-use super::apart::Apart;
+use super::apart::{Apart, has_few_cores};
 use super::connections::{Ending, Listening};
 use super::file::{ServeConfig, Storage, secrets};
 use super::http::{Direct, Gate, Guarded};
@@ -16,6 +16,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::TcpListener;
+use tokio::runtime::Handle;
 use tokio::sync::{Notify, watch};
 use tokio_rustls::TlsAcceptor;
 
@@ -82,7 +83,7 @@ pub(super) async fn serve(
     let tls = serving.tls.map(TlsAcceptor::from);
     let listening = Listening { http: http_routes, gate, tls, stop: stop.clone() };
     let result = tokio::select! {
-        () = listening.serve(http) => Ok(()),
+        served = listen(listening, http, &apart) => served,
         () = late(stop) => {
             tracing::warn!("some requests took longer than {SHUTDOWN_MAX:?}; ending them");
             Ok(())
@@ -95,6 +96,28 @@ pub(super) async fn serve(
         tracing::info!("member {number} has stopped");
     }
     result
+}
+
+/// Serves HTTP to its end.
+///
+/// Where cores are few that is on the member's own thread: what is usual there takes some
+/// microseconds, and to wake another thread and be woken by it costs more than the request itself.
+/// What is not usual may take long, as handshakes do: it stays here.
+async fn listen(listening: Listening, http: TcpListener, apart: &Apart) -> Result<(), ServeError> {
+    if listening.tls.is_some() || !has_few_cores() {
+        listening.serve(http).await;
+        return Ok(());
+    }
+    let http_routes = listening.http.with_the_rest_on(Handle::current());
+    let listening = Listening { http: http_routes, ..listening };
+    let moved = async move {
+        let http = TcpListener::from_std(http.into_std()?)?;
+        listening.serve(http).await;
+        Ok(())
+    };
+    apart.run(moved).await.map_err(|error: std::io::Error| {
+        ServeError::Start(format!("http: the listener can't be moved: {error}; report this"))
+    })
 }
 
 impl ServeConfig {

@@ -1,9 +1,10 @@
 //! The interface as connections use it: [`Direct`] hands reads and writes of one key or counter to
 //! their handlers itself, for the router costs more than they do, and leaves all else to the
-//! router.
+//! router; elsewhere, if it is told where: what is asked seldom may take long.
 
 use super::{App, Engine, Gate, VALUE_BYTES_MAX, counters, keys, routes};
 use crate::node::Node;
+use crate::server::apart;
 use crate::store::Store;
 use axum::Router;
 use axum::body::{Bytes, HttpBody};
@@ -13,6 +14,7 @@ use axum::response::{IntoResponse, Response};
 use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Instant;
+use tokio::runtime::Handle;
 use tower::ServiceExt;
 
 /// Answers requests, as the router does.
@@ -20,6 +22,8 @@ use tower::ServiceExt;
 pub(in crate::server) struct Direct {
     app: App,
     router: Router,
+    /// Where the router answers, if that is not where connections are served.
+    elsewhere: Option<Handle>,
 }
 
 /// What is asked most.
@@ -66,7 +70,12 @@ impl Direct {
     pub(super) fn over(gate: Arc<Gate>, engine: Engine) -> Self {
         let app = App::new(gate, engine);
         let router = routes(app.clone());
-        Self { app, router }
+        Self { app, router, elsewhere: None }
+    }
+
+    /// The same, but what is not usual is answered on that runtime.
+    pub(in crate::server) fn with_the_rest_on(self, elsewhere: Handle) -> Self {
+        Self { elsewhere: Some(elsewhere), ..self }
     }
 
     #[cfg(test)]
@@ -76,7 +85,11 @@ impl Direct {
 
     pub(in crate::server) async fn answer(self, request: Request) -> Response {
         let Some((usual, name)) = Usual::of(&request) else {
-            let answered: Result<_, Infallible> = self.router.oneshot(request).await;
+            let routed = self.router.oneshot(request);
+            let answered: Result<_, Infallible> = match &self.elsewhere {
+                None => routed.await,
+                Some(elsewhere) => apart::on(elsewhere, routed).await,
+            };
             return answered.unwrap_or_else(|never| match never {});
         };
         let method = request.method().clone();

@@ -34,6 +34,8 @@ pub(super) struct Alone {
     fails: Option<Error>,
     claimed: Arc<Mutex<BTreeSet<String>>>,
     leader: Option<u64>,
+    /// The thread on which it was asked last.
+    asked_on: Arc<Mutex<Option<String>>>,
 }
 
 impl Alone {
@@ -41,7 +43,17 @@ impl Alone {
         Self { fails: Some(error), ..Self::default() }
     }
 
+    fn asked_on(&self) -> Option<String> {
+        self.asked_on.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn asked(&self) {
+        let thread = std::thread::current().name().map(str::to_owned);
+        *self.asked_on.lock().unwrap_or_else(PoisonError::into_inner) = thread;
+    }
+
     pub(super) fn propose(&self, command: Command) -> Result<Applied<Reply>, Error> {
+        self.asked();
         if let Some(error) = self.fails.clone() {
             return Err(error);
         }
@@ -52,6 +64,7 @@ impl Alone {
     }
 
     pub(super) fn read<R>(&self, read: impl FnOnce(&Store) -> R) -> Result<Seen<R>, Error> {
+        self.asked();
         if let Some(error) = self.fails.clone() {
             return Err(error);
         }
@@ -60,6 +73,7 @@ impl Alone {
     }
 
     pub(super) fn backup(&self) -> Result<Backup, Error> {
+        self.asked();
         self.fails.clone().map_or_else(|| Ok(crate::backup::tests::backup()), Err)
     }
 

@@ -2,6 +2,7 @@
 //! tests here go through both as well.
 
 use super::*;
+use crate::server::apart::Apart;
 
 #[tokio::test]
 async fn what_goes_past_the_router_is_answered_and_counted_as_the_router_does() {
@@ -61,4 +62,27 @@ async fn what_goes_past_the_router_is_answered_and_counted_as_the_router_does() 
         text.lines().filter(|line| !timed(line)).map(str::to_owned).collect()
     };
     assert_eq!(counted(direct.app()), counted(&app));
+}
+
+#[tokio::test]
+async fn what_is_not_usual_is_answered_where_it_was_told_to_be() {
+    let state = Alone { leader: Some(1), ..Alone::default() };
+    let elsewhere = Apart::start().expect("a thread");
+    let direct = Direct::over(Arc::default(), Engine::Alone(state.clone()));
+    let direct = direct.with_the_rest_on(elsewhere.runtime());
+    let here = std::thread::current().name().map(str::to_owned);
+    let there = Some("holm-member".to_owned());
+    for (method, uri, expected) in [
+        ("PUT", "/v1/kv/a", &here),
+        ("GET", "/v1/kv/a", &here),
+        ("POST", "/v1/counters/n", &here),
+        ("GET", "/v1/counters/n", &here),
+        ("GET", "/v1/backup", &there),
+        ("PUT", "/v1/kv/a%2Fb", &there),
+    ] {
+        let request = Request::builder().method(method).uri(uri).body(Body::empty());
+        let answer = direct.clone().answer(request.expect("sound")).await;
+        assert_eq!(answer.status(), StatusCode::OK, "{method} {uri}");
+        assert_eq!(&state.asked_on(), expected, "{method} {uri}");
+    }
 }
