@@ -29,6 +29,9 @@ pub(crate) struct MemberArgs {
     /// Keep the log in memory
     #[arg(long)]
     pub(crate) memory: bool,
+    /// Seal the links
+    #[arg(long)]
+    pub(crate) sealed: bool,
     /// Take no snapshots
     #[arg(long)]
     pub(crate) no_snapshots: bool,

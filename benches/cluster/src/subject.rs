@@ -17,6 +17,8 @@ pub(crate) enum Subject {
     HolmFollower,
     /// Holm, embedded, its log in memory
     HolmMemory,
+    /// Holm, embedded, its links sealed, as `holm init` sets them up
+    HolmSealed,
     /// Holm's binary over HTTP
     HolmHttp,
     /// openraft with a file log, embedded
@@ -62,9 +64,10 @@ pub(crate) struct Start<'a> {
 }
 
 impl Subject {
-    pub(crate) const ALL: [Self; 9] = [
+    pub(crate) const ALL: [Self; 10] = [
         Self::Floor,
         Self::Holm,
+        Self::HolmSealed,
         Self::HolmFollower,
         Self::Openraft,
         Self::HolmHttp,
@@ -80,6 +83,7 @@ impl Subject {
             Self::Holm => "holm, embedded, leader",
             Self::HolmFollower => "holm, embedded, follower",
             Self::HolmMemory => "holm, embedded, in memory",
+            Self::HolmSealed => "holm, embedded, sealed",
             Self::HolmHttp => "holm over HTTP",
             Self::Openraft => "openraft 0.10, embedded",
             Self::OpenraftTcp => "openraft 0.10 over TCP",
@@ -90,7 +94,9 @@ impl Subject {
 
     pub(crate) const fn clients(self) -> Clients {
         match self {
-            Self::Floor | Self::Holm | Self::HolmMemory | Self::Openraft => Clients::InLeader,
+            Self::Floor | Self::Holm | Self::HolmMemory | Self::HolmSealed | Self::Openraft => {
+                Clients::InLeader
+            }
             Self::HolmFollower => Clients::InFollower,
             Self::HolmHttp => Clients::Outside(Speech::Http),
             Self::OpenraftTcp => Clients::Outside(Speech::Frames),
@@ -106,7 +112,7 @@ impl Subject {
     pub(crate) const fn does(self, work: Work) -> bool {
         match work {
             Work::Put => true,
-            Work::Add => !matches!(self, Self::Floor | Self::Etcd),
+            Work::Add => !matches!(self, Self::Floor | Self::Etcd | Self::HolmSealed),
             Work::Read => !matches!(self, Self::Floor | Self::Redis),
         }
     }
@@ -150,6 +156,7 @@ impl Subject {
         command.args(["--workers", &programs.workers.to_string()]);
         for (flag, is_on) in [
             ("--memory", self == Self::HolmMemory),
+            ("--sealed", self == Self::HolmSealed),
             ("--no-snapshots", start.no_snapshots),
             ("--again", start.again),
         ] {

@@ -6,15 +6,23 @@ use crate::load::{Client, Load, VALUE_BYTES, Work, key};
 use bytes::Bytes;
 use holm::store::{Command, Store};
 use holm::topology::{Island, Member, Topology};
-use holm::{Config, Listen, Node, Security, Start, Storage};
+use holm::{Config, KeyPair, KeyRing, Listen, Node, Secret, Security, Start, Storage};
 
 pub(crate) async fn run(args: &MemberArgs) -> Result<(), String> {
     let mut topology = Topology::default();
     topology.islands.push(Island { name: "loopback".into() });
     for id in args.ids() {
-        topology.members.push(Member::new(id, "loopback", Some(args.address(id))));
+        let mut member = Member::new(id, "loopback", Some(args.address(id)));
+        member.key = args.sealed.then(|| pair(id).public());
+        topology.members.push(member);
     }
-    let mut config = Config::new("bench", args.id, topology, Security::Insecure);
+    let security = if args.sealed {
+        let secret = Secret::generate(&mut |bytes| bytes.fill(7));
+        Security::Sealed { pair: pair(args.id), ring: KeyRing::of(secret) }
+    } else {
+        Security::Insecure
+    };
+    let mut config = Config::new("bench", args.id, topology, security);
     config.listen = Some(Listen::Address(args.address(args.id)));
     config.start = if args.again { Start::Join } else { Start::Bootstrap };
     config.allow_memory_majority = args.memory;
@@ -44,6 +52,11 @@ pub(crate) async fn run(args: &MemberArgs) -> Result<(), String> {
         done = obey(|load| clients(&node, load)) => done,
         stop = stopped.stopped() => Err(format!("the member stopped: {stop}")),
     }
+}
+
+/// A key that nobody should have, but that all members know of each other.
+fn pair(id: u64) -> KeyPair {
+    KeyPair::generate(&mut |bytes| bytes.fill(u8::try_from(id).unwrap_or(0)))
 }
 
 struct Task {
