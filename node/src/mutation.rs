@@ -35,6 +35,14 @@ mutations! {
     SnapshotWithoutSessions,
     /// A session's replies are not remembered, so that a retry counts again.
     SessionWithoutReplies,
+    /// A member in memory comes back under its old incarnation.
+    MemoryComesBackAsBefore,
+    /// One that has restarted is never let in again.
+    MemoryLeftOutside,
+    /// A member takes any configuration without it for its removal, also one from before it came.
+    OlderRosterBelieved,
+    /// A ticket to join is consumed by whoever comes, however often.
+    TicketAdmitsTwice,
 }
 
 #[cfg(not(feature = "mutations"))]

@@ -17,6 +17,7 @@ use crate::join::JoinError;
 use crate::measures::Measures;
 use crate::member_info::{MemberInfo, epoch_of};
 use crate::members::IncarnationNumber;
+use crate::mutation::{Mutation, on};
 use crate::own;
 use crate::rendezvous::Placement;
 use crate::replica::Replica;
@@ -29,7 +30,7 @@ use holm_raft_core::{
 };
 use holm_transport as transport;
 use holm_transport::{Dial, Epoch, Peer, Relaying, Stranger, Transport};
-use holm_wal::{Identity, Options, Recovered, Snapshot, Snapshots, Wal};
+use holm_wal::{Identity, Lasts, Options, Recovered, Snapshot, Snapshots, Wal};
 use std::collections::VecDeque;
 use std::num::NonZeroU64;
 use std::sync::Arc;
@@ -220,7 +221,11 @@ fn find(config: &Config, edges: &Edges) -> Result<Found, OpenError> {
     // The name as it stands in the files of the log.
     let cluster = digest(config.cluster.as_bytes());
     if !Wal::exists(&*edges.disk)? {
-        let incarnation = Incarnation(edges.entropy.draw());
+        let mut incarnation = Incarnation(edges.entropy.draw());
+        let in_memory = edges.disk.lasts() == Lasts::AsLongAsTheProcess;
+        if in_memory && on(Mutation::MemoryComesBackAsBefore) {
+            incarnation = Incarnation(config.node);
+        }
         let member = MemberId::new(NodeId(config.node), incarnation);
         let identity = Identity { cluster, member };
         let mut wal = Wal::create(Arc::clone(&edges.disk), options, identity)?;

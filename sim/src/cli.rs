@@ -151,6 +151,9 @@ struct How {
     /// Let clocks stray beyond the drift that leases allow for.
     #[arg(long)]
     beyond_drift: bool,
+    /// Let disks fail on a majority of the members at once: `node` alone.
+    #[arg(long, conflicts_with = "beyond_drift")]
+    beyond_disks: bool,
     /// The islands, members and links of this topology file instead of drawn ones: `core` alone.
     #[arg(long, value_name = "FILE", value_parser = read_topology)]
     topology: Option<Given>,
@@ -230,11 +233,20 @@ impl World {
 
 impl How {
     const fn mode(&self) -> Mode {
-        if self.beyond_drift { Mode::BeyondDrift } else { Mode::Within }
+        match (self.beyond_drift, self.beyond_disks) {
+            (true, _) => Mode::BeyondDrift,
+            (_, true) => Mode::BeyondDisks,
+            _ => Mode::Within,
+        }
     }
 
     /// Whether what is asked for goes together.
     fn check(&self) -> Result<(), String> {
+        if self.beyond_disks && self.world == World::Core {
+            return Err(
+                "--beyond-disks is for the node's world: run it with `cargo sim`".to_owned()
+            );
+        }
         if self.topology.is_none() || self.world == World::Core {
             return Ok(());
         }

@@ -15,7 +15,11 @@ mod configurations;
 mod draw;
 #[cfg(madsim)]
 mod findings;
+#[cfg(madsim)]
+mod forgotten;
 pub mod happening;
+#[cfg(madsim)]
+mod joining;
 #[cfg(madsim)]
 mod machine;
 #[cfg(madsim)]
@@ -28,11 +32,15 @@ mod nemesis;
 mod network;
 pub mod plan;
 #[cfg(madsim)]
+mod promises;
+#[cfg(madsim)]
 mod reach;
 #[cfg(madsim)]
 mod running;
 #[cfg(madsim)]
 mod scenario;
+#[cfg(madsim)]
+mod service;
 #[cfg(madsim)]
 mod sessions;
 #[cfg(madsim)]
@@ -59,12 +67,16 @@ pub(crate) const EXPECTED: &[&str] = &[
     "frames that a relay held back",
     "frames that a relay lost",
     "frames that a relay repeated",
+    "joins amid a power cut",
     "leaders that died",
     "links insecure",
     "links left cut",
     "links sealed",
+    "members in memory let in again",
+    "members in memory that restarted",
     "members let in again",
     "members that a failed sync stopped",
+    "members that joined by a ticket",
     "members that left",
     "packets lost and sent again",
     "power cuts after a failed sync",
@@ -77,6 +89,7 @@ pub(crate) const EXPECTED: &[&str] = &[
     "snapshots installed",
     "snapshots taken",
     "starts on a disk that was damaged",
+    "tickets tried a second time",
     "topology: any",
     "topology: chain",
     "topology: hub and spokes",

@@ -2,6 +2,7 @@
 
 use crate::checkers::Violation;
 use crate::coverage::Coverage;
+use crate::schedule::Mode;
 use crate::trace::Trace;
 use std::fmt;
 
@@ -13,6 +14,18 @@ pub enum Tracing {
     /// It does not, and is quicker.
     Off,
 }
+
+/// The checkers that see it when a majority has lost what it had acknowledged.
+const LOST_TO_A_LIE: [&str; 8] = [
+    "answers wait for the disk",
+    "durability of acknowledgements",
+    "election safety",
+    "exactly once",
+    "linearizability",
+    "one vote a term",
+    "own invariants",
+    "state machine safety",
+];
 
 /// What came of a run.
 #[derive(Clone, Debug)]
@@ -48,6 +61,17 @@ pub struct Outcome {
 }
 
 impl Outcome {
+    /// The checker that was broken, if that had to be expected where a majority's disks fail:
+    /// where they are lost, or beyond repair, nobody can decide anything any more; where they lie,
+    /// what was acknowledged is gone with the next power cut, votes as well.
+    #[must_use]
+    pub fn foretold(&self, mode: Mode) -> Option<&'static str> {
+        let checker = self.violation.as_ref()?.checker;
+        let lied = self.coverage.happened.contains_key("lie");
+        let expected = checker == "liveness" || (lied && LOST_TO_A_LIE.contains(&checker));
+        (mode == Mode::BeyondDisks && expected).then_some(checker)
+    }
+
     /// As JSON, on one line.
     #[must_use]
     pub fn json(&self) -> String {

@@ -15,6 +15,9 @@ pub enum Mode {
     Within,
     /// Clocks that exceed the drift that leases allow for: lease reads may break, nothing else may.
     BeyondDrift,
+    /// Disks that fail on a majority at once: what was acknowledged may be lost, or nothing be
+    /// committed any more; nothing else may break. In the node's world alone.
+    BeyondDisks,
 }
 
 /// What kind of thing happens.

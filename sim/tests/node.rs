@@ -8,7 +8,7 @@ use std::process::Command;
 #[test]
 fn a_schedules_text_says_all_of_it() {
     for seed in 0..100 {
-        for mode in [Mode::Within, Mode::BeyondDrift] {
+        for mode in [Mode::Within, Mode::BeyondDrift, Mode::BeyondDisks] {
             let plan = Plan::draw(seed, mode);
             assert_eq!(Plan::parse(&plan.text()), Ok(plan), "seed {seed}");
         }
@@ -43,6 +43,10 @@ fn what_is_wrong_with_a_schedule_is_said_by_line_key_and_mend() {
         ("set heartbeat_ticks 15\n", "`heartbeat_ticks` is 15; write less than `election_ticks`"),
         ("set segment_bytes 5000\n", "`segment_bytes` is 5000; write a multiple of 512"),
         ("set voters 65\n", "line 5: `voters` is 65; write a number from 0 to 64"),
+        (
+            "set in_memory 1\n",
+            "`in_memory` is 1; write less than half of those that form the cluster",
+        ),
         ("set disk_low 9999\n", "`disk_low` is above `disk_high`"),
         ("member number=5\n", "line 5: `island` is missing; write `island=NUMBER`"),
         (

@@ -80,6 +80,17 @@ fn clocks_that_stray_further_than_leases_allow_for_break_lease_reads_and_nothing
 }
 
 #[test]
+fn disks_that_fail_on_a_majority_break_what_they_must_and_nothing_else() {
+    let out = printed(&["sim", "sweep", "--seeds", "0..20", "--beyond-disks", "--jobs", "2"]);
+    let last = out.lines().last().expect("a line");
+    assert!(last.ends_with("; 0 failing"), "{last}");
+    for checker in ["durability of acknowledgements", "liveness"] {
+        let broke = format!("beyond what is promised, {checker} broke in ");
+        assert!(out.contains(&broke), "{out}");
+    }
+}
+
+#[test]
 fn what_was_found_once_in_the_nodes_world_stays_mended() {
     let kept = Path::new(env!("CARGO_MANIFEST_DIR")).join("regressions/node");
     for file in std::fs::read_dir(kept).into_iter().flatten() {

@@ -10,6 +10,7 @@ use super::Driver;
 use crate::StateMachine;
 use crate::member_info::{MemberInfo, epoch_of};
 use crate::members::{Ask, Attempt, Change, Refusal, Risk, StorageKind, Told, Votes};
+use crate::mutation::{Mutation, on};
 use crate::open::members_of;
 use bytes::Bytes;
 use holm_raft_core as raft;
@@ -352,7 +353,7 @@ impl<S: StateMachine> Driver<S> {
     /// the one before, as a learner: it must not vote on what it has forgotten.
     pub(super) fn readmit_memory_members(&mut self) {
         let due = self.ticks.is_multiple_of(READMIT_TICKS) && self.raft.glance().role == "leader";
-        if !due || self.parting.is_some() {
+        if !due || self.parting.is_some() || on(Mutation::MemoryLeftOutside) {
             return;
         }
         let (set_at, current) = self.raft.configuration_at(Index(u64::MAX));

@@ -10,6 +10,7 @@ use super::Driver;
 use crate::StateMachine;
 use crate::error::Error;
 use crate::member_info::{MemberInfo, epoch_of};
+use crate::mutation::{Mutation, on};
 use crate::open::peers;
 use crate::rendezvous::Placement;
 use crate::security::Security;
@@ -185,7 +186,8 @@ impl<S: StateMachine> Driver<S> {
     /// Whoever is removed gets no more entries, and so hears of it from the others: what is
     /// committed after the latest configuration that it was part of, and names it no more.
     fn is_still_seated(&self, index: Index, committed: &Configuration) -> Result<(), Stop> {
-        let seated = self.roster.seated.is_some_and(|seated| seated < index);
+        let is_later = |seated| seated < index || on(Mutation::OlderRosterBelieved);
+        let seated = self.roster.seated.is_some_and(is_later);
         if seated && !committed.contains(self.me) {
             return Err(removed(self.me, committed));
         }

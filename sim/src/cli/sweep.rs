@@ -32,6 +32,8 @@ struct Total {
     sums: BTreeMap<&'static str, u64>,
     coverage: Coverage,
     failing: BTreeMap<u64, String>,
+    /// Seeds that broke what had to break where disks fail beyond what is promised, by checker.
+    foretold: BTreeMap<&'static str, u64>,
 }
 
 const SUMMED: [&str; 8] = [
@@ -84,7 +86,7 @@ pub(super) fn sweep(
             waiting.insert(nth, outcome);
             while let Some(outcome) = waiting.remove(&due) {
                 let seed = seeds.start + shard.first + due * shard.count;
-                total.take(seed, outcome, format, &bar);
+                total.take(seed, outcome, (format, how.mode()), &bar);
                 due += 1;
             }
         }
@@ -139,7 +141,7 @@ impl Total {
         &mut self,
         seed: u64,
         outcome: Result<Outcome, String>,
-        format: Format,
+        (format, mode): (Format, Mode),
         bar: &ProgressBar,
     ) {
         bar.inc(1);
@@ -155,7 +157,9 @@ impl Total {
         if format == Format::Json {
             bar.suspend(|| println!("{json}"));
         }
-        if outcome.violation.is_some() {
+        if let Some(checker) = outcome.foretold(mode) {
+            *self.foretold.entry(checker).or_default() += 1;
+        } else if outcome.violation.is_some() {
             bar.suspend(|| eprintln!("{outcome}"));
             self.failing.insert(seed, outcome.to_string());
             bar.set_message(format!("{} failing", self.failing.len()));
@@ -185,6 +189,9 @@ impl Total {
             self.sums.iter().map(|(key, sum)| format!("{sum} {}", key.replace('_', " "))).collect();
         if format == Format::Table {
             println!("{}", self.coverage.table());
+            for (checker, seeds) in &self.foretold {
+                println!("beyond what is promised, {checker} broke in {seeds} seeds");
+            }
             println!("{count} seeds: {}; {} failing", sums.join(", "), self.failing.len());
         }
         if !self.failing.is_empty() {
@@ -203,6 +210,9 @@ impl Total {
         let stale = self.sums.get("stale_leases").copied().unwrap_or(0);
         if mode == Mode::BeyondDrift && count >= SEEDS_FOR_COVERAGE && stale == 0 {
             return Err("no lease read was stale, though clocks strayed: nothing is shown".into());
+        }
+        if mode == Mode::BeyondDisks && self.foretold.is_empty() {
+            return Err("nothing broke, though a majority's disks failed: nothing is shown".into());
         }
         Ok(ExitCode::SUCCESS)
     }

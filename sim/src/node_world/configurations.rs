@@ -4,6 +4,7 @@
 //! disks.
 
 use super::findings::say;
+use super::forgotten;
 use crate::trace::What;
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -42,7 +43,8 @@ pub(super) fn heard(node: u64, index: u64, members: &str) {
         let (node, incarnation) = (next().parse().unwrap_or(0), next().parse().unwrap_or(0));
         Seated { node, incarnation, standing: next().to_owned() }
     };
-    let members = members.split_whitespace().map(seated).collect();
+    let members: Vec<Seated> = members.split_whitespace().map(seated).collect();
+    forgotten::heard(&members);
     KNOWN.with_borrow_mut(|known| known.by_member.insert(node, Configured { index, members }));
 }
 

@@ -16,7 +16,11 @@ impl Plan {
         let shapes = Shape::ALL;
         let shape = random.below(shapes.len() as u64);
         let mut settings = settings(seed, shape, random);
-        settings.beyond = u64::from(mode == Mode::BeyondDrift);
+        settings.beyond = match mode {
+            Mode::Within => 0,
+            Mode::BeyondDrift => 1,
+            Mode::BeyondDisks => 2,
+        };
         let members = usize::try_from(settings.members).expect("a few");
         let drawn = Shape::numbered(shape).expect("below their number");
         let (mut places, closed) = drawn.draw(members, random);
@@ -27,18 +31,30 @@ impl Plan {
             Self { settings, places, closed, qualities: Vec::new(), happenings: Vec::new() };
         let joined = plan.joined();
         plan.qualities = qualities(&joined, random);
-        if mode == Mode::Within && random.one_in(2) {
-            // The others come in later, if those that are left make a topology.
-            let all = plan.settings.members;
-            plan.settings.voters = random.between(3, all);
-            if plan.check().is_err() {
-                plan.settings.voters = 0;
-            }
+        if mode == Mode::Within {
+            plan.leave_some_out(random);
         }
         plan.happenings = faults(&plan, &joined, mode, random);
         plan.happenings.extend(clients(&plan, mode, random));
         plan.happenings.sort();
         plan
+    }
+}
+
+impl Plan {
+    /// In most runs some come in later, if those that are left make a topology; in some a minority
+    /// keeps its logs in memory.
+    fn leave_some_out(&mut self, random: &mut Random) {
+        let all = self.settings.members;
+        if all > 3 && !random.one_in(3) {
+            self.settings.voters = random.between(3, all - 1);
+            if self.check().is_err() {
+                self.settings.voters = 0;
+            }
+        }
+        if random.one_in(3) {
+            self.settings.in_memory = random.between(1, (self.founders() - 1) / 2);
+        }
     }
 }
 
@@ -64,7 +80,7 @@ fn settings(seed: u64, shape: u64, random: &mut Random) -> Settings {
 fn clock(mode: Mode, member: u64, random: &mut Random) -> (u64, u64) {
     let rate = match mode {
         // Two clocks may differ by a tenth.
-        Mode::Within => random.between(950_000, 1_050_000),
+        Mode::Within | Mode::BeyondDisks => random.between(950_000, 1_050_000),
         Mode::BeyondDrift if member == SLOW => random.between(250_000, 400_000),
         Mode::BeyondDrift => random.between(900_000, 1_500_000),
     };
@@ -98,8 +114,10 @@ fn faults(
     mode: Mode,
     random: &mut Random,
 ) -> Vec<(u64, Happening)> {
-    if mode == Mode::BeyondDrift {
-        return beyond(plan, random);
+    match mode {
+        Mode::Within => {}
+        Mode::BeyondDrift => return beyond(plan, random),
+        Mode::BeyondDisks => return lost_at_once(plan, random),
     }
     let end = plan.settings.faults_end;
     let classes = [Class::Link, Class::Process, Class::Disk, Class::Clock];
@@ -115,6 +133,10 @@ fn faults(
             let step = build(random.pick(&operators), plan, joined, random);
             drawn.push((random.below(end), step));
         }
+    }
+    for _ in 0..if plan.founders() < plan.settings.members { random.between(0, 3) } else { 0 } {
+        let word = random.pick(&["add", "join", "join", "learn"]);
+        drawn.push((random.below(end), build(word, plan, joined, random)));
     }
     for _ in 0..random.between(4, 16) {
         if on.is_empty() {
@@ -146,11 +168,27 @@ fn beyond(plan: &Plan, random: &mut Random) -> Vec<(u64, Happening)> {
     drawn
 }
 
+/// More than is promised: a majority's disks are lost, lie or rot at once.
+fn lost_at_once(plan: &Plan, random: &mut Random) -> Vec<(u64, Happening)> {
+    let Settings { members, faults_end, .. } = plan.settings;
+    let at = random.between(faults_end / 4, faults_end / 2);
+    let lasting = random.between(300_000, 1_000_000);
+    let (first, kind) = (random.below(members), random.below(5));
+    let majority = (0..=members / 2).map(|nth| 1 + (first + nth) % members);
+    let fault = |member| match kind {
+        0 | 1 => Happening::Wipe { member, lasting },
+        2 | 3 => Happening::Lie { member, lasting },
+        _ => Happening::Rot { member, lasting },
+    };
+    majority.map(|member| (at, fault(member))).collect()
+}
+
 fn build(word: &str, plan: &Plan, joined: &[(u64, u64)], random: &mut Random) -> Happening {
     let (one, other) = random.pick(joined);
     let (from, to) = if random.one_in(2) { (one, other) } else { (other, one) };
     let lasts = random.pick(&[50_000, 300_000, 1_000_000, 3_000_000]);
     let islands: Vec<u64> = plan.places.iter().map(|place| place.island).collect();
+    let (founders, members) = (plan.founders(), plan.settings.members);
     let built = Happening::build(word, |key| {
         Ok::<_, std::convert::Infallible>(match key {
             "from" | "a" => from,
@@ -165,7 +203,11 @@ fn build(word: &str, plan: &Plan, joined: &[(u64, u64)], random: &mut Random) ->
             // A tenth between two clocks is what leases allow for.
             "permille" => random.between(950, 1_050),
             "millis" => random.pick(&[25, 300, 3_000]),
-            _ => random.between(1, plan.settings.members),
+            // Who is none yet may come in.
+            "member" if COMES_IN.contains(&word) && founders < members && !random.one_in(4) => {
+                random.between(founders + 1, members)
+            }
+            _ => random.between(1, members),
         })
     });
     match built {
@@ -173,6 +215,9 @@ fn build(word: &str, plan: &Plan, joined: &[(u64, u64)], random: &mut Random) ->
         _ => unreachable!("one of its own words"),
     }
 }
+
+/// By these words somebody becomes a member.
+const COMES_IN: [&str; 3] = ["add", "join", "learn"];
 
 /// The client that has sessions; the others name each change by a key.
 const IN_SESSIONS: u64 = 4;

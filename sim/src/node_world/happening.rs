@@ -41,6 +41,9 @@ happenings! {
     Process "power-cut" PowerCut { member, lasting }
     /// A machine loses power after its disk has hung for as long.
     Process "cut-amid-stall" CutAmidStall { member, lasting }
+    /// A machine loses power right when its member comes to another term, while that is on its way
+    /// to the disk. Leadership is handed over for it.
+    Process "cut-at-term" CutAtTerm { member, lasting }
     /// A process is stopped and goes on.
     Process "pause" Pause { member, lasting }
     /// A process is killed and started so many times.
@@ -79,6 +82,8 @@ happenings! {
     Operator "add" Add { member }
     /// A member becomes a learner.
     Operator "learn" Learn { member }
+    /// A new machine joins by a one-time ticket, as a voter once it has caught up.
+    Operator "join" Join { member }
     /// A learner becomes a voter.
     Operator "promote" Promote { member }
     /// A voter becomes a learner.

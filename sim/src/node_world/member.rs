@@ -1,17 +1,19 @@
 //! A member of the simulated cluster: `Member` is its machine, which outlives its processes.
 
 use super::clock::Skewed;
-use super::findings::{broken, happened};
+use super::findings::happened;
+use super::joining::Invitation;
 use super::machine::Register;
 use super::network::Net;
 use super::plan::{Plan, address};
+use super::service::serve;
 use super::trace::is_down;
 use crate::core_world::random::Random;
 use holm::members::{NewMember, StorageKind};
 use holm::topology::Topology;
 use holm::{Clock, Config, Edges, Entropy, KeyPair, KeyRing, Listen, Node, OpenError, Secret};
-use holm::{Security, Start, Status, Stop};
-use holm_wal::{Runner, SimDisk};
+use holm::{Security, Start, Status};
+use holm_wal::{MemoryDisk, Runner, SimDisk};
 use madsim::runtime::{Handle, NodeHandle};
 use std::cell::Cell;
 use std::collections::BTreeMap;
@@ -42,26 +44,32 @@ struct Common {
 }
 
 /// What outlives its processes.
-struct Seat {
-    node: u64,
+pub(super) struct Seat {
+    pub(super) node: u64,
     common: Arc<Common>,
     disk: Mutex<SimDisk>,
+    /// What it keeps over a restart.
+    pub(super) storage: StorageKind,
+    /// It is to join by this, before its node is started.
+    pub(super) invitation: Mutex<Option<Invitation>>,
+    /// Whom it was told of when it joined.
+    pub(super) told: Mutex<Option<Topology>>,
     /// Which incarnation it was last; 0: none, its disk is empty.
-    incarnation: AtomicU64,
+    pub(super) incarnation: AtomicU64,
     /// It may be told that it is no member any more.
-    leaves: AtomicBool,
+    pub(super) leaves: AtomicBool,
     /// It forms the cluster with the others, unless its storage is part of one already.
-    founds: AtomicBool,
+    pub(super) founds: AtomicBool,
     /// What it stops by, or is not opened for, is no surprise.
-    doubtful: AtomicBool,
+    pub(super) doubtful: AtomicBool,
     clock: Arc<Skewed>,
     random: Arc<Mutex<Random>>,
     /// Whether its disk fails, so that a stop is no surprise.
-    failing: AtomicBool,
+    pub(super) failing: AtomicBool,
     /// What a leader knew to be committed and durable here: whatever happens, it is there.
-    floor: AtomicU64,
+    pub(super) floor: AtomicU64,
     /// The node that runs now, or ran last.
-    running: Mutex<Option<Node<Register>>>,
+    pub(super) running: Mutex<Option<Node<Register>>>,
 }
 
 impl Member {
@@ -96,6 +104,13 @@ impl Member {
             node,
             common: Arc::clone(common),
             disk: Mutex::new(SimDisk::new(stream(1).next(), runner(durations, stream(2)))),
+            storage: if common.plan.is_in_memory(node) {
+                StorageKind::Memory
+            } else {
+                StorageKind::Disk
+            },
+            invitation: Mutex::default(),
+            told: Mutex::default(),
             incarnation: AtomicU64::new(0),
             leaves: AtomicBool::new(false),
             founds: AtomicBool::new(node <= common.plan.founders()),
@@ -138,6 +153,7 @@ impl Member {
         self.stop("its process was killed");
         self.seat.common.net.killed(self.node);
         self.disk().kill();
+        self.restarts_anew();
     }
 
     /// Its power is cut: what was not synced is lost, in whole or in part, and nobody is told.
@@ -145,6 +161,29 @@ impl Member {
         self.stop("its power was cut");
         self.seat.common.net.power_cut(self.node);
         self.disk().power_cut();
+        self.restarts_anew();
+    }
+
+    /// If its log was in memory, all of it is forgotten: from now on it waits to be let in.
+    fn restarts_anew(&self) {
+        if self.forgets() {
+            happened("members in memory that restarted");
+            self.is_nobody();
+        }
+    }
+
+    /// Whether its log is in memory.
+    pub(super) fn forgets(&self) -> bool {
+        self.seat.storage == StorageKind::Memory
+    }
+
+    fn is_nobody(&self) {
+        self.seat.founds.store(false, Ordering::Relaxed);
+        self.seat.leaves.store(false, Ordering::Relaxed);
+        self.seat.incarnation.store(0, Ordering::Relaxed);
+        self.seat.floor.store(0, Ordering::Relaxed);
+        super::configurations::forget(self.node);
+        super::promises::forget(self.node);
     }
 
     fn stop(&self, why: &str) {
@@ -176,7 +215,7 @@ impl Member {
     /// be let in. What is asked of that disk is done as before.
     pub(super) fn wipe(&self) {
         self.power_cut();
-        let Seat { node, common, random, .. } = &*self.seat;
+        let Seat { common, random, .. } = &*self.seat;
         let settings = &common.plan.settings;
         let [seed, jobs] = {
             let mut random = random.lock().expect("nobody panicked");
@@ -185,11 +224,36 @@ impl Member {
         let durations = (settings.disk_low, settings.disk_high);
         let disk = SimDisk::new(seed, runner(durations, Random::new(jobs, 2)));
         *self.seat.disk.lock().expect("nobody panicked") = disk;
-        self.seat.founds.store(false, Ordering::Relaxed);
-        self.seat.leaves.store(false, Ordering::Relaxed);
-        self.seat.incarnation.store(0, Ordering::Relaxed);
-        self.seat.floor.store(0, Ordering::Relaxed);
-        super::configurations::forget(*node);
+        *self.seat.told.lock().expect("nobody panicked") = None;
+        self.is_nobody();
+    }
+
+    /// It is to join by this when it is started, or no more.
+    pub(super) fn is_invited(&self, invitation: Option<Invitation>) {
+        *self.seat.invitation.lock().expect("nobody panicked") = invitation;
+    }
+
+    /// Where members listen whom this one may dial.
+    pub(super) fn addresses(&self, of: impl Fn(u64) -> bool) -> Vec<String> {
+        let topology = &self.seat.common.topology;
+        let dialled = topology.members.iter().filter(|member| of(member.id));
+        let dialled = dialled.filter(|member| topology.may_dial(self.node, member.id));
+        dialled.filter_map(|member| member.address.clone()).collect()
+    }
+
+    /// One who says to be this member, on another storage and with a key of its own.
+    pub(super) fn impostor(&self) -> (Config, Edges) {
+        let draw = || self.seat.random.lock().expect("nobody panicked").next();
+        let mut config = self.seat.config_to_join();
+        if let Security::Sealed { pair, .. } = &mut config.security {
+            *pair = KeyPair::generate(&mut |bytes: &mut [u8]| {
+                bytes.chunks_mut(8).for_each(|part| {
+                    part.copy_from_slice(&draw().to_le_bytes()[..part.len()]);
+                });
+            });
+            config.topology.members[0].key = Some(pair.public());
+        }
+        (config, Edges { disk: Arc::new(MemoryDisk::new()), ..self.seat.edges() })
     }
 
     /// Which incarnation it is, or was last; 0 if its disk is empty.
@@ -201,7 +265,7 @@ impl Member {
     pub(super) fn as_new(&self) -> Option<NewMember> {
         let incarnation = self.status().filter(|status| status.role == "waiting")?.incarnation;
         let member = self.seat.common.topology.member(self.node)?.clone();
-        Some(NewMember { incarnation, member, storage: StorageKind::Disk })
+        Some(NewMember { incarnation, member, storage: self.seat.storage })
     }
 
     /// It may be told that it is no member any more.
@@ -280,7 +344,7 @@ impl Common {
 }
 
 impl Seat {
-    fn disk(&self) -> SimDisk {
+    pub(super) fn disk(&self) -> SimDisk {
         self.disk.lock().expect("nobody panicked").clone()
     }
 
@@ -288,16 +352,36 @@ impl Seat {
         self.running.lock().expect("nobody panicked").clone()
     }
 
-    async fn open(&self) -> Result<Node<Register>, OpenError> {
-        let Self { node, common, .. } = self;
-        let edges = Edges {
-            disk: self.disk().attach(),
+    pub(super) fn edges(&self) -> Edges {
+        Edges {
+            disk: match self.storage {
+                StorageKind::Disk => self.disk().attach(),
+                StorageKind::Memory => Arc::new(MemoryDisk::new()),
+            },
             clock: Arc::clone(&self.clock) as Arc<dyn Clock>,
             entropy: Arc::new(Seeded(Arc::clone(&self.random))),
-            network: common.net.port(*node),
-        };
+            network: self.common.net.port(self.node),
+        }
+    }
+
+    /// What it says of itself when it joins: it knows nobody.
+    pub(super) fn config_to_join(&self) -> Config {
+        let mut config = self.common.config(self.node, Start::Join);
+        config.topology.members.retain(|member| member.id == self.node);
+        config.topology.links.clear();
+        let own = config.topology.members[0].island.clone();
+        config.topology.islands.retain(|island| island.name == own);
+        config
+    }
+
+    pub(super) async fn open(&self, edges: Edges) -> Result<Node<Register>, OpenError> {
+        let Self { node, common, .. } = self;
         let open = |start| {
-            Node::open_with(common.config(*node, start), edges.clone(), Register::default())
+            let mut config = common.config(*node, start);
+            if let Some(told) = &*self.told.lock().expect("nobody panicked") {
+                config.topology.clone_from(told);
+            }
+            Node::open_with(config, edges.clone(), Register::default())
         };
         if !self.founds.load(Ordering::Relaxed) {
             return open(Start::Join).await;
@@ -309,91 +393,13 @@ impl Seat {
         }
     }
 
-    fn between(&self, low: u64, high: u64) -> u64 {
+    pub(super) fn between(&self, low: u64, high: u64) -> u64 {
         self.random.lock().expect("nobody panicked").between(low, high)
     }
-}
 
-/// What the machine does when it is switched on: it starts a node, and another one when that stops
-/// because of its disk, as a service manager would. Not after it has left, and not on a disk that
-/// somebody has to look at first.
-async fn serve(seat: Arc<Seat>) {
-    // Who is to come in later is switched on then.
-    if !seat.founds.load(Ordering::Relaxed) && super::findings::now() == 0 {
-        return;
-    }
-    loop {
-        match seat.open().await {
-            Ok(opened) => {
-                let found = opened.status().borrow().clone();
-                seat.finds(found.last);
-                seat.incarnation.store(found.incarnation.0, Ordering::Relaxed);
-                *seat.running.lock().expect("nobody panicked") = Some(opened.clone());
-                let stop = opened.stopped().await;
-                *seat.running.lock().expect("nobody panicked") = None;
-                is_down(seat.node, &format!("it stopped: {stop}"));
-                // Its process ends, and with it whatever its disk still had to do for it.
-                seat.disk().kill();
-                if seat.stopped(&stop) == Next::Off {
-                    return;
-                }
-            }
-            Err(error) => seat.not_opened(&error),
-        }
-        sleep(Duration::from_millis(seat.between(50, 500))).await;
-    }
-}
-
-/// What a service manager does about a stop.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Next {
-    Starts,
-    Off,
-}
-
-/// The checker's name.
-const NAME: &str = "no member stops by itself";
-
-impl Seat {
-    /// What a start finds has all that was acknowledged in the member's name (paper figure 2).
-    fn finds(&self, last: u64) {
-        let (node, floor) = (self.node, self.floor.load(Ordering::Relaxed));
-        if last < floor {
-            let says = format!("member {node} had acknowledged all up to {floor}, finds {last}");
-            broken("durability of acknowledgements", says);
-        }
-    }
-
-    fn stopped(&self, stop: &Stop) -> Next {
-        let is = |flag: &AtomicBool| flag.load(Ordering::Relaxed);
-        match stop {
-            Stop::Disk(_) if is(&self.doubtful) => {
-                happened("members that a damaged disk stopped");
-                return Next::Off;
-            }
-            Stop::Disk(_) if is(&self.failing) => {
-                happened("members that a failed sync stopped");
-            }
-            Stop::Removed(_) if is(&self.leaves) => {
-                happened("members that left");
-                return Next::Off;
-            }
-            other => broken(NAME, format!("member {} stopped by itself: {other}", self.node)),
-        }
-        Next::Starts
-    }
-
-    fn not_opened(&self, error: &OpenError) {
-        let is = |flag: &AtomicBool| flag.load(Ordering::Relaxed);
-        let excused = is(&self.failing) || is(&self.doubtful) || self.disk_is_full(error);
-        if !excused {
-            broken(NAME, format!("member {} can't be started: {error}", self.node));
-        }
-        tracing::info!(node = self.node, %error, "not opened");
-    }
-
-    fn disk_is_full(&self, error: &OpenError) -> bool {
-        matches!(error, OpenError::Log(holm_wal::Error::Full { .. }))
+    /// Waits as a service manager does before it tries again.
+    pub(super) async fn pause(&self) {
+        sleep(Duration::from_millis(self.between(50, 500))).await;
     }
 }
 

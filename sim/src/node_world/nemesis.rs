@@ -3,6 +3,7 @@
 //! links and clocks fail as they like.
 
 mod damage;
+mod joining;
 mod links;
 mod machines;
 mod operators;

@@ -91,6 +91,8 @@ settings! {
     members = 3 in 1..=64;
     /// How many of them form the cluster, at least one; 0: all. The others wait to be added.
     voters = 0 in 0..=64;
+    /// How many of these, the last ones, keep their logs in memory: less than half.
+    in_memory = 0 in 0..=64;
     /// Whether links are sealed.
     sealed = 1 in 0..=1;
     /// Which kind of topology was drawn: for the coverage table alone.
@@ -118,8 +120,9 @@ settings! {
     segment_bytes = 4_608 in 4_096..=1_073_741_824;
     /// How long a caller waits.
     request_timeout = 2_000_000 in 1_000..=60_000_000;
-    /// 0: clocks keep the drift that leases allow for; 1: they do not.
-    beyond = 0 in 0..=1;
+    /// 0: nothing goes beyond what is promised; 1: clocks exceed the drift that leases allow for;
+    /// 2: disks fail whether or not a majority keeps its own.
+    beyond = 0 in 0..=2;
     /// How many numbers there are. The first half is only added to, the others are only put.
     keys = 4 in 1..=1_000;
     /// The most bytes of a command that say nothing.
@@ -182,6 +185,13 @@ impl Plan {
         if voters == 0 || voters > members { members } else { voters }
     }
 
+    /// Whether a member keeps its log in memory.
+    #[must_use]
+    pub const fn is_in_memory(&self, member: u64) -> bool {
+        let founders = self.founders();
+        member <= founders && member > founders.saturating_sub(self.settings.in_memory)
+    }
+
     /// How good a link is at first.
     #[must_use]
     pub fn quality(&self, from: u64, to: u64) -> Quality {
@@ -212,7 +222,7 @@ pub(super) fn address(id: u64) -> String {
 impl Schedule for Plan {
     type Happening = Happening;
     const CALM: &'static [&'static str] =
-        &["relays_lose", "relays_repeat", "relays_hold", "relays_alter", "sealed"];
+        &["relays_lose", "relays_repeat", "relays_hold", "relays_alter", "sealed", "in_memory"];
 
     fn happenings(&mut self) -> &mut Vec<(u64, Happening)> {
         &mut self.happenings
@@ -230,6 +240,8 @@ impl Schedule for Plan {
         let mut plan = self.clone();
         plan.settings.members = members;
         plan.settings.voters = plan.settings.voters.min(members);
+        let minority = plan.founders().saturating_sub(1) / 2;
+        plan.settings.in_memory = plan.settings.in_memory.min(minority);
         plan.places.truncate(usize::try_from(members).unwrap_or(usize::MAX));
         plan.qualities.retain(|named| named.from <= members && named.to <= members);
         plan.happenings.retain(|(_, happening)| !happening.concerns_above(members));

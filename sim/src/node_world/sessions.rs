@@ -38,6 +38,7 @@ pub(super) fn heard(me: u64, line: &Line) {
         }
         "installing the leader's snapshot" => happened("snapshots installed"),
         "took a snapshot" => happened("snapshots taken"),
+        "it has restarted, without its log" => happened("members in memory let in again"),
         _ => {}
     }
 }

@@ -143,6 +143,13 @@ impl Plan {
             let found = self.settings.segment_bytes;
             return Err(format!("`segment_bytes` is {found}; write a multiple of 512"));
         }
+        let (founders, in_memory) = (self.founders(), self.settings.in_memory);
+        if in_memory * 2 >= founders {
+            return Err(format!(
+                "`in_memory` is {in_memory}; write less than half of those that form the cluster, \
+                 {founders}"
+            ));
+        }
         if self.settings.disk_low > self.settings.disk_high {
             return Err("`disk_low` is above `disk_high`; write no more than that".to_owned());
         }

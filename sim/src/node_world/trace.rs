@@ -5,12 +5,15 @@
 
 use super::configurations;
 use super::findings::{self, judge, say, with};
+use super::promises;
 use super::sessions;
 use crate::trace::{State, What};
 use holm_raft_core::{Incarnation, MemberId, NodeId, Term};
 use std::cell::RefCell;
 use std::collections::{BTreeMap, VecDeque};
 use std::fmt::{self, Write};
+use std::rc::Rc;
+use tokio::sync::Notify;
 use tracing::field::{Field, Visit};
 use tracing::{Event, Id, Level, Subscriber, span};
 use tracing_subscriber::Layer;
@@ -27,6 +30,9 @@ pub(super) fn subscriber() -> impl Subscriber + Send + Sync {
 /// On which member's machine a span runs.
 struct Machine(u64);
 
+/// Who waits for a member's next term.
+type Waits = BTreeMap<u64, Rc<Notify>>;
+
 /// What members were last, and which messages are on their way.
 #[derive(Default)]
 struct Known {
@@ -35,6 +41,7 @@ struct Known {
     terms: BTreeMap<u64, Vec<(u64, u64)>>,
     /// How often each member has learnt that more of its log is durable.
     syncs: BTreeMap<u64, u64>,
+    waits: Waits,
     sent: u64,
     /// The line in which each that has not arrived was sent, with its number, by all that it says.
     flights: BTreeMap<String, VecDeque<(usize, u64)>>,
@@ -64,7 +71,7 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for Listener {
         let mut line = Line::default();
         match target {
             "holm::message" => {
-                line.says = if with(|found| found.trace.is_kept()) { Says::All } else { Says::Not };
+                line.says = if with(|found| found.trace.is_kept()) { Says::All } else { Says::Few };
                 event.record(&mut line);
                 return message(&line);
             }
@@ -104,7 +111,10 @@ fn message(line: &Line) {
             found.coverage.takes(role, kind);
         });
     }
-    if line.says == Says::Not {
+    if leaves {
+        promises::leaves(from, kind, (to, term), line.field("says"));
+    }
+    if line.says == Says::Few {
         return;
     }
     let says = line.field("says").to_owned();
@@ -147,10 +157,16 @@ fn turn(line: &Line) {
         found.commit = found.commit.max(state.commit);
     });
     configurations::committed(node, state.commit);
+    promises::turn(node, state.term, state.durable);
     let known = KNOWN.with_borrow_mut(|known| {
         let before = known.states.insert(node, state.clone());
         if before.as_ref().is_some_and(|before| before.durable < state.durable) {
             *known.syncs.entry(node).or_default() += 1;
+        }
+        if before.as_ref().is_some_and(|before| before.term < state.term)
+            && let Some(waits) = known.waits.remove(&node)
+        {
+            waits.notify_one();
         }
         let terms = known.terms.entry(node).or_default();
         let changed = grow(terms, before.as_ref(), &state);
@@ -196,6 +212,13 @@ pub(super) fn is_down(node: u64, why: &str) {
     say(|| What::Down { node, why: why.to_owned() });
 }
 
+/// Until a member comes to another term, while what says so is on its way to its disk.
+pub(super) async fn next_term(node: u64) {
+    let begun = Rc::new(Notify::new());
+    KNOWN.with_borrow_mut(|known| known.waits.insert(node, Rc::clone(&begun)));
+    begun.notified().await;
+}
+
 /// How often a member has learnt that more of its log is durable.
 pub(super) fn syncs(node: u64) -> u64 {
     KNOWN.with_borrow(|known| known.syncs.get(&node).copied().unwrap_or(0))
@@ -222,8 +245,12 @@ pub(super) fn never_arrived() -> Vec<(usize, u64)> {
 enum Says {
     #[default]
     All,
-    Not,
+    /// Those alone that the checkers need.
+    Few,
 }
+
+/// The kinds of messages whose texts checkers need.
+const NEEDED: [&str; 2] = ["appended", "voted"];
 
 /// One event's words.
 #[derive(Default)]
@@ -278,7 +305,8 @@ impl Visit for Line {
     }
 
     fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
-        if self.says == Says::Not {
+        let needed = || field.name() == "says" && NEEDED.contains(&self.word("kind"));
+        if self.says == Says::Few && !needed() {
             return;
         }
         let written = if field.name() == "message" {

@@ -1,6 +1,6 @@
 //! What takes from a member what it has promised: its disk is lost, rots, puts a sector into a
 //! wrong place, or lies. Only to one without which the others can decide, and that counts as gone
-//! until it was looked at.
+//! until it was looked at; but for runs that are to go beyond what is promised.
 
 use super::Nemesis;
 use crate::node_world::configurations;
@@ -18,6 +18,8 @@ use tokio::time::{Instant, sleep};
 const WITNESSES: u64 = 6;
 /// How long they are waited for at most, and how long a damaged log may take to be repaired.
 const PATIENCE: Duration = Duration::from_secs(8);
+/// The setting with which it happens to a majority at once, too.
+const BEYOND: u64 = 2;
 const EVERY: Duration = Duration::from_millis(50);
 
 impl Nemesis {
@@ -25,7 +27,8 @@ impl Nemesis {
         let Some(member) = self.member(what) else { return };
         let runs = member.status().is_some_and(|status| status.formed);
         let idle = !member.process_busy.get() && !member.disk_busy.get();
-        if !runs || !idle || !self.can_do_without(member) {
+        let beyond = self.plan.settings.beyond == BEYOND;
+        if !runs || !idle || member.forgets() || !(beyond || self.can_do_without(member)) {
             return;
         }
         member.process_busy.set(true);
@@ -43,8 +46,14 @@ impl Nemesis {
                 self.lasts(what).await;
                 self.loses(member);
                 member.power_cut();
-                // An operator does not trust such a disk again.
-                self.give_up(member, what).await;
+                if beyond {
+                    // Nobody knows that it has lied.
+                    member.disk().set_lie(Lie::None);
+                    self.is_back(member, what).await;
+                } else {
+                    // An operator does not trust such a disk again.
+                    self.give_up(member, what).await;
+                }
             }
             _ => self.damage(n, what, member).await,
         }
@@ -76,6 +85,11 @@ impl Nemesis {
         }
         self.loses(member);
         member.kill();
+        self.is_back(member, what).await;
+    }
+
+    /// It is started on a disk that is not what it was, and repaired, or given up.
+    async fn is_back(&self, member: &Member, what: &Happening) {
         member.start_again();
         let until = Instant::now() + PATIENCE;
         while member.running().is_none() && Instant::now() < until && !any_broken() {

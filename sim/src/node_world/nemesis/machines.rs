@@ -4,20 +4,29 @@ use super::Nemesis;
 use crate::node_world::findings::happened;
 use crate::node_world::happening::Happening;
 use crate::node_world::member::Member;
+use crate::node_world::trace::next_term;
 use std::time::Duration;
-use tokio::time::sleep;
+use tokio::time::{sleep, timeout};
 
+/// How long a new term is waited for.
+const TERM_COMES: Duration = Duration::from_secs(1);
 /// How long a member with a failing disk has to find out.
 const FINDS_OUT: Duration = Duration::from_secs(1);
 
 impl Nemesis {
     /// One thing at a time, and none before the member is part of the cluster: who loses its disk
-    /// before that is another member.
+    /// before that is another member. One whose log is in memory loses all with its process, if the
+    /// others can decide without it.
     pub(super) async fn of_process(&self, n: u64, what: &Happening) {
         let Some(member) = self.member(what) else { return };
         let formed = member.status().is_some_and(|status| status.formed);
-        if !formed || member.process_busy.replace(true) {
+        let forgets = member.forgets() && !matches!(what, Happening::Pause { .. });
+        let may = !forgets || self.can_do_without(member);
+        if !may || !(formed || forgets) || member.process_busy.replace(true) {
             return;
+        }
+        if forgets {
+            member.doubt();
         }
         match *what {
             Happening::Kill { .. } => self.die(n, what, member, Member::kill).await,
@@ -29,6 +38,14 @@ impl Nemesis {
                 self.die(n, what, member, Member::power_cut).await;
                 member.disk_busy.set(false);
             }
+            Happening::CutAtTerm { .. } => {
+                if let Some(node) = self.anybody() {
+                    madsim::task::spawn_local(async move { node.transfer(None).await });
+                }
+                if timeout(TERM_COMES, next_term(member.node)).await.is_ok() {
+                    self.die(n, what, member, Member::power_cut).await;
+                }
+            }
             Happening::Pause { .. } => {
                 self.begins(n, what);
                 member.pause();
@@ -39,6 +56,9 @@ impl Nemesis {
             Happening::RestartLoop { times, period, .. } => {
                 self.begins(n, what);
                 for _ in 0..times.min(20) {
+                    if forgets && !self.can_do_without(member) {
+                        break;
+                    }
                     self.loses(member);
                     member.kill();
                     sleep(Duration::from_micros(self.between(period / 10, period))).await;
@@ -61,6 +81,9 @@ impl Nemesis {
             }
             _ => {}
         }
+        if forgets {
+            member.trust();
+        }
         member.process_busy.set(false);
     }
 
@@ -68,7 +91,7 @@ impl Nemesis {
     pub(super) async fn of_disk(&self, n: u64, what: &Happening) {
         let Some(member) = self.member(what) else { return };
         let formed = member.status().is_some_and(|status| status.formed);
-        if !formed || member.disk_busy.replace(true) {
+        if !formed || member.forgets() || member.disk_busy.replace(true) {
             return;
         }
         match *what {

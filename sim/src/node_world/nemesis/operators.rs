@@ -12,14 +12,12 @@ use crate::node_world::trace::leader;
 use holm::members::{Change, NotChanged, Votes};
 use holm::{Error, Node};
 use std::time::Duration;
-use tokio::time::{Instant, sleep};
+use tokio::time::sleep;
 
 /// How often operators look for somebody to put back.
 const LOOK: Duration = Duration::from_millis(300);
 /// What may still be done though nobody was told so is done by then.
 const UNCLEAR: Duration = Duration::from_secs(3);
-/// How long a machine takes at most to wait for its cluster.
-const STARTS: Duration = Duration::from_secs(2);
 
 impl Nemesis {
     pub(super) async fn of_operator(&self, n: u64, what: &Happening) {
@@ -36,6 +34,7 @@ impl Nemesis {
             }
             Happening::Add { member } => self.add(n, what, member, Votes::OnceCaughtUp).await,
             Happening::Learn { member } => self.add(n, what, member, Votes::WhenPromoted).await,
+            Happening::Join { member } => self.join(n, what, member).await,
             Happening::Promote { member } => {
                 self.change(n, what, Change::Promote { node: member }).await;
             }
@@ -55,26 +54,7 @@ impl Nemesis {
         self.operating.set(false);
     }
 
-    /// A member that is none, or no more, comes in on an empty disk.
-    async fn add(&self, n: u64, what: &Happening, node: u64, votes: Votes) {
-        let Some(member) = self.members.iter().find(|member| member.node == node) else { return };
-        let known = |one: &Configured| one.member(node).is_some();
-        if configurations::in_force().iter().any(known) || member.process_busy.replace(true) {
-            return;
-        }
-        member.wipe();
-        member.start_again();
-        let until = Instant::now() + STARTS;
-        while member.running().is_none() && Instant::now() < until && !any_broken() {
-            sleep(Duration::from_millis(20)).await;
-        }
-        if let Some(new) = member.as_new() {
-            self.change(n, what, Change::Add { new, votes }).await;
-        }
-        member.process_busy.set(false);
-    }
-
-    async fn change(&self, n: u64, what: &Happening, change: Change) {
+    pub(super) async fn change(&self, n: u64, what: &Happening, change: Change) {
         let Some(node) = self.anybody() else { return };
         if !self.may_change(&change) {
             return;
@@ -112,7 +92,7 @@ impl Nemesis {
     }
 
     /// Somebody who belongs to the cluster and runs.
-    fn anybody(&self) -> Option<Node<crate::node_world::machine::Register>> {
+    pub(super) fn anybody(&self) -> Option<Node<crate::node_world::machine::Register>> {
         let newest = configurations::newest();
         let belongs = |member: &&Member| newest.member(member.node).is_some();
         let up: Vec<&Member> =
@@ -167,10 +147,13 @@ impl Nemesis {
         let belongs = configurations::newest()
             .member(member.node)
             .is_some_and(|seated| seated.incarnation == member.incarnation());
-        belongs && !self.operating.get() && all.iter().all(|one| one.works(stays))
+        // Who waits in memory may forget that it does.
+        let may = belongs || member.forgets();
+        may && !self.operating.get() && all.iter().all(|one| one.works(stays))
     }
 
     /// For as long as the run goes on: whoever waits on an empty disk is put back into its place.
+    /// The leader does so by itself with those whose logs are in memory.
     pub(in crate::node_world) async fn operate(self) {
         while !any_broken() {
             sleep(LOOK).await;
@@ -178,7 +161,7 @@ impl Nemesis {
             for member in self.members.iter() {
                 let lost = |seated: &Seated| seated.incarnation != member.incarnation();
                 let waits = member.status().is_some_and(|status| status.role == "waiting");
-                if !waits || !newest.member(member.node).is_some_and(lost) {
+                if !waits || member.forgets() || !newest.member(member.node).is_some_and(lost) {
                     continue;
                 }
                 let Some(node) = self.anybody().filter(|_| !self.operating.replace(true)) else {
