@@ -255,7 +255,9 @@ impl Trace {
         let end = lines.last().map_or(0, |line| line.t);
         let mut lost = Vec::new();
         for (place, known) in sent {
-            let Line { t, what: What::Sent { kind, from, to, .. } } = lines[*place] else {
+            // What is sent after a violation has no line.
+            let sent = lines.get(*place);
+            let Some(&Line { t, what: What::Sent { kind, from, to, .. } }) = sent else {
                 continue;
             };
             let (id, why) = (*known, "it never arrived");

@@ -24,6 +24,7 @@ use crate::status::Refusal;
 use bytes::{BufMut, Bytes, BytesMut};
 use holm_raft_core::NodeId;
 use std::time::Duration;
+use zeroize::Zeroizing;
 
 const HEAD_BYTES: usize = 9;
 /// How long to wait for an answer at first; doubled at each attempt up to the most.
@@ -42,7 +43,7 @@ pub(crate) struct Greetings {
     /// What it has begun and finished, until the other one shows that it has, too.
     finished: Option<Finished>,
     /// What the other one has begun.
-    answered: Option<(u64, Responder)>,
+    answered: Option<(u64, Responder, MadeOf)>,
     /// Attempts since the last success.
     attempts: u32,
     /// When to try again.
@@ -55,6 +56,23 @@ struct Finished {
     session: Session,
     third: Bytes,
     sent: u32,
+}
+
+/// What an answer to a first message was made of, so that it can be made again: a third message
+/// that is none leaves it of no use.
+struct MadeOf {
+    first: Bytes,
+    own: Introduction,
+    seed: Zeroizing<[u8; 32]>,
+    /// How many third messages were none.
+    refused: u32,
+}
+
+impl MadeOf {
+    fn answer(&self, party: &Party) -> Result<(Responder, Bytes), Refused> {
+        let mut random = Random::new(self.seed.clone());
+        Ok(Responder::accept(party, Way::Relayed, self.own, &self.first, &mut random)?)
+    }
 }
 
 /// What this member brings into a handshake.
@@ -142,11 +160,14 @@ impl Sessions {
         match rest.split_first().ok_or_else(garbage)? {
             (1, _) if own.now < greetings.first_at => Ok(Reply::Nothing),
             (1, first) => {
-                let (responder, second) =
-                    Responder::accept(own.party, Way::Relayed, own.own, first, own.random)?;
+                let mut seed = Zeroizing::new([0; 32]);
+                own.random.fill(&mut seed[..]);
+                let first = Bytes::copy_from_slice(first);
+                let made_of = MadeOf { first, own: own.own, seed, refused: 0 };
+                let (responder, second) = made_of.answer(own.party)?;
                 // A forged one, which costs no exchange of keys, must not keep the genuine one out.
                 greetings.first_at = own.now + BETWEEN_FIRSTS;
-                greetings.answered = Some((exchange, responder));
+                greetings.answered = Some((exchange, responder, made_of));
                 Ok(Reply::Greeting(body(exchange, 2, &second)))
             }
             (2, second) => {
@@ -160,15 +181,32 @@ impl Sessions {
             }
             (3, _) if stands => Ok(Reply::Welcome),
             (3, third) => {
-                let answered = greetings.answered.take_if(|(answered, _)| *answered == exchange);
-                let Some((_, responder)) = answered else { return Ok(Reply::Nothing) };
-                let established = responder.finish(third)?;
+                let answered = greetings.answered.take_if(|(answered, ..)| *answered == exchange);
+                let Some((_, responder, made_of)) = answered else { return Ok(Reply::Nothing) };
+                let established = responder.finish(third).inspect_err(|_| {
+                    greetings.answered = answer_again(exchange, made_of, own.party);
+                })?;
                 self.begin(Session::new(exchange, judge(&established)?, established));
                 Ok(Reply::Welcome)
             }
             _ => Err(garbage()),
         }
     }
+}
+
+/// An altered third message must not keep the genuine one out, which is sent again; and nobody can
+/// make this member compute for ever.
+fn answer_again(
+    exchange: u64,
+    mut made_of: MadeOf,
+    party: &Party,
+) -> Option<(u64, Responder, MadeOf)> {
+    made_of.refused += 1;
+    if made_of.refused >= THIRDS_MAX {
+        return None;
+    }
+    let (responder, _) = made_of.answer(party).ok()?;
+    Some((exchange, responder, made_of))
 }
 
 fn body(exchange: u64, stage: u8, message: &[u8]) -> Bytes {

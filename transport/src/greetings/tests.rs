@@ -317,6 +317,44 @@ fn what_is_no_message_is_refused_and_does_not_keep_the_genuine_one_out() {
     both_talk(&one, &three);
 }
 
+/// A handshake up to its third message, which is to come from the first of the two.
+fn up_to_the_third() -> ([End; 2], Bytes) {
+    let [mut one, mut three] = ends();
+    let first = one.attempts(&three, START).expect("it is time");
+    let second = three.answers(&one, &first, START);
+    let third = one.answers(&three, &second, START);
+    ([one, three], third)
+}
+
+fn altered(third: &[u8], at: usize) -> Vec<u8> {
+    let mut altered = third.to_vec();
+    altered[at] ^= 1;
+    altered
+}
+
+#[test]
+fn a_third_message_that_was_altered_does_not_keep_the_genuine_one_out() {
+    let length = up_to_the_third().1.len();
+    for at in HEAD_BYTES..length {
+        let ([one, mut three], third) = up_to_the_third();
+        let refused = three.hears(&one, &altered(&third, at), START).map(drop);
+        let why = refused.expect_err("it is none").why;
+        assert_eq!(why, Refusal::Garbage, "byte {at}");
+        assert_eq!(three.hears(&one, &third, START), Ok(Reply::Welcome), "byte {at}");
+        three.is_heard_by(&one, b"welcome");
+        both_talk(&one, &three);
+    }
+}
+
+#[test]
+fn nobody_makes_a_member_compute_for_ever_by_altered_third_messages() {
+    let ([one, mut three], third) = up_to_the_third();
+    for _ in 0..THIRDS_MAX {
+        three.hears(&one, &altered(&third, HEAD_BYTES), START).map(drop).expect_err("it is none");
+    }
+    assert_eq!(three.hears(&one, &third, START), Ok(Reply::Nothing));
+}
+
 #[test]
 fn whoever_is_judged_to_be_another_gets_no_session() {
     let [mut one, mut three] = ends();
