@@ -210,7 +210,8 @@ Examples:
   holm serve --config harbour/node1/holm.toml
   HOLM_LOG=debug holm serve --config harbour/node1/holm.toml --http 127.0.0.1:8080
 
-SIGTERM and SIGINT stop it in good order; SIGHUP has it read its secrets again.";
+SIGTERM and SIGINT stop it in good order; SIGHUP has it read its secrets,
+tokens and certificates again.";
 
 #[derive(Args)]
 struct ServeArgs {
@@ -319,7 +320,8 @@ fn run_serve(args: &ServeArgs) -> ExitCode {
         }
     };
     block_on(async move {
-        match serve(config, start, until).await {
+        let reload = || ServeConfig::load(&args.config, &args.overrides);
+        match serve(config, reload, start, until).await {
             Ok(()) => ExitCode::SUCCESS,
             Err(error @ (ServeError::Log(_) | ServeError::Stopped { stop: Stop::Disk(_), .. })) => {
                 failed(DISK_FAILED, &error)
