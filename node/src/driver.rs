@@ -19,6 +19,7 @@ mod parting;
 mod repair;
 mod requests;
 mod roster;
+mod seat;
 mod seen;
 mod snapshots;
 mod tail;
@@ -36,6 +37,7 @@ pub(crate) use overview::Overview;
 pub(crate) use parting::Parting;
 pub(crate) use requests::{Confirm, Failed, Proposal, Request, Serve, Waiting};
 pub(crate) use roster::Roster;
+pub(crate) use seat::OwnSeat;
 pub(crate) use snapshots::SnapshotTraffic;
 pub(crate) use tail::Tail;
 pub(crate) use told::Told;
@@ -96,6 +98,8 @@ pub(crate) struct Driver<S: StateMachine> {
     pub(crate) overview: Overview,
     /// Whom the transport knows, and since which configuration.
     pub(crate) roster: Roster,
+    /// What is asked about the own place among the members.
+    pub(crate) seat: OwnSeat,
     /// Whom keys belong to, by the newest committed configuration.
     pub(crate) placement: watch::Sender<Placement>,
     pub(crate) status: watch::Sender<Status>,
@@ -248,6 +252,7 @@ impl<S: StateMachine> Driver<S> {
         self.look_at_disk(now);
         self.tell_overview();
         self.follow_configuration();
+        self.look_at_seat()?;
         self.readmit_memory_members();
         self.publish(None);
         Ok(())
