@@ -26,7 +26,9 @@ mod tail;
 mod told;
 
 pub(crate) use applying::Applying;
-pub(crate) use calls::{Asked, CALLS_ASKED_MAX, Call, CallFailed, CallRequest, Calls, Whence};
+pub(crate) use calls::{
+    Asked, CALLS_ASKED_MAX, Call, CallFailed, CallRequest, Calls, What, Whence,
+};
 pub(crate) use disk::run_job;
 pub(crate) use formation::Formation;
 pub(crate) use gathering::Gathering;
@@ -47,6 +49,7 @@ use crate::applier::Report;
 use crate::config::Config;
 use crate::edges::Edges;
 use crate::measures::Measures;
+use crate::member_info::epoch_of;
 use crate::members::IncarnationNumber;
 use crate::rendezvous::Placement;
 use crate::status::Status;
@@ -345,6 +348,7 @@ impl<S: StateMachine> Driver<S> {
             proposals: self.waiting.proposals_seen,
             elections: core.elections,
             messages_dropped: core.dropped.total(),
+            epoch: formed.then(|| format!("{:016x}", epoch_of(self.raft.configuration()).0)),
             stopped: stop.map(ToString::to_string),
         };
         let mut led_anew = false;

@@ -72,7 +72,10 @@ pub fn main() -> ExitCode {
         Command::Transfer { args, at } => {
             block_on(async move { told(members::transfer(&at, &args).await) })
         }
-        Command::Status { output, at } => {
+        Command::Status { cluster: true, output, at } => {
+            block_on(async move { told(status::of_cluster(&at, output).await) })
+        }
+        Command::Status { cluster: false, output, at } => {
             block_on(async move { told(status::run(&at, output).await) })
         }
     }
@@ -159,6 +162,9 @@ enum Command {
     /// Show the members, their roles and how far each trails the leader
     #[command(after_help = status::EXAMPLES)]
     Status {
+        /// Ask one member for what all of them say of themselves
+        #[arg(long)]
+        cluster: bool,
         /// The form of the output
         #[arg(short, long, value_enum, default_value = "table")]
         output: Output,

@@ -165,7 +165,8 @@ impl ServeConfig {
 }
 
 /// Turns to `Ending::Now` at the first signal that ends the member, or at the end of `until`; and
-/// what tells of those that ask it to read its secrets again, also before anybody listens.
+/// what tells of those that ask it to read its secrets again and what HTTP needs, also before
+/// anybody listens.
 fn signals(
     until: impl Future<Output = ()> + Send + 'static,
 ) -> std::io::Result<(watch::Receiver<Ending>, Arc<Notify>)> {
