@@ -1,6 +1,7 @@
 //! Backups: [`Node::backup`] gives the whole replicated state as it is at one index, on any running
 //! member, as the bytes of a file that says what it is of; [`Backup::read`] takes such a file back,
-//! all of it checked. `crate::restore` makes a new cluster of one.
+//! all of it checked, and [`BackupCheck`] checks one that goes by. `crate::restore` makes a new
+//! cluster of one.
 //!
 //! ```text
 //!  0            8         12       16
@@ -13,6 +14,10 @@
 //! ```
 //! Little-endian. The data are those of a snapshot: sessions, keys and the embedder's state.
 
+mod head;
+
+pub use head::{BackupCheck, BackupHead};
+
 use crate::driver::Request;
 use crate::error::Error;
 use crate::machine::StateMachine;
@@ -21,9 +26,7 @@ use crate::reading::ReadOptions;
 use crate::replica::Frozen;
 use crate::room::Room;
 use bytes::{Buf, BufMut, Bytes, BytesMut};
-use holm_raft_core::{
-    Configuration, EntryId, Incarnation, Index, LogTime, MemberId, NodeId, SnapshotMeta, Term,
-};
+use holm_raft_core::{Index, MemberId, SnapshotMeta};
 use orion::hazardous::hash::blake2::blake2b::Hasher;
 use std::sync::Arc;
 use tokio::sync::oneshot;
@@ -39,9 +42,7 @@ const DIGEST_BYTES: usize = 32;
 /// The state of a cluster at one index, whole and checked.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Backup {
-    cluster: String,
-    by: MemberId,
-    meta: SnapshotMeta,
+    head: BackupHead,
     file: Bytes,
     data: Bytes,
 }
@@ -82,9 +83,9 @@ pub enum NoBackup {
     )]
     Length {
         /// What there is.
-        found: usize,
+        found: u64,
         /// What there should be.
-        expected: usize,
+        expected: u64,
     },
     /// Its bytes do not match their digest.
     #[error("the backup was altered: its bytes do not match their digest; use another one")]
@@ -113,7 +114,8 @@ impl Backup {
         file.put_slice(&digest);
         let file = file.freeze();
         let data = file.slice(PREFIX_BYTES + length..file.len() - DIGEST_BYTES);
-        Self { cluster, by, meta, file, data }
+        let head = BackupHead::new(cluster, by, meta, file.len() as u64);
+        Self { head, file, data }
     }
 
     /// The backup that these bytes are.
@@ -121,43 +123,19 @@ impl Backup {
     /// # Errors
     /// What is wrong with them.
     pub fn read(file: Bytes) -> Result<Self, NoBackup> {
-        let mut rest = file.clone();
-        if rest.len() < PREFIX_BYTES || rest.split_to(MAGIC.len())[..] != MAGIC[..] {
-            return Err(NoBackup::Other);
-        }
-        let version = rest.get_u32_le();
-        if version != VERSION {
-            return Err(NoBackup::Version { found: version });
-        }
-        let length = usize::try_from(rest.get_u32_le()).map_err(|_| NoBackup::Altered)?;
-        let cut = |expected| NoBackup::Length { found: file.len(), expected };
-        if length < HEAD_BYTES || rest.len() < length {
-            return Err(cut(PREFIX_BYTES.saturating_add(length)));
-        }
-        let mut head = rest.split_to(length);
-        let index = Index(head.get_u64_le());
-        let last = EntryId::new(Term(head.get_u64_le()), index);
-        let time = LogTime(head.get_u64_le());
-        let by = MemberId::new(NodeId(head.get_u64_le()), Incarnation(head.get_u64_le()));
-        let data_bytes = usize::try_from(head.get_u64_le()).map_err(|_| NoBackup::Altered)?;
-        let expected = (PREFIX_BYTES + length + DIGEST_BYTES).saturating_add(data_bytes);
-        if file.len() != expected {
-            return Err(cut(expected));
-        }
-        let (covered, stated) = file.split_at(file.len() - DIGEST_BYTES);
-        if digest(covered) != stated {
-            return Err(NoBackup::Altered);
-        }
-        // What the digest covers was written by a build of this version.
-        let name = usize::from(head.get_u8());
-        if name > head.len() {
-            return Err(NoBackup::Altered);
-        }
-        let cluster = String::from_utf8(head.split_to(name).to_vec());
-        let cluster = cluster.map_err(|_| NoBackup::Altered)?;
-        let configuration = Configuration::decode(head).map_err(|_| NoBackup::Altered)?;
-        let meta = SnapshotMeta { last, time, configuration, configuration_index: index };
-        Ok(Self { cluster, by, meta, data: rest.split_to(data_bytes), file })
+        let mut checking = BackupCheck::new();
+        checking.take(&file)?;
+        let head = checking.end()?;
+        let mut length = &file[PREFIX_BYTES - 4..PREFIX_BYTES];
+        let length = usize::try_from(length.get_u32_le()).map_err(|_| NoBackup::Altered)?;
+        let data = file.slice(PREFIX_BYTES + length..file.len() - DIGEST_BYTES);
+        Ok(Self { head, file, data })
+    }
+
+    /// What it is of.
+    #[must_use]
+    pub const fn head(&self) -> &BackupHead {
+        &self.head
     }
 
     /// The bytes of the file.
@@ -169,28 +147,17 @@ impl Backup {
     /// The cluster's name.
     #[must_use]
     pub fn cluster(&self) -> &str {
-        &self.cluster
+        self.head.cluster()
     }
 
     /// Up to which index the state had applied the log.
     #[must_use]
     pub const fn index(&self) -> Index {
-        self.meta.last.index
-    }
-
-    /// The number of the member that made it.
-    #[must_use]
-    pub const fn by(&self) -> u64 {
-        self.by.node.0
-    }
-
-    /// The numbers of the members that the cluster had.
-    pub fn members(&self) -> impl Iterator<Item = u64> + '_ {
-        self.meta.configuration.members().map(|(member, _)| member.id.node.0)
+        self.head.index()
     }
 
     pub(crate) const fn meta(&self) -> &SnapshotMeta {
-        &self.meta
+        self.head.meta()
     }
 
     /// The state's bytes, as a snapshot has them.
@@ -240,7 +207,7 @@ impl<S: StateMachine> Node<S> {
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
-    use holm_raft_core::Member;
+    use holm_raft_core::{Configuration, EntryId, Incarnation, LogTime, Member, NodeId, Term};
 
     pub(crate) fn backup() -> Backup {
         let by = MemberId::new(NodeId(2), Incarnation(7));
@@ -259,8 +226,10 @@ pub(crate) mod tests {
         let backup = backup();
         let read = Backup::read(backup.file().clone()).unwrap();
         assert_eq!(read, backup);
-        assert_eq!((read.cluster(), read.index(), read.by()), ("harbour", Index(9), 2));
-        assert_eq!(read.members().collect::<Vec<_>>(), [2]);
+        let head = read.head();
+        assert_eq!((read.cluster(), read.index(), head.by()), ("harbour", Index(9), 2));
+        assert_eq!(head.members().collect::<Vec<_>>(), [2]);
+        assert_eq!(head.bytes(), read.file().len() as u64);
         assert_eq!(&read.data()[..], b"the state");
     }
 

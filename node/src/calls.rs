@@ -1,9 +1,10 @@
 //! How a member's handle asks another member's node, and serves what others ask: `Node::call`,
-//! `Node::serve_calls`. The driver's side is `driver/calls.rs`.
+//! `Node::status_of`, `Node::serve_calls`. The driver's side is `driver/calls.rs`.
 
 use crate::StateMachine;
-use crate::driver::{Asked, CALLS_ASKED_MAX, Call, CallFailed, CallRequest, Request, Whence};
+use crate::driver::{Asked, CALLS_ASKED_MAX, Call, CallFailed, CallRequest, Request, What, Whence};
 use crate::node::Node;
+use crate::status::Status;
 use crate::wait::Wait;
 use bytes::Bytes;
 use std::time::Duration;
@@ -27,10 +28,32 @@ impl<S: StateMachine> Node<S> {
         question: Bytes,
         within: Duration,
     ) -> Result<Bytes, NoAnswer> {
+        self.call_for(What::Served, to, question, within).await
+    }
+
+    /// The status of another member, as it says itself within this time; or why it is not known.
+    pub(crate) async fn status_of(&self, to: u64, within: Duration) -> Result<Status, String> {
+        let answer = self.call_for(What::Status, to, Bytes::new(), within).await;
+        let answer = answer.map_err(|failed| match failed {
+            NoAnswer::Refused(CallFailed::Unreached) => "it is not connected".to_owned(),
+            NoAnswer::Refused(_) => "it was not asked, for too much waits".to_owned(),
+            NoAnswer::Unknown => format!("it has not answered within {within:?}"),
+        })?;
+        let status = postcard::from_bytes(&answer);
+        status.map_err(|_| "it runs another version of holm".to_owned())
+    }
+
+    async fn call_for(
+        &self,
+        what: What,
+        to: u64,
+        question: Bytes,
+        within: Duration,
+    ) -> Result<Bytes, NoAnswer> {
         let wait = Wait::new(within);
         let (reply, answer) = oneshot::channel();
         let until = self.until(&wait);
-        let call = Call { to, question, until, reply };
+        let call = Call { to, what, question, until, reply };
         self.ask(Request::Calls(CallRequest::Call(call)))
             .map_err(|_| NoAnswer::Refused(CallFailed::Busy))?;
         match wait.within(answer).await {

@@ -19,13 +19,16 @@ mod parting;
 mod repair;
 mod requests;
 mod roster;
+mod seat;
 mod seen;
 mod snapshots;
 mod tail;
 mod told;
 
 pub(crate) use applying::Applying;
-pub(crate) use calls::{Asked, CALLS_ASKED_MAX, Call, CallFailed, CallRequest, Calls, Whence};
+pub(crate) use calls::{
+    Asked, CALLS_ASKED_MAX, Call, CallFailed, CallRequest, Calls, What, Whence,
+};
 pub(crate) use disk::run_job;
 pub(crate) use formation::Formation;
 pub(crate) use gathering::Gathering;
@@ -36,6 +39,7 @@ pub(crate) use overview::Overview;
 pub(crate) use parting::Parting;
 pub(crate) use requests::{Confirm, Failed, Proposal, Request, Serve, Waiting};
 pub(crate) use roster::Roster;
+pub(crate) use seat::OwnSeat;
 pub(crate) use snapshots::SnapshotTraffic;
 pub(crate) use tail::Tail;
 pub(crate) use told::Told;
@@ -45,6 +49,7 @@ use crate::applier::Report;
 use crate::config::Config;
 use crate::edges::Edges;
 use crate::measures::Measures;
+use crate::member_info::epoch_of;
 use crate::members::IncarnationNumber;
 use crate::rendezvous::Placement;
 use crate::status::Status;
@@ -96,6 +101,8 @@ pub(crate) struct Driver<S: StateMachine> {
     pub(crate) overview: Overview,
     /// Whom the transport knows, and since which configuration.
     pub(crate) roster: Roster,
+    /// What is asked about the own place among the members.
+    pub(crate) seat: OwnSeat,
     /// Whom keys belong to, by the newest committed configuration.
     pub(crate) placement: watch::Sender<Placement>,
     pub(crate) status: watch::Sender<Status>,
@@ -248,6 +255,7 @@ impl<S: StateMachine> Driver<S> {
         self.look_at_disk(now);
         self.tell_overview();
         self.follow_configuration();
+        self.look_at_seat()?;
         self.readmit_memory_members();
         self.publish(None);
         Ok(())
@@ -340,6 +348,7 @@ impl<S: StateMachine> Driver<S> {
             proposals: self.waiting.proposals_seen,
             elections: core.elections,
             messages_dropped: core.dropped.total(),
+            epoch: formed.then(|| format!("{:016x}", epoch_of(self.raft.configuration()).0)),
             stopped: stop.map(ToString::to_string),
         };
         let mut led_anew = false;

@@ -3,9 +3,10 @@
 //! stranger may ask, and is admitted as a learner that votes by itself once it has caught up. What
 //! it needs is the ticket, the cluster's secret and one address.
 //!
-//! The question and what is said to it are a byte of version, then postcard.
+//! A question and what is said to it are a byte of version, then postcard.
 
 pub(crate) mod door;
+pub(crate) mod seat;
 
 use crate::StateMachine;
 use crate::config::Config;
@@ -28,6 +29,8 @@ use zeroize::Zeroizing;
 /// What tickets to join are for.
 const PURPOSE: &str = "holm: join";
 const VERSION: u8 = 1;
+/// For how long whoever comes too late is told so, in log time.
+const REMEMBERED: Duration = Duration::from_secs(7 * 24 * 3600);
 /// Between two rounds of questions.
 const PAUSE: Duration = Duration::from_millis(250);
 
@@ -94,6 +97,8 @@ enum Question {
         /// name is that of whoever is asked.
         info: Vec<u8>,
     },
+    /// Who has the place that the asking one's number has.
+    Seat,
 }
 
 /// What is said to it.
@@ -104,6 +109,7 @@ enum Said {
     Refused(String),
     /// Not now.
     Later(String),
+    Seat(seat::Seat),
 }
 
 /// What a member begins with.
@@ -140,7 +146,8 @@ impl<S: StateMachine> Node<S> {
                 highest.saturating_add(open).saturating_add(1)
             }
         };
-        let ticket = tickets.issue(ttl, &node.to_le_bytes()).await?;
+        let payload = node.to_le_bytes();
+        let ticket = tickets.issue_remembered(ttl, REMEMBERED, &payload).await?;
         let cluster = self.status().borrow().cluster.clone();
         Ok(JoinTicket { cluster, node, ticket })
     }
@@ -153,7 +160,8 @@ impl<S: StateMachine> Node<S> {
 /// same `edges`, with [`Start::Join`](crate::Start::Join), to receive the log.
 ///
 /// An empty storage gets its incarnation here. After a crash, or when nobody has answered, the same
-/// call goes on: a ticket that was consumed is answered alike to whoever consumed it.
+/// call goes on: a ticket that was consumed is answered alike to whoever consumed it, until it has
+/// made him a member. Then it is used up, also if he is removed.
 ///
 /// # Errors
 /// [`JoinError::Refused`] if the cluster says no; with any other error it may be tried again.
@@ -191,6 +199,7 @@ pub async fn join(
             Ok(None) => format!("{address} runs another version of holm"),
             Ok(Some(Said::Refused(why))) => return Err(JoinError::Refused { why }),
             Ok(Some(Said::Later(why))) => why,
+            Ok(Some(Said::Seat(_))) => format!("{address} answered another question"),
             Ok(Some(Said::Admitted(known))) => {
                 config.topology = known.topology(address)?;
                 return Ok(());

@@ -87,7 +87,7 @@ pub mod store;
 pub mod topology;
 mod wait;
 
-pub use backup::{Backup, NoBackup};
+pub use backup::{Backup, BackupCheck, BackupHead, NoBackup};
 pub use client::Client;
 pub use config::{Config, Listen, Start, Storage, VerifyLog};
 pub use edges::{Clock, Edges, Entropy};

@@ -118,7 +118,8 @@ pub enum Change {
         node: u64,
     },
     /// Another incarnation of a member takes its place, with all that is said of it here. It is a
-    /// learner first, and votes as soon as it has caught up.
+    /// learner first, and votes as soon as it has caught up. With the incarnation that is there,
+    /// what is said of it changes (address, island, relay, weight), and nothing else.
     Replace {
         /// The new incarnation, and what is said of it from now on.
         new: NewMember,
@@ -236,6 +237,15 @@ pub enum Refusal {
         node: u64,
         /// What it is.
         standing: Standing,
+    },
+    /// An incarnation keeps its key and its storage.
+    #[error(
+        "member {node} keeps its key, and its disk or memory, for as long as it is the same \
+         incarnation; start it on an empty directory, and replace it by that incarnation"
+    )]
+    Fixed {
+        /// Who was named.
+        node: u64,
     },
     /// Nobody would vote.
     #[error("member {node} is the last voter; promote another one first")]

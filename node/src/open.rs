@@ -9,8 +9,8 @@ use crate::StateMachine;
 use crate::config::{Config, Listen, Start, Storage, VerifyLog};
 use crate::digest::digest;
 use crate::driver::{
-    Applying, Calls, Driver, Formation, Gathering, Health, Marks, Membership, Overview, Request,
-    Roster, SnapshotTraffic, Tail, Told, Waiting,
+    Applying, Calls, Driver, Formation, Gathering, Health, Marks, Membership, Overview, OwnSeat,
+    Request, Roster, SnapshotTraffic, Tail, Told, Waiting,
 };
 use crate::edges::Edges;
 use crate::join::JoinError;
@@ -148,6 +148,7 @@ pub(crate) async fn open<S: StateMachine>(
         membership: Membership::default(),
         overview: Overview::default(),
         roster,
+        seat: OwnSeat::default(),
         placement,
         status,
         led: Arc::clone(&led),
@@ -362,7 +363,7 @@ async fn transport_config(
 }
 
 /// How the transport secures links.
-fn security(config: &Config) -> transport::Security {
+pub(crate) fn security(config: &Config) -> transport::Security {
     match config.security.clone() {
         Security::Insecure => transport::Security::Insecure,
         Security::Sealed { pair, ring } => transport::Security::Sealed { pair, ring },

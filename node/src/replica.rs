@@ -357,7 +357,9 @@ mod tests {
         let consume = own::tickets::Command::Consume { name, purpose, consumer: vec![1] };
         let purpose = b"join".to_vec();
         let (payload, ttl, void_after) = (vec![5], 100, 100);
-        let issue = own::tickets::Command::Issue { name, purpose, payload, ttl, void_after };
+        let remembered = 0;
+        let issue =
+            own::tickets::Command::Issue { name, purpose, payload, ttl, remembered, void_after };
         let envelope = |command: own::tickets::Command| Envelope {
             boot: Boot(1),
             number: RequestNumber(1),

@@ -16,6 +16,7 @@ mod bench;
 mod connections;
 mod demo;
 mod progress;
+mod rereading;
 mod serve;
 mod setup;
 mod signals;

@@ -16,6 +16,9 @@ pub struct Status {
     pub incarnation: IncarnationNumber,
     /// Whether this member has a replicated configuration.
     pub formed: bool,
+    /// Which recovery of the cluster that belongs to: 16 hexadecimal digits, zeros if there was
+    /// none. Members of two epochs refuse each other. None while it is not formed.
+    pub epoch: Option<String>,
     /// `waiting` (an empty storage, to be added), `forming`, `follower`, `pre-candidate`,
     /// `candidate`, `leader` or `stopped`.
     pub role: String,

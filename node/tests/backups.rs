@@ -6,6 +6,8 @@ use axum::http::StatusCode;
 use holm::server::client::{Ask, Client, Endpoint};
 use holm::server::cluster::Cluster;
 use std::fs;
+use std::io::{Read, Write};
+use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::sync::Arc;
@@ -100,6 +102,7 @@ async fn a_backup_under_load_becomes_a_new_cluster_that_holds_all_that_was_answe
     let made = tokio::task::spawn_blocking(move || holm(&words.each_ref().map(|word| &word[..])));
     let made = made.await.unwrap();
     assert!(made.status.success(), "{}", said(&made));
+    assert!(made.stderr.is_empty(), "a bar is for terminals: {}", said(&made));
     let begun_by_then = *progress.borrow() + i64::try_from(CLIENTS).unwrap();
     progress.wait_for(|answered| *answered >= before + 500).await.expect("they go on");
     stops.store(true, Ordering::Relaxed);
@@ -211,4 +214,54 @@ async fn what_is_no_good_is_refused_by_name_and_changes_nothing() {
     let read = Ask::get("/v1/counters/hits");
     let answer = cluster.client().ask_until_answered(&two, &read, STUCK).await.unwrap();
     assert_eq!(answer.json::<serde_json::Value>().unwrap()["value"], 5);
+}
+
+/// Answers one request after the other with these bytes as a backup, each said to be longer than it
+/// is by so much.
+fn answers(bodies: Vec<(Vec<u8>, usize)>) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let at = listener.local_addr().unwrap().to_string();
+    std::thread::spawn(move || {
+        for (body, missing) in bodies {
+            let (mut stream, _) = listener.accept().unwrap();
+            let mut request = [0; 4096];
+            let _ = stream.read(&mut request).unwrap();
+            let length = body.len() + missing;
+            let head = format!("HTTP/1.1 200 OK\r\ncontent-length: {length}\r\n\r\n");
+            // Whoever has seen enough may have gone.
+            let _ = stream.write_all(&[head.as_bytes(), &body].concat());
+        }
+    });
+    at
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_backup_that_breaks_off_or_is_no_good_on_its_way_leaves_no_file() {
+    let cluster = Cluster::start(Path::new(PROGRAM), 1, "", STUCK).await.unwrap();
+    asked(&cluster, &Ask::add("hits", 5, None)).await;
+    let folder = tempfile::tempdir().unwrap();
+    let (first, file) = (folder.path().join("first"), folder.path().join("second"));
+    let made = holm(&["backup", text(&first), "--endpoint", &cluster.endpoint(1).to_string()]);
+    assert!(made.status.success(), "{}", said(&made));
+    let whole = fs::read(&first).unwrap();
+    fs::remove_file(&first).unwrap();
+    let mut altered = whole.clone();
+    altered[whole.len() / 2] ^= 1;
+    let cut = whole[..whole.len() - 7].to_vec();
+    let letter = b"a letter to somebody".to_vec();
+    let at = answers(vec![(cut.clone(), 7), (cut, 0), (altered, 0), (letter, 0), (whole, 0)]);
+    for expected in [
+        "the answer broke off",
+        "it was cut or added to",
+        "was altered",
+        "this is no backup of holm",
+    ] {
+        let made = holm(&["backup", text(&file), "--endpoint", &at]);
+        assert_eq!(made.status.code(), Some(1), "{}", said(&made));
+        assert!(said(&made).contains(expected), "{expected}: {}", said(&made));
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0, "{expected}");
+    }
+    let made = holm(&["backup", text(&file), "--endpoint", &at]);
+    assert!(made.status.success(), "{}", said(&made));
+    assert!(holm(&["inspect", "backup", text(&file)]).status.success());
 }

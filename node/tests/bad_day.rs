@@ -59,7 +59,7 @@ async fn a_backup_of_any_member_becomes_a_cluster_that_goes_on_where_it_was() {
     }
     for (file, expected) in files.into_iter().zip([10, 20, 30]) {
         let backup = Backup::read(file).unwrap();
-        assert_eq!(backup.members().collect::<Vec<_>>(), [1, 2, 3]);
+        assert_eq!(backup.head().members().collect::<Vec<_>>(), [1, 2, 3]);
         let members = empty().await;
         let restored = restore(&backup, "local", &members).await.unwrap();
         assert_eq!((&*restored.cluster, restored.members), ("local", vec![1, 2, 3]));

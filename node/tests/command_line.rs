@@ -150,14 +150,135 @@ fn shape(value: &serde_json::Value) -> serde_json::Value {
     }
 }
 
+/// A member's configuration that is sound, on an empty directory.
+const SOUND: &str = "cluster = \"a\"\nnode = 1\ndata_dir = \"data\"\ninsecure = true\n\
+    http = \"127.0.0.1:0\"\nmembers = [{ id = 1, island = \"here\" }]\n\
+    islands = [{ name = \"here\" }]\n";
+const TICKET: &str = "a/4/60rk-4csm-6mv3-ee1s-c5h6-6s35-cst9";
+
+/// A way in which each command fails. `DIR` is a folder with `sound.toml` and a file `there`, and
+/// `PORT` one that is taken; those that ask a member find none.
+const FAILURES: [(&str, i32); 36] = [
+    ("backup DIR/new", 1),
+    ("backup DIR/there", 1),
+    ("bench --clients 0", 2),
+    ("completions tcsh", 2),
+    ("counter add n", 1),
+    ("counter get n", 1),
+    ("demo --loudly", 2),
+    ("init --members 3 --dir DIR", 2),
+    ("inspect backup DIR/there", 1),
+    ("inspect backup DIR/nothing", 1),
+    ("inspect wal DIR/nothing", 1),
+    ("join --ticket a/4/60rk --member 127.0.0.1 --insecure --dir DIR/new", 2),
+    ("join --ticket TICKET --member 127.0.0.1:1 --insecure --dir DIR/new --timeout 50ms", 1),
+    ("join --ticket TICKET --member 127.0.0.1:1 --secret-file DIR/nothing --dir DIR/new", 1),
+    ("keygen --out DIR/there", 1),
+    ("kv delete k", 1),
+    ("kv get k", 1),
+    ("kv put k v", 1),
+    ("members add 4 --incarnation 3fa2c1d05b7e9148", 1),
+    ("members add 4 --incarnation 3fa2", 2),
+    ("members demote 1", 1),
+    ("members invite --ttl 2y", 2),
+    ("members invite", 1),
+    ("members list", 1),
+    ("members promote 1", 1),
+    ("members remove 1", 1),
+    ("members replace 1 --address 10.0.0.1", 1),
+    ("members update 1", 1),
+    ("recover --config DIR/sound.toml --members 1 --wait 1ms", 1),
+    ("rendezvous where k", 1),
+    ("restore DIR/there --config DIR/sound.toml", 1),
+    ("restore DIR/there --config DIR/nothing.toml", 2),
+    ("serve --config DIR/sound.toml --http 127.0.0.1:PORT", 1),
+    ("status --cluster", 1),
+    ("token new --name a --role read --out DIR/there", 1),
+    ("transfer", 1),
+];
+
+#[test]
+fn every_command_fails_with_its_code_and_a_mend() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let dir = folder.path().to_str().expect("text");
+    fs::write(folder.path().join("sound.toml"), SOUND).expect("written");
+    fs::write(folder.path().join("there"), "a letter to somebody").expect("written");
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    let port = taken.local_addr().expect("an address").port().to_string();
+    let mut all = Vec::new();
+    helps(&[], &mut all);
+    let leaves = all.iter().filter(|(_, help)| commands(help).is_empty());
+    let mut untried: BTreeSet<String> = leaves.map(|(path, _)| path.join(" ")).collect();
+    let mut told = String::new();
+    for (line, expected) in FAILURES {
+        untried.retain(|leaf| !line.starts_with(leaf.as_str()));
+        let word =
+            |word: &str| word.replace("DIR", dir).replace("PORT", &port).replace("TICKET", TICKET);
+        let words: Vec<String> = line.split(' ').map(word).collect();
+        let words: Vec<&str> = words.iter().map(String::as_str).collect();
+        let mut command = command(&words);
+        command.env("HOLM_ENDPOINT", "127.0.0.1:1").env("HOLM_LOG", "error");
+        let output = command.output().expect("it ran");
+        let error = text(&output.stderr).replace(dir, "DIR").replace(&port, "PORT");
+        assert_eq!(output.status.code(), Some(expected), "{line}: {error}");
+        told += &format!("$ holm {line}\n{error}= {expected}\n\n");
+        if expected == 1 {
+            let lines = error.lines().filter(|line| line.starts_with("holm: ")).count();
+            assert_eq!(lines, 1, "{line}: {error}");
+            assert!(error.contains(';') || error.contains('?'), "{line} names no mend: {error}");
+        }
+    }
+    assert!(untried.is_empty(), "no failure of {untried:?} is tried");
+    compare("failures.txt", &told);
+}
+
+/// What a command prints as JSON, whose form is kept.
+fn json(name: &str, endpoint: &str, words: &[&str]) -> serde_json::Value {
+    let more = ["-o", "json", "--endpoint", endpoint, "--timeout", "30s"];
+    let output = run(&[words, &more].concat());
+    assert!(output.status.success(), "{words:?}: {}", text(&output.stderr));
+    assert_eq!(text(&output.stderr), "", "{words:?}");
+    let json: serde_json::Value = serde_json::from_slice(&output.stdout).expect("JSON");
+    if !name.is_empty() {
+        compare(&format!("json/{name}.json"), &format!("{:#}\n", shape(&json)));
+    }
+    json
+}
+
+#[tokio::test]
+async fn changes_of_the_members_print_a_form_that_stays() {
+    let mut cluster = Cluster::start(Path::new(PROGRAM), 2, "", STUCK).await.expect("a cluster");
+    let leader = cluster.leader(STUCK).await.expect("somebody leads");
+    let endpoint = cluster.endpoint(leader).to_string();
+    let (leader, other) = (leader.to_string(), (3 - leader).to_string());
+    let views = json("", &endpoint, &["status", "--cluster"]);
+    for (view, member) in [(&views[0], 1), (&views[1], 2)] {
+        assert_eq!((&view["member"], &view["status"]["node"]), (&member.into(), &member.into()));
+    }
+    let pair = holm::KeyPair::generate(&mut |bytes| bytes.fill(7)).public().to_string();
+    let new = ["--incarnation", "3fa2c1d05b7e9148", "--address", "127.0.0.1:1", "--key", &pair];
+    let add = [&["members", "add", "9", "--learner"][..], &new].concat();
+    json("members-add", &endpoint, &add);
+    json("members-update", &endpoint, &["members", "update", "9", "--weight", "3"]);
+    json("members-remove", &endpoint, &["members", "remove", "9"]);
+    json("members-demote", &endpoint, &["members", "demote", &other]);
+    json("members-promote", &endpoint, &["members", "promote", &other]);
+    json("transfer", &endpoint, &["transfer", "--to", &other]);
+    json("transfer", &endpoint, &["transfer", "--to", &leader]);
+    let anew = ["--incarnation", "3fa2c1d05b7e9148", "--force"];
+    let replace = [&["members", "replace", &other][..], &anew].concat();
+    json("members-replace", &endpoint, &replace);
+}
+
 #[tokio::test]
 async fn what_is_printed_for_programs_keeps_its_form() {
     let cluster = Cluster::start(Path::new(PROGRAM), 1, "", STUCK).await.expect("a cluster");
     let endpoint = cluster.endpoints()[0].to_string();
-    let output = run(&["status", "-o", "json", "--endpoint", &endpoint]);
-    assert!(output.status.success(), "{}", text(&output.stderr));
-    let json = serde_json::from_slice(&output.stdout).expect("JSON");
-    compare("json/status.json", &format!("{:#}\n", shape(&json)));
+    json("status", &endpoint, &["status"]);
+    json("status-cluster", &endpoint, &["status", "--cluster"]);
+    json("members-list", &endpoint, &["members", "list"]);
+    json("members-invite", &endpoint, &["members", "invite"]);
+    json("rendezvous-where", &endpoint, &["rendezvous", "where", "k"]);
     for (words, expected) in [
         (&["counter", "add", "n", "7"][..], "7\n"),
         (&["counter", "get", "n"], "7\n"),
@@ -169,6 +290,33 @@ async fn what_is_printed_for_programs_keeps_its_form() {
         let output = run(&[words, &["--endpoint", &endpoint]].concat());
         assert_eq!((output.status.code(), text(&output.stdout)), (Some(0), expected.into()));
         assert_eq!(text(&output.stderr), "", "{words:?}");
+    }
+}
+
+#[test]
+fn a_flag_wins_over_its_variable_and_that_over_the_file() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let taken = || std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    let held = [taken(), taken(), taken()];
+    let at = |which: usize| held[which].local_addr().expect("an address").to_string();
+    let config = folder.path().join("holm.toml");
+    fs::write(&config, SOUND.replace("127.0.0.1:0", &at(0))).expect("written");
+    let config = config.to_str().expect("text");
+    // Whichever counts is taken, and named.
+    let refused = |variable: Option<String>, flag: Option<String>| {
+        let mut command = command(&["serve", "--config", config]);
+        command.args(flag.into_iter().flat_map(|flag| ["--http".to_owned(), flag]));
+        command.envs(variable.map(|variable| ("HOLM_HTTP", variable)));
+        let output = command.output().expect("it ran");
+        assert_eq!(output.status.code(), Some(1));
+        text(&output.stderr)
+    };
+    for (variable, flag, counts) in
+        [(None, None, 0), (Some(1), None, 1), (None, Some(2), 2), (Some(1), Some(2), 2)]
+    {
+        let error = refused(variable.map(at), flag.map(at));
+        let expected = format!("http: can't listen on {}: ", at(counts));
+        assert!(error.contains(&expected), "{variable:?} {flag:?}: {error}");
     }
 }
 

@@ -175,15 +175,18 @@ impl Joined {
         ]);
         let said = String::from_utf8(output.stderr).unwrap();
         assert!(output.status.success(), "{said}");
+        Self::serve(&folder, Endpoint::parse(&http).unwrap())
+    }
+
+    /// Runs what a folder holds.
+    fn serve(folder: &Path, http: Endpoint) -> Self {
         let log = File::create(folder.join("log")).unwrap();
         let mut command = Command::new(env!("CARGO_BIN_EXE_holm"));
         command.args(["serve", "--stop-with-stdin", "--config"]).arg(folder.join("holm.toml"));
         let child = command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(log).spawn();
-        Self { child: child.unwrap(), http: Endpoint::parse(&http).unwrap() }
+        Self { child: child.unwrap(), http }
     }
-}
 
-impl Joined {
     /// Waits until it has ended by itself, and says with which code. Waiting for the child would
     /// close its standard input, at whose end it stops.
     async fn ended(&mut self) -> Option<i32> {
@@ -348,4 +351,46 @@ async fn a_member_in_memory_is_killed_under_load_and_comes_back_as_a_learner_the
     clients.go_on().await;
     let expected = clients.stop(CLIENTS * FAILED_MAX).await;
     assert_eq!(counted(cluster.endpoint(first)).await, expected);
+}
+
+/// Starts what a folder holds, and waits until it has ended: with which code, and what it said.
+async fn comes_back(folder: &Path, http: &Endpoint) -> (Option<i32>, String) {
+    let code = Joined::serve(folder, http.clone()).ended().await;
+    (code, fs::read_to_string(folder.join("log")).unwrap())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_member_that_was_down_when_it_was_removed_or_replaced_learns_it_and_ends_with_code_4() {
+    let mut cluster = cluster().await;
+    let leader = cluster.leader(STUCK).await.unwrap();
+    let away = 1 + leader % 3;
+    let (at, http) = (cluster.endpoint(leader).clone(), cluster.endpoint(away).clone());
+    let folder = cluster.folder().join(format!("node{away}"));
+    let (data, aside) = (data_of(&cluster, away), folder.join("aside"));
+    // Another incarnation gets its place, while the first one's disk is elsewhere.
+    cluster.kill(away).unwrap();
+    fs::rename(&data, &aside).unwrap();
+    cluster.restart(away).unwrap();
+    let anew = |seen: &Members| {
+        let mut found = seen.members.iter();
+        found.any(|member| member.node == away && member.reached == "in another incarnation")
+    };
+    until(&at, anew).await;
+    told(&at, &["members", "replace", &away.to_string()]);
+    until(&at, |seen| votes(seen, away)).await;
+    cluster.kill(away).unwrap();
+    let second = folder.join("second");
+    fs::rename(&data, &second).unwrap();
+    fs::rename(&aside, &data).unwrap();
+    let (code, said) = comes_back(&folder, &http).await;
+    assert_eq!(code, Some(4), "{said}");
+    assert!(said.contains("has its place; this storage is of no use any more"), "{said}");
+
+    told(&at, &["members", "remove", &away.to_string()]);
+    fs::remove_dir_all(&data).unwrap();
+    fs::rename(&second, &data).unwrap();
+    let (code, said) = comes_back(&folder, &http).await;
+    assert_eq!(code, Some(4), "{said}");
+    let expected = format!("member {away} was removed from the cluster: it is not among");
+    assert!(said.contains(&expected), "{said}");
 }

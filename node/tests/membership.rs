@@ -203,6 +203,31 @@ async fn members_are_promoted_demoted_and_removed_and_one_that_is_removed_stops(
 }
 
 #[tokio::test]
+async fn what_is_said_of_a_member_changes_and_it_stays_the_same_voter() {
+    let cluster = Cluster::of(3).await;
+    let before = cluster.at(1).members().await.unwrap().members[2].clone();
+    let moved = Member { weight: 5, ..Member::new(3, "local", Some("127.0.0.1:9".into())) };
+    let (incarnation, storage) = (before.incarnation, before.storage);
+    let new = NewMember { incarnation, member: moved.clone(), storage };
+    cluster.change(2, Change::Replace { new: new.clone() }).await.unwrap();
+    let seen = cluster.until(3, |seen| seen.members.get(2).is_some_and(|it| it.weight == 5)).await;
+    let after = &seen.members[2];
+    assert_eq!((after.incarnation, after.standing), (before.incarnation, Standing::Voter));
+    assert_eq!(after.address, moved.address);
+    cluster.at(3).propose(1).await.unwrap();
+
+    let nothing = Refusal::Nothing { node: 3, standing: Standing::Voter };
+    assert_eq!(cluster.refused(1, Change::Replace { new: new.clone() }).await, nothing);
+    let kept = NewMember { storage: StorageKind::Disk, ..new.clone() };
+    let keyed = Member { key: Some(holm::PublicKey([1; 32])), ..moved };
+    for other in [kept, NewMember { member: keyed, ..new }] {
+        let refused = cluster.refused(1, Change::Replace { new: other }).await;
+        assert_eq!(refused, Refusal::Fixed { node: 3 });
+    }
+    assert_eq!(cluster.at(1).members().await.unwrap().index, seen.index);
+}
+
+#[tokio::test]
 async fn a_leader_that_is_removed_leaves_once_that_is_committed() {
     let cluster = Cluster::of(3).await;
     let leader = cluster.leader().await;
@@ -377,8 +402,23 @@ async fn whoever_has_a_ticket_joins_by_one_address_and_a_ticket_is_good_for_one_
     let mut thief = cluster.empty(4, StorageKind::Disk).await;
     let refused = join(&mut thief.config, &thief.edges, &ticket, &addresses, STUCK).await;
     let Err(JoinError::Refused { why }) = refused else { panic!("{refused:?}") };
-    assert!(why.contains("was used by another one"), "{why}");
+    assert!(why.starts_with("the ticket was used already"), "{why}");
     assert_eq!(cluster.at(1).members().await.unwrap().index, before);
+}
+
+#[tokio::test]
+async fn a_ticket_that_has_made_a_member_does_not_bring_it_back_once_it_is_removed() {
+    let mut cluster = Cluster::of(3).await;
+    let ticket = cluster.at(1).invite(None, Duration::from_secs(600)).await.unwrap();
+    let addresses = [cluster.address(2)];
+    let mut empty = cluster.empty(4, StorageKind::Disk).await;
+    join(&mut empty.config, &empty.edges, &ticket, &addresses, STUCK).await.unwrap();
+    // It has never run, and so it is the same one still.
+    cluster.change(3, Change::Remove { node: 4 }).await.unwrap();
+    let refused = join(&mut empty.config, &empty.edges, &ticket, &addresses, STUCK).await;
+    let Err(JoinError::Refused { why }) = refused else { panic!("{refused:?}") };
+    assert!(why.starts_with("the ticket was used already"), "{why}");
+    assert_eq!(standings(&cluster.at(1).members().await.unwrap()), voters(&[1, 2, 3]));
 }
 
 #[tokio::test]
@@ -409,6 +449,12 @@ async fn a_ticket_of_another_cluster_for_another_number_or_out_of_date_admits_no
     }
     let asked = join(&mut late.config, &late.edges, &ticket, &addresses, STUCK).await;
     let Err(JoinError::Refused { why }) = asked else { panic!("{asked:?}") };
-    assert!(why.starts_with("the ticket is unknown, has expired"), "{why}");
+    assert!(why.starts_with("the ticket has expired"), "{why}");
+
+    let mut stranger = cluster.empty(6, StorageKind::Disk).await;
+    let unknown = "local/6/60rk-4csm-6mv3-ee1s-c5h6-6s35-cst9".parse().unwrap();
+    let asked = join(&mut stranger.config, &stranger.edges, &unknown, &addresses, STUCK).await;
+    let Err(JoinError::Refused { why }) = asked else { panic!("{asked:?}") };
+    assert!(why.starts_with("the ticket is not known here"), "{why}");
     assert_eq!(cluster.at(3).members().await.unwrap().index, before);
 }

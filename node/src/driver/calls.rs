@@ -11,6 +11,7 @@
 //! │ 17   │ u64    │ u64      │ how u8  │ the answer (how = 0)         │
 //! └──────┴────────┴──────────┴─────────┴──────────────────────────────┘
 //! ```
+//! 18 asks for the other member's status, which its driver answers itself, with postcard.
 //! Boot and number are the asking member's; an answer to an earlier start finds nobody.
 
 use super::Driver;
@@ -24,6 +25,8 @@ use tokio::sync::{mpsc, oneshot};
 pub(super) const CALL: u8 = 16;
 /// "This is the answer."
 pub(super) const ANSWER: u8 = 17;
+/// "How are you?"
+pub(super) const CALL_STATUS: u8 = 18;
 
 /// The most questions that wait for an answer here.
 pub(crate) const CALLS_WAITING_MAX: usize = 1_024;
@@ -50,10 +53,20 @@ pub(crate) enum CallFailed {
 /// What is asked of another member.
 pub(crate) struct Call {
     pub(crate) to: u64,
+    pub(crate) what: What,
     pub(crate) question: Bytes,
     /// When the caller gives up, by the node's clock.
     pub(crate) until: u64,
     pub(crate) reply: oneshot::Sender<Result<Bytes, CallFailed>>,
+}
+
+/// Who answers a question there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum What {
+    /// Whoever serves them.
+    Served,
+    /// The driver, with its status.
+    Status,
 }
 
 /// What another member asks here.
@@ -122,7 +135,7 @@ impl<S: StateMachine> Driver<S> {
         }
     }
 
-    fn call(&mut self, Call { to, question, until, reply }: Call) {
+    fn call(&mut self, Call { to, what, question, until, reply }: Call) {
         let refused = if question.len() + HEAD_BYTES > self.config.note_bytes_max() {
             Some(CallFailed::TooLong)
         } else if self.calls.waiting.len() >= CALLS_WAITING_MAX {
@@ -131,7 +144,10 @@ impl<S: StateMachine> Driver<S> {
             self.calls.last_number += 1;
             let number = self.calls.last_number;
             let mut note = BytesMut::with_capacity(HEAD_BYTES + question.len());
-            note.put_u8(CALL);
+            note.put_u8(match what {
+                What::Served => CALL,
+                What::Status => CALL_STATUS,
+            });
             note.put_u64_le(self.boot.0);
             note.put_u64_le(number);
             note.put_slice(&question);
@@ -166,6 +182,16 @@ impl<S: StateMachine> Driver<S> {
             },
         };
         self.answer_call(whence, how, &[]);
+    }
+
+    /// Another member asks how this one is.
+    pub(super) fn heard_status_call(&self, member: MemberId, note: &Bytes) {
+        let Some((boot, number, _)) = decode(note) else {
+            tracing::warn!(node = self.config.node, from = %member, "a malformed note was ignored");
+            return;
+        };
+        let status = postcard::to_stdvec(&*self.status.borrow()).expect("plain values");
+        self.answer_call(Whence { member, boot, number }, How::Answered, &status);
     }
 
     fn answer_call(&self, whence: Whence, how: How, answer: &[u8]) {

@@ -6,7 +6,7 @@
 //! Notes between members: a byte that says which, then the configuration's bytes for `FORM`.
 
 use super::Driver;
-use super::calls::{ANSWER, CALL};
+use super::calls::{ANSWER, CALL, CALL_STATUS};
 use super::membership::{ASK_LEADER, LEADER_TOLD};
 use super::overview::OVERVIEW;
 use super::roster::ROSTER;
@@ -148,6 +148,7 @@ impl<S: StateMachine> Driver<S> {
             (Some(ASK_LEADER), _) => self.heard_question(from, &note),
             (Some(LEADER_TOLD), _) => self.heard_answer(from, &note),
             (Some(CALL), _) => self.heard_call(from, &note),
+            (Some(CALL_STATUS), _) => self.heard_status_call(from, &note),
             (Some(ANSWER), _) => self.heard_call_answer(from, &note),
             // Answers to a member that has formed meanwhile.
             (Some(FORM | FORMED_WITHOUT_YOU), _) => {}

@@ -263,7 +263,8 @@ impl<S: StateMachine> Driver<S> {
             },
             Change::Remove { .. } => Step::Remove(known()?.id.node),
             Change::Replace { new } if known()?.id == new.id() => {
-                return Err(Refusal::Already { node });
+                let new = new.configured(epoch_of(current));
+                said_anew(known()?, standing(known()?), new)?
             }
             Change::Replace { new } => {
                 replacement(known()?, current, new.configured(epoch_of(current)))
@@ -288,7 +289,11 @@ impl<S: StateMachine> Driver<S> {
         let configured = current.member(NodeId(change.node()));
         let standing = configured.and_then(|member| current.standing(member.id));
         match change {
-            Change::Add { new, .. } | Change::Replace { new } => current.contains(new.id()),
+            Change::Add { new, .. } => current.contains(new.id()),
+            Change::Replace { new } => {
+                let wanted = new.configured(epoch_of(current));
+                configured.is_some_and(|member| *member == wanted)
+            }
             Change::Promote { .. } => standing == Some(Standing::Voter),
             Change::Demote { .. } => standing == Some(Standing::Learner),
             Change::Remove { .. } => configured.is_none(),
@@ -438,6 +443,25 @@ fn replacement(old: &raft::Member, current: &Configuration, new: raft::Member) -
         Some(Standing::Learner) => Step::Learner(new),
         _ => Step::Joining(new),
     }
+}
+
+/// The same incarnation, elsewhere: its standing stays, and so does what it is known by.
+fn said_anew(old: &raft::Member, standing: Standing, new: raft::Member) -> Result<Step, Refusal> {
+    let node = old.id.node.0;
+    let fixed = |member: &raft::Member| {
+        MemberInfo::decode(&member.info).map(|info| (info.key, info.storage)).ok()
+    };
+    if fixed(old) != fixed(&new) {
+        return Err(Refusal::Fixed { node });
+    }
+    if old.info == new.info {
+        return Err(Refusal::Nothing { node, standing: standing.into() });
+    }
+    Ok(match standing {
+        Standing::Learner => Step::Learner(new),
+        Standing::Joining => Step::Joining(new),
+        _ => Step::Voter(new),
+    })
 }
 
 fn refused(error: ChangeError) -> Told {

@@ -11,7 +11,7 @@ use crate::members::{Ask, Members, Told};
 use crate::mutation::{Mutation, on};
 use crate::room::Place;
 use crate::stop::Stop;
-use holm_raft_core::{EntryId, Event, Fate, Index, RequestNumber, Term};
+use holm_raft_core::{Configuration, EntryId, Event, Fate, Index, MemberId, RequestNumber, Term};
 use holm_transport::KeyRing;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -40,6 +40,10 @@ pub(crate) enum Request<S: StateMachine> {
     /// The members, as they are known here.
     Members {
         reply: oneshot::Sender<Members>,
+    },
+    /// Who this is, and the members that are committed here, with their index.
+    Committed {
+        reply: oneshot::Sender<(MemberId, Index, Configuration)>,
     },
     /// For the leader, whoever that is.
     Membership {
@@ -239,6 +243,10 @@ impl<S: StateMachine> Driver<S> {
             Request::Calls(request) => self.call_request(request),
             Request::Members { reply } => {
                 let _ = reply.send(self.members_now());
+            }
+            Request::Committed { reply } => {
+                let (index, members) = self.raft.configuration_at(self.raft.glance().committed);
+                let _ = reply.send((self.me, index, members.clone()));
             }
             Request::Membership { ask, until, reply } => self.ask_leader(ask, until, reply),
             Request::Copy { reply } => self.copy(reply)?,

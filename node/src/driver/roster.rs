@@ -95,6 +95,13 @@ impl Roster {
         Word::Believed
     }
 
+    /// Whether somebody is, by this key, a member of what is known here; where links are insecure
+    /// nobody shows one.
+    pub(super) fn knows(&self, node: NodeId, shown: Option<PublicKey>) -> bool {
+        let known = self.configurations().filter_map(|members| members.member(node));
+        known.map(|member| key(&member.info)).any(|known| shown.is_none_or(|_| shown == known))
+    }
+
     /// Whose members are let in: of two that name the same member, or the same key, the first
     /// counts.
     fn configurations(&self) -> impl Iterator<Item = &Configuration> {
@@ -141,7 +148,8 @@ impl<S: StateMachine> Driver<S> {
         } else if self.roster.seated.is_some_and(|seated| seated < self.roster.settled.0)
             && !self.roster.settled.1.contains(self.me)
         {
-            let stop = removed(self.me, &self.roster.settled.1);
+            let (index, settled) = &self.roster.settled;
+            let stop = removed(self.me, holder(settled, self.me), *index);
             self.part(stop);
         }
     }
@@ -189,7 +197,7 @@ impl<S: StateMachine> Driver<S> {
         let is_later = |seated| seated < index || on(Mutation::OlderRosterBelieved);
         let seated = self.roster.seated.is_some_and(is_later);
         if seated && !committed.contains(self.me) {
-            return Err(removed(self.me, committed));
+            return Err(removed(self.me, holder(committed, self.me), index));
         }
         Ok(())
     }
@@ -240,17 +248,22 @@ impl<S: StateMachine> Driver<S> {
     }
 }
 
-fn removed(me: MemberId, committed: &Configuration) -> Stop {
-    let node = me.node;
-    Stop::Removed(match committed.member(node) {
+/// Who has this member's number.
+fn holder(committed: &Configuration, me: MemberId) -> Option<MemberId> {
+    committed.member(me.node).map(|member| member.id)
+}
+
+/// By the members that were set at this index.
+pub(super) fn removed(me: MemberId, holder: Option<MemberId>, index: Index) -> Stop {
+    let (node, index) = (me.node, index.0);
+    Stop::Removed(match holder {
         Some(other) => format!(
-            "this is member {me}, and {} has its place now; this storage is of no use any more: \
-             remove it",
-            other.id
+            "this is member {me}, and by the members set at index {index} {other} has its place; \
+             this storage is of no use any more: remove it"
         ),
         None => format!(
-            "member {node} was removed from the cluster; to have it back, empty its storage and \
-             have it added"
+            "member {node} was removed from the cluster: it is not among the members set at index \
+             {index}; to have it back, empty its storage and have it added"
         ),
     })
 }

@@ -1,15 +1,17 @@
-//! Whoever knocks: `keep` takes the questions of strangers from the transport, and admits those who
-//! have a ticket. A ticket is consumed through the log in the name of one consumer, and then the
-//! consumer is added: should a crash come between, it asks again and is answered alike.
+//! Whoever knocks: `keep` takes the questions of strangers from the transport, admits those who
+//! have a ticket, and tells others whether they are members. A ticket is consumed through the log
+//! in the name of one consumer, and then the consumer is added: should a crash come between, it
+//! asks again and is answered alike. Once it is a member the ticket is spent: whoever is removed
+//! later can't come back by it.
 
-use super::{Known, PURPOSE, Question, Said, decode, encode};
+use super::{Known, PURPOSE, Question, Said, decode, encode, seat};
 use crate::StateMachine;
 use crate::digest;
 use crate::member_info::MemberInfo;
 use crate::members::{Change, IncarnationNumber, Members, NewMember, NotChanged, Votes};
 use crate::node::{Node, WeakNode};
+use crate::own::tickets::Why;
 use crate::reading::{Consistency, ReadOptions};
-use crate::session::TicketError;
 use crate::topology::Link;
 use holm_raft_core::Index;
 use holm_transport::Stranger;
@@ -31,6 +33,7 @@ pub(crate) async fn keep<S: StateMachine>(
                 Some(Question::Join { ticket, info }) => {
                     admit(&node, &stranger, &ticket, &info, &links).await
                 }
+                Some(Question::Seat) => seat::answer(&node, &stranger).await,
                 None => Said::Refused("it runs another version of holm".into()),
             };
             // Whoever has given up asks again.
@@ -62,26 +65,24 @@ async fn admit<S: StateMachine>(
         info.island = own.map(|own| own.island.clone()).unwrap_or_default();
     }
     let there = members.members.iter().find(|member| member.node == id);
-    if there.is_some_and(|there| there.incarnation == incarnation && there.key == info.key) {
-        return Said::Admitted(known(&members, links));
-    }
+    let tickets = node.tickets(PURPOSE);
     let key = info.key.map(|key| key.0).unwrap_or_default();
     let consumer =
         digest::of(&[b"holm join", &id.to_le_bytes(), &incarnation.0.to_le_bytes(), &key]);
-    match node.tickets(PURPOSE).consume(ticket, &consumer).await {
-        Ok(payload) if payload == id.to_le_bytes() => {}
-        Ok(_) => {
+    if there.is_some_and(|there| there.incarnation == incarnation && there.key == info.key) {
+        return match tickets.spend(ticket, &consumer).await {
+            Ok(()) => Said::Admitted(known(&members, links)),
+            Err(error) => Said::Later(error.to_string()),
+        };
+    }
+    match tickets.consumed(ticket, &consumer).await {
+        Ok(Ok(payload)) if payload == id.to_le_bytes() => {}
+        Ok(Ok(_)) => {
             return Said::Refused(format!(
                 "the ticket is not for member {id}, and is used up; ask for another one"
             ));
         }
-        Err(TicketError::Refused) => {
-            return Said::Refused(
-                "the ticket is unknown, has expired, or was used by another one; ask for another \
-                 one (`holm members invite`)"
-                    .into(),
-            );
-        }
+        Ok(Err(why)) => return Said::Refused(refused(why).into()),
         Err(error) => return Said::Later(error.to_string()),
     }
     let new = NewMember { incarnation, storage: info.storage, member: info.placed(id) };
@@ -89,10 +90,32 @@ async fn admit<S: StateMachine>(
         Some(_) => Change::Replace { new },
         None => Change::Add { new, votes: Votes::OnceCaughtUp },
     };
-    match node.change_members(change, None).await {
-        Ok(index) => admitted(node, index, links).await,
-        Err(NotChanged::Refused(refusal)) => Said::Refused(refusal.to_string()),
-        Err(NotChanged::Failed(error)) => Said::Later(error.to_string()),
+    let index = match node.change_members(change, None).await {
+        Ok(index) => index,
+        Err(NotChanged::Refused(refusal)) => return Said::Refused(refusal.to_string()),
+        Err(NotChanged::Failed(error)) => return Said::Later(error.to_string()),
+    };
+    match tickets.spend(ticket, &consumer).await {
+        Ok(()) => admitted(node, index, links).await,
+        Err(error) => Said::Later(error.to_string()),
+    }
+}
+
+/// Whoever asks has shown that it knows the secret, and may be told.
+const fn refused(why: Why) -> &'static str {
+    match why {
+        Why::Unknown => {
+            "the ticket is not known here: it is of another cluster, or it was used or has expired \
+             long ago; ask for another one (`holm members invite`)"
+        }
+        Why::Expired => {
+            "the ticket has expired; ask for another one (`holm members invite`, with a longer \
+             --ttl)"
+        }
+        Why::Used => {
+            "the ticket was used already, and lets one member join once; ask for another one \
+             (`holm members invite`)"
+        }
     }
 }
 

@@ -209,6 +209,7 @@ mod tested {
             purpose: b"p".to_vec(),
             payload: Vec::new(),
             ttl: MARK_EVERY_MS + 10,
+            remembered: 0,
             void_after: 1,
         };
         shared.apply(Command::Ticket(issue), Index(1), LogTime(0));

@@ -9,6 +9,7 @@ fn issue() -> Command {
         purpose: b"join".to_vec(),
         payload: vec![1, 2],
         ttl: 300,
+        remembered: 5,
         void_after: 1_000,
     })
 }
@@ -17,7 +18,7 @@ fn issue() -> Command {
 fn the_bytes_of_commands_stay_as_they_are() {
     assert_eq!(Command::Mark.encode(), [1, 0][..]);
     let golden =
-        [&[1, 1, 0][..], &[7; 32], &[4], b"join", &[2, 1, 2], &[172, 2], &[232, 7]].concat();
+        [&[1, 1, 0][..], &[7; 32], &[4], b"join", &[2, 1, 2], &[172, 2], &[5], &[232, 7]].concat();
     assert_eq!(issue().encode(), golden);
     assert_eq!(Command::decode(&golden), Ok(issue()));
 }
@@ -42,7 +43,9 @@ fn the_bytes_of_the_state_stay_as_they_are_and_a_part_that_is_not_known_is_named
     let mut state = State::default();
     assert_eq!(postcard::to_stdvec(&state).unwrap(), [0]);
     state.apply(issue(), Index(1), LogTime(500));
-    let part = [&[1][..], &[7; 32], &[4], b"join", &[2, 1, 2], &[160, 6], &[232, 7], &[0]].concat();
+    let times = [&[160, 6], &[232, 7]];
+    let part =
+        [&[1][..], &[7; 32], &[4], b"join", &[2, 1, 2], times[0], times[1], &[0, 0]].concat();
     let golden = [&[1, TICKETS, u8::try_from(part.len()).unwrap()][..], &part].concat();
     assert_eq!(postcard::to_stdvec(&state).unwrap(), golden);
     assert_eq!(postcard::from_bytes::<State>(&golden).unwrap(), state);

@@ -33,11 +33,20 @@ pub(crate) enum Command {
         purpose: Vec<u8>,
         payload: Vec<u8>,
         ttl: u64,
+        /// For how many milliseconds after its expiry it is known still, so that whoever comes late
+        /// is told why.
+        remembered: u64,
         /// From this log time on it has no effect: a ticket that was forgotten does not come back
         /// when what made it arrives a second time.
         void_after: u64,
     },
     Consume {
+        name: Name,
+        purpose: Vec<u8>,
+        consumer: Vec<u8>,
+    },
+    /// What its consumer wanted by it is done: from now on it is refused to him as well.
+    Spend {
         name: Name,
         purpose: Vec<u8>,
         consumer: Vec<u8>,
@@ -63,9 +72,20 @@ pub(crate) enum Reply {
     Consumed {
         payload: Vec<u8>,
     },
+    Spent,
     Withdrawn,
-    /// There is none, or none any more, or it was for something else.
-    Refused,
+    Refused(Why),
+}
+
+/// Why a ticket is refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum Why {
+    /// There is none, or none any more, or it is for something else.
+    Unknown,
+    /// Its time is over, or it was withdrawn.
+    Expired,
+    /// Somebody else has consumed it, or it is spent.
+    Used,
 }
 
 /// Invariants: `expiry` names exactly the tickets, by when they are forgotten; `bytes` is what they
@@ -90,6 +110,8 @@ struct Ticket {
     /// From this log time on it is not known.
     forgotten: u64,
     consumer: Option<Vec<u8>>,
+    /// Its consumer has got what he wanted.
+    spent: bool,
 }
 
 impl Ticket {
@@ -117,18 +139,19 @@ impl Tickets {
     pub(super) fn apply(&mut self, command: Command, now: LogTime) -> Reply {
         self.expire(now);
         match command {
-            Command::Issue { name, purpose, payload, ttl, void_after } => {
+            Command::Issue { name, purpose, payload, ttl, remembered, void_after } => {
                 if let Some(ticket) = self.known.get(&name) {
                     let same = ticket.purpose == purpose && ticket.payload == payload;
-                    return if same { Reply::Issued } else { Reply::Refused };
+                    return if same { Reply::Issued } else { Reply::Refused(Why::Used) };
                 }
                 if now.0 >= void_after {
                     return Reply::Void { now: now.0 };
                 }
                 // It must be known until what made it is void.
                 let expires = now.0.saturating_add(ttl);
-                let forgotten = expires.max(void_after);
-                let ticket = Ticket { purpose, payload, expires, forgotten, consumer: None };
+                let forgotten = expires.saturating_add(remembered).max(void_after);
+                let (consumer, spent) = (None, false);
+                let ticket = Ticket { purpose, payload, expires, forgotten, consumer, spent };
                 let full = self.known.len() >= TICKETS_MAX
                     || self.bytes.saturating_add(ticket.weight()) > TICKETS_BYTES_MAX;
                 if full {
@@ -140,6 +163,13 @@ impl Tickets {
             Command::Consume { name, purpose, consumer } => {
                 self.consume(name, &purpose, consumer, now)
             }
+            Command::Spend { name, purpose, consumer } => match self.known.get_mut(&name) {
+                Some(ticket) if ticket.purpose == purpose && ticket.consumer == Some(consumer) => {
+                    ticket.spent = true;
+                    Reply::Spent
+                }
+                _ => Reply::Refused(Why::Unknown),
+            },
             Command::Withdraw { name, purpose } => match self.known.get(&name) {
                 Some(ticket) if ticket.purpose == purpose && ticket.consumer.is_none() => {
                     // It stays known, so that it is not made again.
@@ -148,23 +178,26 @@ impl Tickets {
                     self.keep(name, ticket);
                     Reply::Withdrawn
                 }
-                _ => Reply::Refused,
+                Some(ticket) if ticket.purpose == purpose => Reply::Refused(Why::Used),
+                _ => Reply::Refused(Why::Unknown),
             },
         }
     }
 
     fn consume(&mut self, name: Name, purpose: &[u8], consumer: Vec<u8>, now: LogTime) -> Reply {
-        let Some(ticket) = self.known.get(&name) else { return Reply::Refused };
+        let Some(ticket) = self.known.get(&name) else {
+            return Reply::Refused(Why::Unknown);
+        };
         if ticket.purpose != purpose {
-            return Reply::Refused;
+            return Reply::Refused(Why::Unknown);
         }
         match &ticket.consumer {
-            Some(first) if *first == consumer => {
+            Some(first) if *first == consumer && !ticket.spent => {
                 return Reply::Consumed { payload: ticket.payload.clone() };
             }
             Some(_) if on(Mutation::TicketAdmitsTwice) => {}
-            Some(_) => return Reply::Refused,
-            None if now.0 >= ticket.expires => return Reply::Refused,
+            Some(_) => return Reply::Refused(Why::Used),
+            None if now.0 >= ticket.expires => return Reply::Refused(Why::Expired),
             None => {}
         }
         let mut ticket = self.take(name);

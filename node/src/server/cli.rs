@@ -72,7 +72,10 @@ pub fn main() -> ExitCode {
         Command::Transfer { args, at } => {
             block_on(async move { told(members::transfer(&at, &args).await) })
         }
-        Command::Status { output, at } => {
+        Command::Status { cluster: true, output, at } => {
+            block_on(async move { told(status::of_cluster(&at, output).await) })
+        }
+        Command::Status { cluster: false, output, at } => {
             block_on(async move { told(status::run(&at, output).await) })
         }
     }
@@ -159,6 +162,9 @@ enum Command {
     /// Show the members, their roles and how far each trails the leader
     #[command(after_help = status::EXAMPLES)]
     Status {
+        /// Ask one member for what all of them say of themselves
+        #[arg(long)]
+        cluster: bool,
         /// The form of the output
         #[arg(short, long, value_enum, default_value = "table")]
         output: Output,
@@ -210,7 +216,8 @@ Examples:
   holm serve --config harbour/node1/holm.toml
   HOLM_LOG=debug holm serve --config harbour/node1/holm.toml --http 127.0.0.1:8080
 
-SIGTERM and SIGINT stop it in good order; SIGHUP has it read its secrets again.";
+SIGTERM and SIGINT stop it in good order; SIGHUP has it read its secrets,
+tokens and certificates again.";
 
 #[derive(Args)]
 struct ServeArgs {
@@ -319,7 +326,8 @@ fn run_serve(args: &ServeArgs) -> ExitCode {
         }
     };
     block_on(async move {
-        match serve(config, start, until).await {
+        let reload = || ServeConfig::load(&args.config, &args.overrides);
+        match serve(config, reload, start, until).await {
             Ok(()) => ExitCode::SUCCESS,
             Err(error @ (ServeError::Log(_) | ServeError::Stopped { stop: Stop::Disk(_), .. })) => {
                 failed(DISK_FAILED, &error)

@@ -6,9 +6,10 @@ use super::access::Token;
 use super::http::{IDEMPOTENCY_HEADER, REVISION_HEADER, TIMEOUT_MS_MAX, VALUE_BYTES_MAX};
 use crate::topology::with_port;
 use axum::http::header::AUTHORIZATION;
-use axum::http::{HeaderValue, Method, Request, StatusCode};
+use axum::http::{HeaderValue, Method, Request, Response, StatusCode};
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full, Limited};
+use hyper::body::Incoming;
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy::{self, connect::HttpConnector};
 use hyper_util::rt::TokioExecutor;
@@ -137,13 +138,6 @@ impl Client {
         Self { http, token, seals, answer_bytes_max: ANSWER_BYTES_MAX }
     }
 
-    /// The same, for answers of up to so many bytes, which are held in memory.
-    #[must_use]
-    pub fn answered_by(mut self, bytes_max: usize) -> Self {
-        self.answer_bytes_max = bytes_max;
-        self
-    }
-
     /// Asks once, and waits for the answer no longer than `within`.
     ///
     /// # Errors
@@ -154,6 +148,61 @@ impl Client {
         ask: &Ask,
         within: Duration,
     ) -> Result<Answer, ClientError> {
+        let failed =
+            |problem| ClientError { endpoint: endpoint.clone(), problem, sent: Sent::Perhaps };
+        let answer = async {
+            let (parts, body) = self.respond(endpoint, ask, within).await?.into_parts();
+            let body = Limited::new(body, self.answer_bytes_max).collect().await;
+            let body = body.map_err(|error| failed(broke_off(&*error)))?.to_bytes();
+            let revision = parts.headers.get(REVISION_HEADER);
+            let revision = revision.and_then(|value| value.to_str().ok()?.parse().ok());
+            Ok(Answer { status: parts.status, revision, body })
+        };
+        match tokio::time::timeout(within, answer).await {
+            Ok(answer) => answer,
+            Err(_) => Err(failed(format!("no answer within {within:?}"))),
+        }
+    }
+
+    /// Asks once, and hands what a good answer (200) brings on as it comes, so that it is never
+    /// held; then the answer's body is empty. It waits no longer than `within` for the first
+    /// piece, and for each one after another.
+    ///
+    /// # Errors
+    /// As for [`ask`](Self::ask), or what `take` says. What was handed on by then is no whole
+    /// answer.
+    pub async fn fetch(
+        &self,
+        endpoint: &Endpoint,
+        ask: &Ask,
+        within: Duration,
+        mut take: impl FnMut(&[u8]) -> Result<(), String>,
+    ) -> Result<Answer, ClientError> {
+        let failed =
+            |problem| ClientError { endpoint: endpoint.clone(), problem, sent: Sent::Perhaps };
+        let late = |_| failed(format!("no answer within {within:?}"));
+        let response = tokio::time::timeout(within, self.respond(endpoint, ask, within));
+        let (parts, mut body) = response.await.map_err(late)??.into_parts();
+        let mut refused = Vec::new();
+        while let Some(frame) = tokio::time::timeout(within, body.frame()).await.map_err(late)? {
+            let frame = frame.map_err(|error| failed(broke_off(&error)))?;
+            let Ok(piece) = frame.into_data() else { continue };
+            if parts.status == StatusCode::OK {
+                take(&piece).map_err(failed)?;
+            } else if refused.len() + piece.len() <= self.answer_bytes_max {
+                refused.extend_from_slice(&piece);
+            }
+        }
+        Ok(Answer { status: parts.status, revision: None, body: refused.into() })
+    }
+
+    /// Asks once, up to the answer's head.
+    async fn respond(
+        &self,
+        endpoint: &Endpoint,
+        ask: &Ask,
+        within: Duration,
+    ) -> Result<Response<Incoming>, ClientError> {
         let failed = |problem, sent| ClientError { endpoint: endpoint.clone(), problem, sent };
         let patience = within.saturating_sub(ANSWER_GRACE).max(within / 2);
         let millis = u64::try_from(patience.as_millis()).unwrap_or(u64::MAX);
@@ -177,23 +226,10 @@ impl Client {
         }
         let request = request.body(Full::new(ask.body.clone()));
         let request = request.map_err(|error| failed(error.to_string(), Sent::No))?;
-        let answer = async {
-            let response = self.http.request(request).await.map_err(|error| {
-                let sent = if error.is_connect() { Sent::No } else { Sent::Perhaps };
-                failed(chain(&error), sent)
-            })?;
-            let (parts, body) = response.into_parts();
-            let body = Limited::new(body, self.answer_bytes_max).collect().await;
-            let broke_off = |error| failed(format!("the answer broke off: {error}"), Sent::Perhaps);
-            let body = body.map_err(broke_off)?.to_bytes();
-            let revision = parts.headers.get(REVISION_HEADER);
-            let revision = revision.and_then(|value| value.to_str().ok()?.parse().ok());
-            Ok(Answer { status: parts.status, revision, body })
-        };
-        match tokio::time::timeout(within, answer).await {
-            Ok(answer) => answer,
-            Err(_) => Err(failed(format!("no answer within {within:?}"), Sent::Perhaps)),
-        }
+        self.http.request(request).await.map_err(|error| {
+            let sent = if error.is_connect() { Sent::No } else { Sent::Perhaps };
+            failed(chain(&error), sent)
+        })
     }
 
     /// Asks the endpoints in turn, again and again, until one answers otherwise than "not now"
@@ -325,6 +361,10 @@ pub fn random_key() -> String {
 pub fn encoded(name: &str) -> String {
     const KEPT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'~').remove(b'.');
     utf8_percent_encode(name, KEPT).to_string()
+}
+
+fn broke_off(error: &dyn std::error::Error) -> String {
+    format!("the answer broke off: {error}")
 }
 
 /// The causes of an error, without its outermost layer where there are any: that one alone says no

@@ -7,6 +7,7 @@ mod spoken;
 use super::http::{Caller, Direct, Gate, Problem};
 use super::limits::counted;
 use axum::http::StatusCode;
+use rustls::ServerConfig;
 use seats::Seats;
 use std::convert::Infallible;
 use std::io::ErrorKind;
@@ -39,7 +40,8 @@ pub(super) enum Ending {
 pub(super) struct Listening {
     pub(super) http: Direct,
     pub(super) gate: Arc<Gate>,
-    pub(super) tls: Option<TlsAcceptor>,
+    /// How connections that begin now are sealed, if any are.
+    pub(super) tls: Option<watch::Receiver<Arc<ServerConfig>>>,
     pub(super) stop: watch::Receiver<Ending>,
 }
 
@@ -94,7 +96,8 @@ impl Listening {
     }
 
     async fn speak(mut self, stream: TcpStream, caller: Caller) {
-        let Some(acceptor) = &self.tls else { return self.serve_one(stream, caller).await };
+        let Some(tls) = &self.tls else { return self.serve_one(stream, caller).await };
+        let acceptor = TlsAcceptor::from(Arc::clone(&tls.borrow()));
         let handshake =
             tokio::time::timeout(self.gate.limits().header_timeout, acceptor.accept(stream));
         let sealed = tokio::select! {

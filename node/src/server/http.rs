@@ -89,6 +89,7 @@ fn table() -> Vec<(&'static str, MethodRouter<App>)> {
         ("/v1/members/invite", post(members::invite)),
         ("/v1/transfer", post(members::transfer)),
         ("/v1/status", get(observe::status)),
+        ("/v1/cluster", get(observe::cluster)),
         ("/health/live", get(observe::live)),
         ("/health/ready", get(observe::ready)),
         ("/metrics", get(observe::metrics)),

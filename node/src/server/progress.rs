@@ -21,6 +21,12 @@ impl Progress {
         Self::with(ProgressBar::new(seconds), "{msg} {wide_bar} {pos}/{len} s", what)
     }
 
+    /// Bytes of which it isn't known how many there are.
+    pub(super) fn of_bytes(what: impl Into<String>) -> Self {
+        let template = "{spinner} {msg}: {bytes} ({bytes_per_sec}) {elapsed}";
+        Self::with(ProgressBar::new_spinner(), template, what)
+    }
+
     /// So many units are done.
     pub(super) fn is_at(&self, done: u64) {
         self.0.set_position(done);

@@ -2,23 +2,22 @@
 
 use super::apart::{Apart, has_few_cores};
 use super::connections::{Ending, Listening};
-use super::file::{ServeConfig, Storage, secrets};
+use super::file::{ServeConfig, Storage};
 use super::http::{Direct, Gate, Guarded};
+use super::rereading::Changes;
 use super::signals::{Asked, Signals};
 use crate::config::{self, Config, Listen, Start};
 use crate::node::Node;
 use crate::open::OpenError;
 use crate::stop::Stop;
 use crate::store::Store;
-use std::convert::Infallible;
+use crate::topology::FileError;
 use std::future::Future;
-use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio::runtime::Handle;
 use tokio::sync::{Notify, watch};
-use tokio_rustls::TlsAcceptor;
 
 /// How long requests that are under way may take after a signal.
 const SHUTDOWN_MAX: Duration = Duration::from_secs(5);
@@ -37,9 +36,11 @@ pub(super) enum ServeError {
     Stopped { node: u64, stop: Stop },
 }
 
-/// Runs the member until a signal or the end of `until`.
+/// Runs the member until a signal or the end of `until`; at SIGHUP what `reload` gives counts, of
+/// all that can change while it runs.
 pub(super) async fn serve(
     config: ServeConfig,
+    reload: impl Fn() -> Result<ServeConfig, FileError>,
     start: Start,
     until: impl Future<Output = ()> + Send + 'static,
 ) -> Result<(), ServeError> {
@@ -80,7 +81,15 @@ pub(super) async fn serve(
     }
     let gate = Arc::new(Gate::new(serving.tokens, serving.guarded, serving.limits));
     let http_routes = Direct::new(Arc::clone(&gate), node.clone());
-    let tls = serving.tls.map(TlsAcceptor::from);
+    let tls = serving.tls.map(watch::Sender::new);
+    let changes = Changes {
+        node: &node,
+        gate: Arc::clone(&gate),
+        guarded: serving.guarded,
+        secrets: secrets_at,
+        tls: tls.clone(),
+    };
+    let tls = tls.map(|tls| tls.subscribe());
     let listening = Listening { http: http_routes, gate, tls, stop: stop.clone() };
     let result = tokio::select! {
         served = listen(listening, http, &apart) => served,
@@ -89,7 +98,7 @@ pub(super) async fn serve(
             Ok(())
         }
         stop = node.stopped() => Err(ServeError::Stopped { node: number, stop }),
-        never = reread(&node, secrets_at.as_deref(), &rereads) => match never {},
+        never = changes.reread(reload, &rereads) => match never {},
     };
     node.shutdown().await;
     if result.is_ok() {
@@ -156,7 +165,8 @@ impl ServeConfig {
 }
 
 /// Turns to `Ending::Now` at the first signal that ends the member, or at the end of `until`; and
-/// what tells of those that ask it to read its secrets again, also before anybody listens.
+/// what tells of those that ask it to read its secrets again and what HTTP needs, also before
+/// anybody listens.
 fn signals(
     until: impl Future<Output = ()> + Send + 'static,
 ) -> std::io::Result<(watch::Receiver<Ending>, Arc<Notify>)> {
@@ -180,31 +190,6 @@ fn signals(
         sender.closed().await;
     });
     Ok((receiver, rereads))
-}
-
-/// Reads the secrets again whenever that is asked for. A file that is no good changes nothing.
-async fn reread(node: &Node<Store>, path: Option<&Path>, asked: &Notify) -> Infallible {
-    loop {
-        asked.notified().await;
-        let Some(path) = path else {
-            tracing::warn!("SIGHUP: links between members are insecure, there are no secrets");
-            continue;
-        };
-        let ring = secrets::ring(path).map_err(|error| error.to_string());
-        let changed = match ring {
-            Ok(ring) => {
-                let ids: Vec<_> = ring.ids().map(|id| id.to_string()).collect();
-                node.change_secrets(ring).await.map(|()| ids).map_err(|error| error.to_string())
-            }
-            Err(error) => Err(error),
-        };
-        match changed {
-            Ok(ids) => tracing::info!(ids = ids.join(" "), "the secrets were read again"),
-            Err(error) => {
-                tracing::error!("the secrets were not read again, the old ones count: {error}");
-            }
-        }
-    }
 }
 
 async fn late(mut stop: watch::Receiver<Ending>) {

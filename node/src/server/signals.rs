@@ -17,7 +17,7 @@ pub(super) struct Signals {
 pub(super) enum Asked {
     /// To end in good order.
     Stop,
-    /// To read its secrets again.
+    /// To read its secrets, tokens and certificates again.
     Reread,
 }
 

@@ -5,7 +5,7 @@ use crate::StateMachine;
 use crate::error::Error;
 use crate::node::{Node, check_size, millis};
 use crate::own;
-use crate::own::tickets::{Command, Reply, TICKETS_MAX};
+use crate::own::tickets::{Command, Reply, TICKETS_MAX, Why};
 use crate::reading::Consistency;
 use std::time::Duration;
 
@@ -74,6 +74,16 @@ impl<S: StateMachine> Tickets<S> {
     /// [`TicketError::Full`], [`TicketError::Lifetime`], or what [`Node::propose`] may fail with;
     /// then nobody has a ticket.
     pub async fn issue(&self, ttl: Duration, payload: &[u8]) -> Result<Ticket, TicketError> {
+        self.issue_remembered(ttl, Duration::ZERO, payload).await
+    }
+
+    /// The same; for so long after its expiry it is known that it has expired.
+    pub(crate) async fn issue_remembered(
+        &self,
+        ttl: Duration,
+        remembered: Duration,
+        payload: &[u8],
+    ) -> Result<Ticket, TicketError> {
         check_size("a ticket's purpose", self.purpose.len(), Self::PURPOSE_BYTES_MAX)?;
         check_size("a ticket's payload", payload.len(), Self::PAYLOAD_BYTES_MAX)?;
         if ttl < Duration::from_secs(1) || ttl > Duration::from_secs(400 * 24 * 3600) {
@@ -87,6 +97,7 @@ impl<S: StateMachine> Tickets<S> {
                 purpose: self.purpose.clone(),
                 payload: payload.to_vec(),
                 ttl,
+                remembered: millis(remembered),
                 void_after: now.saturating_add(ttl),
             };
             match self.propose(issue).await? {
@@ -109,13 +120,32 @@ impl<S: StateMachine> Tickets<S> {
     /// [`TicketError::Refused`], or what [`Node::propose`] may fail with: then it may or may not be
     /// consumed, and the same consumer may ask again.
     pub async fn consume(&self, text: &str, consumer: &[u8]) -> Result<Vec<u8>, TicketError> {
+        self.consumed(text, consumer).await?.map_err(|_| TicketError::Refused)
+    }
+
+    /// The same, and why it is refused, for those who may be told.
+    pub(crate) async fn consumed(
+        &self,
+        text: &str,
+        consumer: &[u8],
+    ) -> Result<Result<Vec<u8>, Why>, TicketError> {
         check_size("a ticket's consumer", consumer.len(), Self::CONSUMER_BYTES_MAX)?;
-        let ticket: Ticket = text.parse().map_err(|_| TicketError::Refused)?;
+        let Ok(ticket) = text.parse::<Ticket>() else { return Ok(Err(Why::Unknown)) };
         let (purpose, consumer) = (self.purpose.clone(), consumer.to_vec());
         match self.propose(Command::Consume { name: ticket.name(), purpose, consumer }).await? {
-            Reply::Consumed { payload } => Ok(payload),
-            _ => Err(TicketError::Refused),
+            Reply::Consumed { payload } => Ok(Ok(payload)),
+            Reply::Refused(why) => Ok(Err(why)),
+            other => unreachable!("consuming is not answered by {other:?}"),
         }
+    }
+
+    /// From now on the ticket is refused to its consumer as well: what he wanted by it is done.
+    /// Nothing happens to a ticket that somebody else has consumed, or nobody.
+    pub(crate) async fn spend(&self, text: &str, consumer: &[u8]) -> Result<(), TicketError> {
+        let Ok(ticket) = text.parse::<Ticket>() else { return Ok(()) };
+        let (purpose, consumer) = (self.purpose.clone(), consumer.to_vec());
+        self.propose(Command::Spend { name: ticket.name(), purpose, consumer }).await?;
+        Ok(())
     }
 
     /// Takes a ticket back that nobody has consumed.

@@ -5,6 +5,7 @@
 
 mod logs;
 mod member;
+mod rereading;
 mod strangers;
 mod tls;
 

@@ -70,6 +70,22 @@ impl Member {
         String::from_utf8_lossy(&bytes).into_owned()
     }
 
+    /// Its configuration.
+    pub(crate) fn config(&self) -> String {
+        fs::read_to_string(self.folder.path().join("holm.toml")).expect("there")
+    }
+
+    /// Changes its configuration, which it reads when it is told to.
+    pub(crate) fn configure(&self, text: &str) {
+        fs::write(self.folder.path().join("holm.toml"), text).expect("written");
+    }
+
+    /// Sends it SIGHUP.
+    pub(crate) fn hang_up(&self) {
+        let process = rustix::process::Pid::from_child(&self.child);
+        rustix::process::kill_process(process, rustix::process::Signal::HUP).expect("it runs");
+    }
+
     /// The most bytes of memory that it has held at once.
     pub(crate) fn memory(&self) -> u64 {
         let status = format!("/proc/{}/status", self.child.id());

@@ -5,7 +5,7 @@ use super::{drawn, entry};
 use tempfile::TempDir;
 
 /// The files that a member and its clients need, and the settings that name the member's.
-fn files() -> (TempDir, String) {
+pub(super) fn files() -> (TempDir, String) {
     let folder = folder();
     for name in ["authority", "stranger", "member", "client", "foreign"] {
         keep(&folder, &format!("{name}.pem"), &certificate(&format!("{name}.pem")), 0o644);
@@ -18,7 +18,7 @@ fn files() -> (TempDir, String) {
 }
 
 /// `holm counter add n` with these flags, whose files are the member's neighbours.
-fn add(member: &Member, flags: &[(&str, &str)]) -> (i32, String, String) {
+pub(super) fn add(member: &Member, flags: &[(&str, &str)]) -> (i32, String, String) {
     let endpoint = member.endpoint.to_string();
     let mut words: Vec<String> =
         ["counter", "add", "n", "--endpoint", &endpoint, "--timeout", "5s"].map(Into::into).into();

@@ -29,6 +29,8 @@ pub(super) struct Configured {
 struct Known {
     by_member: BTreeMap<u64, Configured>,
     committed: Configured,
+    /// The latest index at which each number was a member's, in anybody's log.
+    seated_at: BTreeMap<u64, u64>,
 }
 
 std::thread_local! {
@@ -45,7 +47,13 @@ pub(super) fn heard(node: u64, index: u64, members: &str) {
     };
     let members: Vec<Seated> = members.split_whitespace().map(seated).collect();
     forgotten::heard(&members);
-    KNOWN.with_borrow_mut(|known| known.by_member.insert(node, Configured { index, members }));
+    KNOWN.with_borrow_mut(|known| {
+        for member in &members {
+            let seated_at = known.seated_at.entry(member.node).or_default();
+            *seated_at = index.max(*seated_at);
+        }
+        known.by_member.insert(node, Configured { index, members });
+    });
 }
 
 /// A member knows its log to be committed up to here.
@@ -69,6 +77,11 @@ pub(super) fn committed(node: u64, commit: u64) {
 /// A member's disk is lost, and with it what its log said.
 pub(super) fn forget(node: u64) {
     KNOWN.with_borrow_mut(|known| _ = known.by_member.remove(&node));
+}
+
+/// The latest index at which this number was a member's, in anybody's log; 0 if at none.
+pub(super) fn seated_at(node: u64) -> u64 {
+    KNOWN.with_borrow(|known| known.seated_at.get(&node).copied().unwrap_or(0))
 }
 
 /// The newest that is known to be committed.

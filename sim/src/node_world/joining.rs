@@ -1,6 +1,7 @@
 //! How a machine joins: it has a one-time ticket and the addresses of members that it may dial, and
 //! asks until it is admitted, or until it is told to give up, as an operator would.
 
+use super::configurations;
 use super::findings::{broken, happened, note};
 use super::member::Seat;
 use holm::Edges;
@@ -12,6 +13,8 @@ use std::time::Duration;
 pub(super) struct Invitation {
     pub(super) ticket: JoinTicket,
     pub(super) addresses: Vec<String>,
+    /// Where the members were set that the ticket was made under.
+    pub(super) since: u64,
 }
 
 /// For how long it asks before it looks around.
@@ -20,7 +23,7 @@ const ASKS: Duration = Duration::from_secs(2);
 /// Whether the machine may start its node: it was not invited, or is admitted by now.
 pub(super) async fn has_joined(seat: &Seat, edges: &Edges) -> bool {
     let invited = seat.invitation.lock().expect("nobody panicked").clone();
-    let Some(Invitation { ticket, addresses }) = invited else { return true };
+    let Some(Invitation { ticket, addresses, since }) = invited else { return true };
     let mut config = seat.config_to_join();
     let joined = join(&mut config, edges, &ticket, &addresses, ASKS).await;
     note(|| format!("member {} asks to be admitted: {}", seat.node, words(&joined)));
@@ -32,6 +35,12 @@ pub(super) async fn has_joined(seat: &Seat, edges: &Edges) -> bool {
             return true;
         }
         Err(JoinError::Open(error)) => seat.not_opened(&error),
+        // It was admitted, did not hear of it, and was removed.
+        Err(JoinError::Refused { why })
+            if why.contains("used already") && configurations::seated_at(seat.node) > since =>
+        {
+            happened("tickets spent by members that were removed");
+        }
         // Whoever consumed it is answered alike, however often it asks.
         Err(JoinError::Refused { why }) if why.contains("ticket") => {
             let says = format!("member {} was given a ticket, and is told: {why}", seat.node);

@@ -14,7 +14,8 @@ fn name(number: u64) -> Name {
 
 fn issue_for(number: u64, ttl: u64, void_after: u64) -> Command {
     let (purpose, payload) = (PURPOSE.to_vec(), vec![9; 3]);
-    Command::Issue { name: name(number), purpose, payload, ttl, void_after }
+    let remembered = 0;
+    Command::Issue { name: name(number), purpose, payload, ttl, remembered, void_after }
 }
 
 fn issue(number: u64) -> Command {
@@ -29,18 +30,63 @@ fn consumed() -> Reply {
     Reply::Consumed { payload: vec![9; 3] }
 }
 
+fn unknown() -> Reply {
+    Reply::Refused(Why::Unknown)
+}
+
+fn expired() -> Reply {
+    Reply::Refused(Why::Expired)
+}
+
+fn used() -> Reply {
+    Reply::Refused(Why::Used)
+}
+
+#[test]
+fn a_ticket_that_is_spent_is_used_for_its_consumer_as_well() {
+    let mut tickets = Tickets::default();
+    let spend = |consumer: u8| Command::Spend {
+        name: name(1),
+        purpose: PURPOSE.to_vec(),
+        consumer: vec![consumer],
+    };
+    tickets.apply(issue(1), LogTime(0));
+    assert_eq!(tickets.apply(spend(1), LogTime(0)), unknown(), "nobody has consumed it");
+    assert_eq!(tickets.apply(consume(1, 1), LogTime(1)), consumed());
+    assert_eq!(tickets.apply(spend(2), LogTime(2)), unknown(), "somebody else has");
+    assert_eq!(tickets.apply(consume(1, 1), LogTime(3)), consumed());
+    assert_eq!(tickets.apply(spend(1), LogTime(4)), Reply::Spent);
+    assert_eq!(tickets.apply(spend(1), LogTime(5)), Reply::Spent, "a retry");
+    assert_eq!(tickets.apply(consume(1, 1), LogTime(6)), used());
+}
+
+#[test]
+fn a_ticket_that_is_remembered_tells_that_it_has_expired() {
+    let mut tickets = Tickets::default();
+    let Command::Issue { name, purpose, payload, ttl, void_after, .. } = issue(1) else {
+        unreachable!("as it was made")
+    };
+    let issue = Command::Issue { name, purpose, payload, ttl, remembered: 50, void_after };
+    tickets.apply(issue, LogTime(0));
+    assert_eq!(tickets.open(PURPOSE, LogTime(99)), 1);
+    assert_eq!(tickets.open(PURPOSE, LogTime(100)), 0);
+    assert_eq!(tickets.apply(consume(1, 1), LogTime(100)), expired());
+    assert_eq!(tickets.apply(consume(1, 1), LogTime(149)), expired());
+    assert_eq!(tickets.apply(consume(1, 1), LogTime(150)), unknown());
+}
+
 #[test]
 fn a_ticket_is_consumed_once_and_its_consumer_is_answered_alike() {
     let mut tickets = Tickets::default();
     assert_eq!(tickets.apply(issue(1), LogTime(0)), Reply::Issued);
     assert_eq!(tickets.apply(issue(1), LogTime(1)), Reply::Issued, "a retry");
     assert_eq!(tickets.count(), 1);
-    assert_eq!(tickets.apply(consume(2, 1), LogTime(2)), Reply::Refused, "there is none");
+    assert_eq!(tickets.apply(consume(2, 1), LogTime(2)), unknown(), "there is none");
     assert_eq!(tickets.apply(consume(1, 1), LogTime(3)), consumed());
-    assert_eq!(tickets.apply(consume(1, 2), LogTime(4)), Reply::Refused);
+    assert_eq!(tickets.apply(consume(1, 2), LogTime(4)), used());
     assert_eq!(tickets.apply(consume(1, 1), LogTime(5)), consumed(), "a retry");
     assert_eq!(tickets.apply(issue(1), LogTime(6)), Reply::Issued, "a late duplicate");
-    assert_eq!(tickets.apply(consume(1, 2), LogTime(7)), Reply::Refused);
+    assert_eq!(tickets.apply(consume(1, 2), LogTime(7)), used());
 }
 
 #[test]
@@ -49,9 +95,9 @@ fn a_ticket_is_for_its_purpose_alone() {
     tickets.apply(issue(1), LogTime(0));
     let purpose = b"other".to_vec();
     let other = Command::Consume { name: name(1), purpose: purpose.clone(), consumer: vec![1] };
-    assert_eq!(tickets.apply(other, LogTime(1)), Reply::Refused);
+    assert_eq!(tickets.apply(other, LogTime(1)), unknown());
     let other = Command::Withdraw { name: name(1), purpose };
-    assert_eq!(tickets.apply(other, LogTime(1)), Reply::Refused);
+    assert_eq!(tickets.apply(other, LogTime(1)), unknown());
     assert_eq!(tickets.apply(consume(1, 1), LogTime(2)), consumed());
 }
 
@@ -62,10 +108,10 @@ fn an_expired_ticket_is_refused_and_what_was_consumed_is_remembered_for_retries(
         tickets.apply(issue(number), LogTime(0));
     }
     assert_eq!(tickets.apply(consume(1, 1), LogTime(99)), consumed());
-    assert_eq!(tickets.apply(consume(2, 1), LogTime(100)), Reply::Refused);
+    assert_eq!(tickets.apply(consume(2, 1), LogTime(100)), unknown());
     assert_eq!(tickets.count(), 1, "the other one is forgotten");
     assert_eq!(tickets.apply(consume(1, 1), LogTime(98 + RETRY_MS)), consumed());
-    assert_eq!(tickets.apply(consume(1, 1), LogTime(99 + RETRY_MS)), Reply::Refused);
+    assert_eq!(tickets.apply(consume(1, 1), LogTime(99 + RETRY_MS)), unknown());
     assert_eq!(tickets, Tickets::default());
 }
 
@@ -74,9 +120,9 @@ fn what_was_forgotten_is_not_made_again_by_what_arrives_late() {
     let mut tickets = Tickets::default();
     // The proposer's idea of the time was ahead: the ticket is known until its making is void.
     tickets.apply(issue_for(1, 100, 500), LogTime(0));
-    assert_eq!(tickets.apply(consume(1, 1), LogTime(100)), Reply::Refused, "expired");
+    assert_eq!(tickets.apply(consume(1, 1), LogTime(100)), expired());
     assert_eq!(tickets.apply(issue_for(1, 100, 500), LogTime(499)), Reply::Issued, "the old one");
-    assert_eq!(tickets.apply(consume(1, 1), LogTime(499)), Reply::Refused);
+    assert_eq!(tickets.apply(consume(1, 1), LogTime(499)), expired());
     let late = tickets.apply(issue_for(1, 100, 500), LogTime(500));
     assert_eq!(late, Reply::Void { now: 500 });
 }
@@ -89,7 +135,7 @@ fn a_ticket_that_was_withdrawn_is_refused_and_stays_so() {
     assert_eq!(tickets.apply(withdraw(), LogTime(1)), Reply::Withdrawn);
     assert_eq!(tickets.apply(withdraw(), LogTime(2)), Reply::Withdrawn);
     assert_eq!(tickets.apply(issue(1), LogTime(3)), Reply::Issued, "a late duplicate");
-    assert_eq!(tickets.apply(consume(1, 1), LogTime(4)), Reply::Refused);
+    assert_eq!(tickets.apply(consume(1, 1), LogTime(4)), expired());
 }
 
 #[test]
@@ -103,7 +149,8 @@ fn tickets_are_bounded_in_number_and_in_bytes() {
     let mut tickets = Tickets::default();
     let large = |number| {
         let (purpose, payload) = (PURPOSE.to_vec(), vec![0; 1 << 20]);
-        Command::Issue { name: name(number), purpose, payload, ttl: 100, void_after: 100 }
+        let (ttl, remembered, void_after) = (100, 0, 100);
+        Command::Issue { name: name(number), purpose, payload, ttl, remembered, void_after }
     };
     let issued =
         (0..).take_while(|number| tickets.apply(large(*number), LogTime(0)) == Reply::Issued);

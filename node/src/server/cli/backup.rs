@@ -2,20 +2,24 @@
 
 use super::client::query;
 use super::{ClientArgs, Consistency, USAGE, failed, print, told};
-use crate::backup::Backup;
+use crate::backup::{Backup, BackupCheck, BackupHead, NoBackup};
 use crate::config::{Config, Start, Storage};
 use crate::open::edges;
 use crate::restore::restore;
 use crate::server::client::Ask;
 use crate::server::file::{Overrides, ServeConfig};
+use crate::server::progress::Progress;
 use crate::server::setup::sync_folder;
-use bytes::Bytes;
 use clap::Args;
+use std::ffi::OsString;
 use std::fs::File;
-use std::io::{self, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use tempfile::NamedTempFile;
+
+/// How much of a file is read at a time, in bytes.
+const PIECE_BYTES: usize = 64 * 1024;
 
 pub(super) const BACKUP_EXAMPLES: &str = "\
 Examples:
@@ -65,11 +69,14 @@ pub(super) async fn backup(args: &BackupArgs) -> Result<(), String> {
     if args.file.exists() {
         return Err(format!("{} is there already; name another file", args.file.display()));
     }
-    let client = args.at.client()?.answered_by(usize::MAX);
+    let client = args.at.client()?;
     let ask = Ask::get(format!("/v1/backup{}", query(args.consistency)));
     let mut why = String::new();
     for endpoint in &args.at.endpoint {
-        let answer = match client.ask(endpoint, &ask, args.at.timeout).await {
+        let mut arrives = Arriving::begin(&args.file)?;
+        let answer =
+            client.fetch(endpoint, &ask, args.at.timeout, |piece| arrives.take(piece)).await;
+        let answer = match answer {
             Ok(answer) => answer,
             Err(error) => {
                 why = format!("{error}; name other members with --endpoint, or a longer --timeout");
@@ -77,41 +84,76 @@ pub(super) async fn backup(args: &BackupArgs) -> Result<(), String> {
             }
         };
         match super::client::good(answer) {
-            Ok(answer) => return keep(&args.file, answer.body),
+            Ok(_) => return arrives.end(&args.file),
             Err(error) => why = format!("{endpoint}: {error}"),
         }
     }
     Err(why)
 }
 
-/// Writes what has arrived, if it is whole, beside the file, and renames.
-fn keep(path: &Path, bytes: Bytes) -> Result<(), String> {
-    let backup =
-        Backup::read(bytes).map_err(|error| format!("what arrived is no good: {error}"))?;
-    let beside = path.with_added_extension("new");
-    let written = || -> io::Result<()> {
-        let mut options = File::options();
-        let mut file = options.write(true).create(true).truncate(true).mode(0o600).open(&beside)?;
-        file.write_all(backup.file())?;
-        file.sync_all()?;
-        std::fs::rename(&beside, path)?;
-        sync_folder(match path.parent() {
-            Some(parent) if !parent.as_os_str().is_empty() => parent,
-            _ => Path::new("."),
-        })
-    };
-    written().map_err(|error| format!("{} can't be written: {error}", path.display()))?;
-    print(says(&backup).as_bytes())
+/// A backup that is written while it arrives, under another name beside its own. It is gone when
+/// this is dropped before its end.
+struct Arriving {
+    file: NamedTempFile,
+    checking: BackupCheck,
+    progress: Progress,
+    bytes: u64,
 }
 
-fn says(backup: &Backup) -> String {
+impl Arriving {
+    /// For its owner alone.
+    fn begin(path: &Path) -> Result<Self, String> {
+        let mut name = OsString::from(".");
+        name.push(path.file_name().ok_or_else(|| format!("{} is no file", path.display()))?);
+        let file = tempfile::Builder::new().prefix(&name).suffix(".new").tempfile_in(folder(path));
+        let file = file.map_err(|error| unwritten(path, &error))?;
+        let progress = Progress::of_bytes(format!("receiving {}", path.display()));
+        Ok(Self { file, checking: BackupCheck::new(), progress, bytes: 0 })
+    }
+
+    fn take(&mut self, piece: &[u8]) -> Result<(), String> {
+        self.checking.take(piece).map_err(|error| format!("what arrives is no good: {error}"))?;
+        let written = self.file.write_all(piece);
+        written.map_err(|error| unwritten(self.file.path(), &error))?;
+        self.bytes += piece.len() as u64;
+        self.progress.is_at(self.bytes);
+        Ok(())
+    }
+
+    /// It gets its name, if it is whole.
+    fn end(self, path: &Path) -> Result<(), String> {
+        let Self { file, checking, progress, .. } = self;
+        let head = checking.end();
+        let head = head.map_err(|error| format!("what arrived is no good: {error}"))?;
+        let kept = file.as_file().sync_all().and_then(|()| {
+            file.persist_noclobber(path).map_err(|error| error.error)?;
+            sync_folder(folder(path))
+        });
+        drop(progress);
+        kept.map_err(|error| unwritten(path, &error))?;
+        print(says(&head).as_bytes())
+    }
+}
+
+fn folder(path: &Path) -> &Path {
+    match path.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent,
+        _ => Path::new("."),
+    }
+}
+
+fn unwritten(path: &Path, error: &io::Error) -> String {
+    format!("{} can't be written: {error}; make room there, or name another file", path.display())
+}
+
+fn says(backup: &BackupHead) -> String {
     format!(
         "cluster {} up to index {}, members {}, as member {} had it; {} bytes\n",
         backup.cluster(),
         backup.index(),
         listed(backup.members()),
         backup.by(),
-        backup.file().len()
+        backup.bytes()
     )
 }
 
@@ -120,15 +162,31 @@ fn listed(ids: impl IntoIterator<Item = u64>) -> String {
     ids.join(", ")
 }
 
+fn unread(path: &Path, error: &io::Error) -> String {
+    format!("{} can't be read: {error}; name a file that `holm backup` has written", path.display())
+}
+
+/// All of it at once: each member's state is held in memory as well.
 fn read(path: &Path) -> Result<Backup, String> {
     let bytes = std::fs::read(path);
-    let bytes = bytes.map_err(|error| format!("{} can't be read: {error}", path.display()))?;
+    let bytes = bytes.map_err(|error| unread(path, &error))?;
     Backup::read(bytes.into()).map_err(|error| format!("{}: {error}", path.display()))
 }
 
 /// Checks all of it, and says what it is of.
 pub(super) fn inspect(args: &InspectArgs) -> Result<(), String> {
-    print(says(&read(&args.file)?).as_bytes())
+    let path = &args.file;
+    let no_good = |error: NoBackup| format!("{}: {error}", path.display());
+    let mut file = File::open(path).map_err(|error| unread(path, &error))?;
+    let (mut checking, mut piece) = (BackupCheck::new(), vec![0; PIECE_BYTES]);
+    loop {
+        let count = file.read(&mut piece).map_err(|error| unread(path, &error))?;
+        if count == 0 {
+            break;
+        }
+        checking.take(&piece[..count]).map_err(no_good)?;
+    }
+    print(says(&checking.end().map_err(no_good)?).as_bytes())
 }
 
 /// All is checked before anything is written.

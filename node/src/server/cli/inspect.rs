@@ -40,6 +40,9 @@ pub(super) fn wal(args: &WalArgs) -> ExitCode {
     match verdict {
         Ok(Verdict::Sound | Verdict::Torn(_)) => ExitCode::SUCCESS,
         Ok(Verdict::Refused(_)) => ExitCode::from(FAILED),
-        Err(error) => failed(FAILED, &error),
+        Err(error) => failed(
+            FAILED,
+            &format!("{error}; name the data_dir of a member, which is left as it is"),
+        ),
     }
 }

@@ -16,6 +16,7 @@ Examples:
   holm members invite --ttl 2h
   holm members add 4 --incarnation 3fa2c1d05b7e9148 --address 10.0.0.4 --key holm-public-…
   holm members replace 3
+  holm members update 2 --address 10.0.0.22
   holm members remove 2 --expect 1041";
 
 pub(super) const TRANSFER_EXAMPLES: &str = "\
@@ -79,6 +80,15 @@ pub(super) enum MembersAction {
     Remove {
         /// Its number
         id: u64,
+        #[command(flatten)]
+        how: How,
+    },
+    /// Change what is said of a member: where it is, whether it relays, its weight
+    Update {
+        /// Its number
+        id: u64,
+        #[command(flatten)]
+        place: Place,
         #[command(flatten)]
         how: How,
     },
@@ -199,11 +209,17 @@ pub(super) async fn run(at: &ClientArgs, action: &MembersAction) -> Result<(), S
         MembersAction::Remove { id, how } => {
             (json!({ "change": "remove", "node": id }), format!("member {id} was removed"), how)
         }
+        MembersAction::Update { id, place, how } => {
+            let change = update(at, *id, place).await?;
+            (change, format!("what is said of member {id} was changed"), how)
+        }
         MembersAction::Replace { id, incarnation: None, place, how } => {
             if place.is_given() {
-                return Err("say the new --incarnation as well: what is said of a member changes \
-                            with it"
-                    .into());
+                return Err(
+                    "say the new --incarnation as well; to change what is said of the one \
+                            that is there, use `holm members update`"
+                        .into(),
+                );
             }
             let change = json!({ "change": "readmit", "node": id });
             (change, format!("member {id} was readmitted, as a learner at first"), how)
@@ -221,6 +237,21 @@ pub(super) async fn run(at: &ClientArgs, action: &MembersAction) -> Result<(), S
         Output::Table => format!("{what}; the members were set at index {}\n", answer["index"]),
     };
     print(text.as_bytes())
+}
+
+/// The change that says something else of a member, which stays the same one.
+async fn update(at: &ClientArgs, id: u64, place: &Place) -> Result<Value, String> {
+    if !place.is_given() {
+        return Err("there is nothing to change; say what, such as --address".into());
+    }
+    let members = listed(at, "").await?;
+    let found = members.members.iter().find(|member| member.node == id);
+    let Some(found) = found else {
+        return Err(format!("there is no member {id}; list the members, and name one of them"));
+    };
+    let storage = if place.memory { json!("memory") } else { json!(found.storage) };
+    Ok(json!({ "change": "replace", "incarnation": found.incarnation,
+        "member": place.member(id, &members), "storage": storage }))
 }
 
 /// Runs `holm transfer`.

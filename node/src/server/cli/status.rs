@@ -1,19 +1,22 @@
-//! `holm status`: every endpoint's own view, as tables of the members and of how they reach each
-//! other (`links`), or as JSON.
+//! `holm status`: every endpoint's own view, or with `--cluster` every member's as one of them gets
+//! it, as tables of the members and of how they reach each other (`links`), or as JSON.
 
 mod links;
 
+use super::client::answered;
 use super::{ClientArgs, Output, print};
 use crate::server::client::{Ask, Endpoint};
 use crate::status::{DiskState, MemberStatus, Status};
+use serde::Deserialize;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
-use std::fmt::Write;
+use std::fmt::{self, Write};
 
 pub(super) const EXAMPLES: &str = "\
 Examples:
   holm status
   holm status --endpoint 10.0.0.1,10.0.0.2,10.0.0.3
+  holm status --cluster --endpoint 10.0.0.1
   holm status -o json --endpoint https://north --ca ca.pem --token-file reader.token";
 
 /// TRAILS: by how many entries, behind the leader.
@@ -22,7 +25,36 @@ const COLUMNS: [&str; 8] =
 /// What stands where nobody who was asked knows.
 const UNKNOWN: &str = "-";
 
-type View = (Endpoint, Result<Status, String>);
+type View = (Who, Result<Status, String>);
+
+/// Whose view it is.
+#[derive(Clone, Debug)]
+enum Who {
+    Endpoint(Endpoint),
+    Member(u64),
+}
+
+impl fmt::Display for Who {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Endpoint(endpoint) => endpoint.fmt(f),
+            Self::Member(id) => write!(f, "member {id}"),
+        }
+    }
+}
+
+/// What `/v1/cluster` answers.
+#[derive(Deserialize)]
+struct Gathered {
+    members: Vec<GatheredView>,
+}
+
+#[derive(Deserialize)]
+struct GatheredView {
+    node: u64,
+    status: Option<Status>,
+    error: Option<String>,
+}
 
 /// Asks every endpoint, prints what they say, and fails if none answers.
 pub(super) async fn run(at: &ClientArgs, output: Output) -> Result<(), String> {
@@ -33,11 +65,26 @@ pub(super) async fn run(at: &ClientArgs, output: Output) -> Result<(), String> {
         let status = answer.map_err(|error| error.problem).and_then(|answer| {
             answer.json().ok_or_else(|| format!("{}: no status of a member", answer.status))
         });
-        views.push((endpoint.clone(), status));
+        views.push((Who::Endpoint(endpoint.clone()), status));
     }
+    show(&views, output)
+}
+
+/// Asks the first endpoint that answers for all members.
+pub(super) async fn of_cluster(at: &ClientArgs, output: Output) -> Result<(), String> {
+    let answer = answered(at, &Ask::get("/v1/cluster")).await?;
+    let gathered: Gathered = answer.json().ok_or("the answer is none of holm's")?;
+    let view = |GatheredView { node, status, error }| {
+        (Who::Member(node), status.ok_or_else(|| error.unwrap_or_default()))
+    };
+    let views: Vec<View> = gathered.members.into_iter().map(view).collect();
+    show(&views, output)
+}
+
+fn show(views: &[View], output: Output) -> Result<(), String> {
     let text = match output {
-        Output::Json => format!("{:#}\n", as_json(&views)),
-        Output::Table => as_table(&views),
+        Output::Json => format!("{:#}\n", as_json(views)),
+        Output::Table => as_table(views),
     };
     print(text.as_bytes())?;
     if views.iter().any(|(_, status)| status.is_ok()) {
@@ -47,9 +94,16 @@ pub(super) async fn run(at: &ClientArgs, output: Output) -> Result<(), String> {
 }
 
 fn as_json(views: &[View]) -> Value {
-    let view = |(endpoint, status): &View| match status {
-        Ok(status) => json!({ "endpoint": endpoint.to_string(), "status": status }),
-        Err(error) => json!({ "endpoint": endpoint.to_string(), "error": error }),
+    let view = |(who, status): &View| {
+        let mut view = match who {
+            Who::Endpoint(endpoint) => json!({ "endpoint": endpoint.to_string() }),
+            Who::Member(id) => json!({ "member": id }),
+        };
+        match status {
+            Ok(status) => view["status"] = json!(status),
+            Err(error) => view["error"] = json!(error),
+        }
+        view
     };
     views.iter().map(view).collect()
 }
@@ -83,15 +137,31 @@ fn as_table(views: &[View]) -> String {
         links::wrapped(&mut text, &shares(status));
     }
     text.push_str(&links::text(&statuses));
+    epochs(&mut text, &statuses);
     for status in statuses.values().filter(|status| status.disk.state != DiskState::Ok) {
         line(&mut text, &format!("member {}: disk {}", status.node, status.disk));
     }
-    for (endpoint, status) in views {
+    for (who, status) in views {
         if let Err(error) = status {
-            line(&mut text, &format!("{endpoint} did not answer: {error}"));
+            line(&mut text, &format!("{who} did not answer: {error}"));
         }
     }
     text
+}
+
+/// Which recoveries of the cluster the members belong to, if there was one.
+fn epochs(text: &mut String, statuses: &BTreeMap<u64, &Status>) {
+    let mut members = BTreeMap::<&str, Vec<String>>::new();
+    for status in statuses.values() {
+        if let Some(epoch) = &status.epoch {
+            members.entry(epoch).or_default().push(status.node.to_string());
+        }
+    }
+    let recovered = members.keys().any(|epoch| epoch.bytes().any(|digit| digit != b'0'));
+    for (epoch, members) in members.iter().filter(|_| recovered) {
+        let of = if members.len() == 1 { "member" } else { "members" };
+        links::wrapped(text, &format!("epoch {epoch}: {of} {}", members.join(", ")));
+    }
 }
 
 /// How many of the keys each member owns (docs/rendezvous.md).

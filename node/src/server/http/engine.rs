@@ -170,6 +170,34 @@ impl Engine {
         }
     }
 
+    /// What each member says of itself, in the order of their numbers, or why that is not known.
+    pub(super) async fn statuses(&self, within: Duration) -> Vec<(u64, Result<Status, String>)> {
+        let own = self.status();
+        let mut ids: Vec<u64> = own.members.iter().map(|member| member.node).collect();
+        if !ids.contains(&own.node) {
+            ids.push(own.node);
+        }
+        ids.sort_unstable();
+        let ask = |id: u64| {
+            let (engine, own) = (self.clone(), (id == own.node).then(|| own.clone()));
+            tokio::spawn(async move {
+                match (engine, own) {
+                    (_, Some(own)) => Ok(own),
+                    (Self::Node(node), None) => node.status_of(id, within).await,
+                    #[cfg(test)]
+                    (Self::Alone(_), None) => Err("it is not connected".into()),
+                }
+            })
+        };
+        let asked: Vec<_> = ids.into_iter().map(|id| (id, ask(id))).collect();
+        let mut views = Vec::with_capacity(asked.len());
+        for (id, asked) in asked {
+            let status = asked.await;
+            views.push((id, status.unwrap_or_else(|_| Err("asking it failed".into()))));
+        }
+        views
+    }
+
     pub(super) fn status(&self) -> Status {
         match self {
             Self::Node(node) => node.status().borrow().clone(),

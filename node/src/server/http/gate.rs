@@ -15,13 +15,14 @@ use axum::response::{IntoResponse, Response};
 use body::{Bodies, Share};
 use std::collections::BTreeMap;
 use std::net::IpAddr;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Instant;
 
 /// Who is let in, and with how much; the same for all connections of a member.
 #[derive(Debug, Default)]
 pub struct Gate {
-    tokens: Tokens,
+    /// Those that count now.
+    tokens: RwLock<Tokens>,
     limits: Limits,
     guarded: Guarded,
     rates: Rates,
@@ -47,13 +48,18 @@ impl Gate {
     /// A gate that asks for one of these tokens, if there are any, and has these limits.
     #[must_use]
     pub fn new(tokens: Tokens, guarded: Guarded, limits: Limits) -> Self {
-        Self { tokens, limits, guarded, ..Self::default() }
+        Self { tokens: RwLock::new(tokens), limits, guarded, ..Self::default() }
     }
 
     /// The same gate, with bodies under way.
     #[cfg(test)]
     pub(super) fn holding(self, bodies: Bodies) -> Self {
         Self { bodies: Arc::new(bodies), ..self }
+    }
+
+    /// Requests that begin from now on are let in by these tokens, on whichever connection.
+    pub fn change_tokens(&self, tokens: Tokens) {
+        *self.tokens.write().unwrap_or_else(PoisonError::into_inner) = tokens;
     }
 
     pub(in crate::server) const fn limits(&self) -> &Limits {
@@ -82,10 +88,11 @@ impl Gate {
         }
         let needs = document().needs(path, request.method());
         let shown = request.headers().get(AUTHORIZATION).map(|value| value.as_bytes());
-        self.tokens.admit(shown, needs).map_err(Problem::denied)?;
+        let tokens = self.tokens.read().unwrap_or_else(PoisonError::into_inner);
+        tokens.admit(shown, needs).map_err(Problem::denied)?;
         // A browser sends this with what a page of another site has it write. Where nothing is
         // shown that such a page does not have, whoever opens it would speak for its author.
-        let unguarded = self.tokens.is_empty() && self.guarded == Guarded::No;
+        let unguarded = tokens.is_empty() && self.guarded == Guarded::No;
         if unguarded && needs != Needs::Nothing && request.headers().contains_key(ORIGIN) {
             return Err(Problem::of_a_page());
         }

@@ -62,8 +62,9 @@ impl Nemesis {
         if addresses.is_empty() {
             return None;
         }
+        let since = configurations::newest().index;
         match self.anybody()?.invite(Some(node), TICKET_HOLDS).await {
-            Ok(ticket) => Some(Invitation { ticket, addresses }),
+            Ok(ticket) => Some(Invitation { ticket, addresses, since }),
             Err(error) => {
                 note(|| format!("no ticket for member {node}: {error}"));
                 None
@@ -96,7 +97,7 @@ impl Nemesis {
 
     /// Somebody else has seen the ticket.
     async fn try_again(&self, member: &Member, invitation: &Invitation) {
-        let Invitation { ticket, addresses } = invitation;
+        let Invitation { ticket, addresses, .. } = invitation;
         let (mut config, edges) = member.impostor();
         let tried = join(&mut config, &edges, ticket, addresses, TRIES).await;
         note(|| format!("somebody else tries the ticket of member {}", member.node));

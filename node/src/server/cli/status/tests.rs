@@ -35,8 +35,8 @@ fn trailing(mut status: Status, trails: &[u64]) -> Status {
     status
 }
 
-fn endpoint(text: &str) -> Endpoint {
-    Endpoint::parse(text).expect("sound")
+fn endpoint(text: &str) -> Who {
+    Who::Endpoint(Endpoint::parse(text).expect("sound"))
 }
 
 /// The table of members 1 and 2 of three, as both were asked.
@@ -178,4 +178,32 @@ fn json_holds_every_endpoint() {
     assert_eq!(json[0]["status"]["node"], json!(2));
     assert_eq!(json[0]["status"]["members"][0]["reached"], json!("direct"));
     assert_eq!(json[1], json!({ "endpoint": "b:7680", "error": "gone" }));
+}
+
+#[test]
+fn members_that_one_of_them_asked_are_told_by_their_numbers() {
+    let views = vec![
+        (Who::Member(1), Ok(status(1, "leader", &["self", "not connected"]))),
+        (Who::Member(2), Err("it is not connected".into())),
+    ];
+    let table = as_table(&views);
+    assert!(table.ends_with("member 2 did not answer: it is not connected\n"), "{table}");
+    let json = as_json(&views);
+    assert_eq!(json[0]["member"], json!(1));
+    assert_eq!(json[0]["status"]["node"], json!(1));
+    assert_eq!(json[1], json!({ "member": 2, "error": "it is not connected" }));
+}
+
+#[test]
+fn epochs_are_told_once_the_cluster_was_recovered() {
+    let of = |node, epoch: &str| {
+        let own = status(node, "follower", &["direct", "direct", "direct"]);
+        (Who::Member(node), Ok(Status { epoch: Some(epoch.into()), ..own }))
+    };
+    let (first, second) = ("0000000000000000", "0001c0ffee000000");
+    let table = as_table(&[of(1, first), of(2, first)]);
+    assert!(!table.contains("epoch"), "{table}");
+    let table = as_table(&[of(1, second), of(2, first), of(3, second)]);
+    let told = "epoch 0000000000000000: member 2\nepoch 0001c0ffee000000: members 1, 3\n";
+    assert!(table.ends_with(told), "{table}");
 }
