@@ -126,6 +126,7 @@ impl Tickets {
                     return Reply::Void { now: now.0 };
                 }
                 // It must be known until what made it is void.
+                let ttl = if on(Mutation::TicketWithoutEnd) { u64::MAX } else { ttl };
                 let expires = now.0.saturating_add(ttl);
                 let forgotten = expires.max(void_after);
                 let ticket = Ticket { purpose, payload, expires, forgotten, consumer: None };
@@ -159,7 +160,10 @@ impl Tickets {
             return Reply::Refused;
         }
         match &ticket.consumer {
-            Some(first) if *first == consumer => {
+            Some(first) if *first == consumer && on(Mutation::TicketRetryRefused) => {
+                return Reply::Refused;
+            }
+            Some(first) if *first == consumer || on(Mutation::TicketForEverybody) => {
                 return Reply::Consumed { payload: ticket.payload.clone() };
             }
             Some(_) if on(Mutation::TicketAdmitsTwice) => {}
