@@ -182,9 +182,12 @@ impl<S: StateMachine> Applier<S> {
                 self.report(Report::Frozen { meta, state: self.replica.freeze().into() });
                 Ok(())
             }
-            Work::Copy(meta, reply) => {
+            Work::Copy(mut meta, reply) => {
+                if on(Mutation::BackupOfAnotherIndex) {
+                    meta.last.index = meta.last.index.next();
+                }
                 // Whoever no longer listens has given it up.
-                let _ = reply.send(Some(Copied { meta, state: self.replica.freeze() }));
+                let _ = reply.send(Some(Copied { meta, state: self.replica.copy() }));
                 Ok(())
             }
             Work::Restore(snapshot) => self.restore(&snapshot),

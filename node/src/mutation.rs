@@ -43,6 +43,32 @@ mutations! {
     OlderRosterBelieved,
     /// A ticket to join is consumed by whoever comes, however often.
     TicketAdmitsTwice,
+    /// "ticket consumed twice"
+    TicketForEverybody,
+    /// A ticket can be consumed after its time.
+    TicketWithoutEnd,
+    /// Whoever has consumed a ticket is refused when it asks again.
+    TicketRetryRefused,
+    /// A snapshot is installed without Holm's own state.
+    SnapshotWithoutOwn,
+    /// "claim never ends": the log never lets another have the key.
+    ClaimNeverEnds,
+    /// A claim's holder never looks at its clock.
+    ClaimHeldForEver,
+    /// A claim counted from its answer instead of before its request.
+    ClaimCountedFromItsAnswer,
+    /// A fence that lets everything through.
+    FenceLetsAll,
+    /// "key seals before its entry is committed": the leader's own, from when it is proposed.
+    KeySealsBeforeItIsCommitted,
+    /// "unknown key refused without catching up"
+    UnknownKeyRefused,
+    /// "revocation epoch goes back": it is not in snapshots.
+    SnapshotWithoutRevocations,
+    /// A backup that says another index than that of its state.
+    BackupOfAnotherIndex,
+    /// A backup without its retry table.
+    BackupWithoutRetries,
 }
 
 #[cfg(not(feature = "mutations"))]

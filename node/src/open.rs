@@ -107,6 +107,7 @@ pub(crate) async fn open<S: StateMachine>(
     if let Some(ring) = config.session_secrets() {
         own.use_secrets(ring.clone());
     }
+    own.starts_on(restored(&found)?.last);
     let mut replica = Replica::new(state, Arc::clone(&own));
     let applied = restore(&mut replica, found.snapshot.as_ref())?;
     let ((transport, inbound), roster) = match repaired {

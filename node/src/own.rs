@@ -14,6 +14,7 @@ pub(crate) mod tickets;
 
 pub(crate) use shared::{Moment, Shared};
 
+use crate::mutation::{Mutation, on};
 use crate::rendezvous::claims::{self, Claims};
 use bytes::{BufMut, Bytes, BytesMut};
 use epochs::{Epochs, Subject};
@@ -140,7 +141,7 @@ impl From<State> for Parts {
         if keys != Keys::default() {
             add(KEYS, postcard::to_stdvec(&keys));
         }
-        if epochs != Epochs::default() {
+        if epochs != Epochs::default() && !on(Mutation::SnapshotWithoutRevocations) {
             add(EPOCHS, postcard::to_stdvec(&epochs));
         }
         if claims != Claims::default() {

@@ -212,7 +212,7 @@ impl<S: StateMachine> Replica<S> {
 
     fn lets(&self, fence: &Fence, now: LogTime) -> bool {
         let lets = |state: &own::State, _| state.claims.lets(&fence.key, fence.token, now);
-        self.own.look(lets)
+        self.own.look(lets) || on(Mutation::FenceLetsAll)
     }
 
     fn remember(
@@ -238,6 +238,15 @@ impl<S: StateMachine> Replica<S> {
         Frozen { retries, sessions, own: Box::new(self.own.freeze()), state: self.state.snapshot() }
     }
 
+    /// The same for a backup.
+    pub(crate) fn copy(&self) -> Frozen<S::Snapshot> {
+        let mut frozen = self.freeze();
+        if on(Mutation::BackupWithoutRetries) {
+            frozen.retries = Retries::default();
+        }
+        frozen
+    }
+
     /// Becomes what was frozen after the entry of this index and log time.
     pub(crate) fn restore(
         &mut self,
@@ -253,7 +262,8 @@ impl<S: StateMachine> Replica<S> {
         if !on(Mutation::SnapshotWithoutSessions) {
             self.sessions = frozen.sessions;
         }
-        self.own.restore(*frozen.own, index, time);
+        let own = if on(Mutation::SnapshotWithoutOwn) { Box::default() } else { frozen.own };
+        self.own.restore(*own, index, time);
         Ok(())
     }
 }

@@ -3,7 +3,7 @@
 
 use holm::session::{KeyState, Opened, Refused, SealError, SessionError, SessionOptions, Sessions};
 use holm::store::Store;
-use holm::{Config, KeyRing, Node, Secret, StateMachine};
+use holm::{Config, KeyRing, Node, Secret, Start, StateMachine, Storage};
 use std::sync::mpsc;
 use std::time::Duration;
 
@@ -145,6 +145,41 @@ async fn the_secret_is_exchanged_and_the_keys_move_under_the_new_one_without_a_s
     }
 }
 
+#[tokio::test]
+async fn what_a_member_has_refused_as_revoked_it_refuses_when_it_is_started_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let open = async |start| {
+        let mut config = Config::local_cluster(1).await.unwrap().remove(0);
+        config.start = start;
+        config.storage = Storage::Disk(folder.path().to_owned());
+        config.session_secrets = Some(KeyRing::of(secret(1)));
+        config.request_timeout = Duration::from_secs(60);
+        config.snapshot_entries = 20;
+        Node::open(config, Store::default()).await.unwrap()
+    };
+    let node = open(Start::Bootstrap).await;
+    let before = sessions(std::slice::from_ref(&node)).await.remove(0);
+    let token = before.sealer().seal_for(b"ada", &"state").unwrap();
+    // A snapshot has the key, and not yet that it was revoked.
+    let mut status = node.status();
+    while status.borrow_and_update().snapshot == 0 {
+        node.revoke_sessions(b"eve").await.unwrap();
+    }
+    node.revoke_sessions(b"ada").await.unwrap();
+    assert!(before.opener().open_here::<String>(&token).is_err());
+    let at_snapshot = status.borrow().snapshot;
+    drop(before);
+    node.shutdown().await;
+    drop(node);
+    let node = open(Start::Join).await;
+    assert_eq!(node.status().borrow().applied, at_snapshot, "it begins from its snapshot");
+    let after = sessions(std::slice::from_ref(&node)).await.remove(0);
+    assert!(after.opener().open_here::<String>(&token).is_err());
+    assert_eq!(state(after.opener().open(&token).await), Err(Refused));
+    let again = after.sealer().seal_for(b"ada", &"state").unwrap();
+    assert_eq!(state(after.opener().open(&again).await), Ok("state".into()));
+}
+
 /// Waits in `apply` until it may go on, where it is told to.
 #[derive(Default)]
 struct Gated(Option<mpsc::Receiver<()>>);
@@ -167,9 +202,8 @@ impl StateMachine for Gated {
     }
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn a_member_that_has_not_heard_of_a_key_asks_before_it_refuses() {
-    let (pass, gate) = mpsc::channel();
+/// Three members, of which the third waits at a gate.
+async fn standing(gate: mpsc::Receiver<()>) -> Vec<Node<Gated>> {
     let mut gate = Some(gate);
     let mut nodes = Vec::new();
     for mut config in Config::local_cluster(3).await.unwrap() {
@@ -178,14 +212,42 @@ async fn a_member_that_has_not_heard_of_a_key_asks_before_it_refuses() {
         let gate = if config.node == 3 { gate.take() } else { None };
         nodes.push(Node::open(config, Gated(gate)).await.unwrap());
     }
+    nodes
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_member_asks_before_it_refuses_however_many_keys_it_is_behind() {
+    let (pass, gate) = mpsc::channel();
+    let nodes = standing(gate).await;
     let at = sessions(&nodes).await;
     // Member 3 has this committed, and stands before it.
     nodes[0].propose(()).await.unwrap();
-    nodes[0].session_keys().rotate().await.unwrap();
+    for _ in 0..5 {
+        nodes[0].session_keys().rotate().await.unwrap();
+    }
     let token = at[0].sealer().seal(&"ada").unwrap();
     assert_eq!(state(at[2].opener().open_here(&token)), Err(Refused));
     let opener = at[2].opener();
     let opening = tokio::task::spawn(async move { opener.open::<String>(&token).await });
     pass.send(()).unwrap();
     assert_eq!(state(opening.await.unwrap()), Ok("ada".into()));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_member_that_has_not_heard_of_a_revocation_asks_before_it_opens_what_came_after_it() {
+    let (pass, gate) = mpsc::channel();
+    let nodes = standing(gate).await;
+    let at = sessions(&nodes).await;
+    // Member 3 has this committed, and stands before it.
+    nodes[0].propose(()).await.unwrap();
+    nodes[0].revoke_sessions(b"ada").await.unwrap();
+    let token = at[0].sealer().seal_for(b"ada", &"ada").unwrap();
+    // What it sealed for her now would be void.
+    assert_eq!(state(at[2].opener().open_here(&token)), Err(Refused));
+    let opener = at[2].opener();
+    let opening = tokio::task::spawn(async move { opener.open::<String>(&token).await });
+    pass.send(()).unwrap();
+    assert_eq!(state(opening.await.unwrap()), Ok("ada".into()));
+    let again = at[2].sealer().seal_for(b"ada", &"ada").unwrap();
+    assert_eq!(state(at[0].opener().open(&again).await), Ok("ada".into()));
 }

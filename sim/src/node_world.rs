@@ -7,6 +7,10 @@
 //! A plan can be drawn, read, written and changed by any build; running one needs `--cfg madsim`.
 
 #[cfg(madsim)]
+mod backups;
+#[cfg(madsim)]
+mod claims;
+#[cfg(madsim)]
 mod clients;
 #[cfg(madsim)]
 mod clock;
@@ -46,9 +50,15 @@ mod sessions;
 #[cfg(madsim)]
 mod settle;
 pub mod text;
+#[cfg(madsim)]
+mod tickets;
+#[cfg(madsim)]
+mod tokens;
 mod topologies;
 #[cfg(madsim)]
 mod trace;
+#[cfg(madsim)]
+mod visits;
 
 #[cfg(all(madsim, feature = "mutations"))]
 pub use mutations::Bug;
@@ -57,11 +67,20 @@ pub use running::{replay, run, shrink};
 
 /// What a sweep must have seen beside all words of schedules, or it has shown too little.
 pub(crate) const EXPECTED: &[&str] = &[
+    "answers in a claim's name",
+    "backups taken",
     "bits that flipped on a link",
     "changes of the members",
+    "claims granted",
+    "claims refused",
+    "claims released",
+    "claims renewed",
+    "commands asked for again of a backup",
     "commands in sessions",
     "connection attempts that nobody answered",
     "disks that were lost",
+    "effects in a claim's name",
+    "effects of late owners refused",
     "frames passed on for others",
     "frames that a relay altered",
     "frames that a relay held back",
@@ -78,17 +97,29 @@ pub(crate) const EXPECTED: &[&str] = &[
     "members that a failed sync stopped",
     "members that joined by a ticket",
     "members that left",
+    "owners that found their claim over",
     "packets lost and sent again",
     "power cuts after a failed sync",
     "reads by lease",
     "reads from an index",
     "relayed frames taken",
     "relays that died",
+    "revoked sessions refused",
+    "session keys rotated",
+    "sessions opened",
+    "sessions opened at the end",
     "sessions renewed",
+    "sessions revoked",
+    "sessions sealed",
     "sessions through others",
     "snapshots installed",
     "snapshots taken",
     "starts on a disk that was damaged",
+    "tickets consumed",
+    "tickets made",
+    "tickets presented again",
+    "tickets refused",
+    "tickets that expired",
     "tickets tried a second time",
     "topology: any",
     "topology: chain",

@@ -44,6 +44,9 @@ impl<S: StateMachine> Node<S> {
         // What is read here comes behind the index that was asked for; the own state is written by
         // the same task, in the same order.
         self.read_with(options, |_| ()).await?;
+        if matches!(consistency, Consistency::Linearizable | Consistency::Lease) {
+            self.own.caught_up();
+        }
         Ok(self.own.look(|state, moment| Seen { value: look(state, moment), index: moment.index }))
     }
 }

@@ -3,9 +3,11 @@
 
 use super::{Command, Reply, State};
 use crate::edges::{Clock, Entropy};
+use crate::mutation::{Mutation, on};
 use crate::session::Wrapping;
 use holm_raft_core::{Index, LogTime};
 use holm_transport::KeyRing;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use tokio::sync::Notify;
 
@@ -24,6 +26,9 @@ pub(crate) struct Shared {
     clock: Arc<dyn Clock>,
     /// The cluster's secrets; none where links are insecure.
     secrets: RwLock<Option<KeyRing>>,
+    /// Up to which index an earlier process of this member may have applied the log; 0 once this
+    /// one knows as much.
+    known_before: AtomicU64,
 }
 
 struct Kept {
@@ -45,7 +50,25 @@ impl Shared {
         let moment = Moment { index: Index(0), time: LogTime(0) };
         let kept = Kept { state: State::default(), moment, since: clock.now() };
         let secrets = RwLock::new(None);
-        Self { kept: RwLock::new(kept), changed: Notify::new(), clock, secrets }
+        let known_before = AtomicU64::new(0);
+        Self { kept: RwLock::new(kept), changed: Notify::new(), clock, secrets, known_before }
+    }
+
+    /// This member starts on a log that goes up to here: so far it may have been before.
+    pub(crate) fn starts_on(&self, last: Index) {
+        self.known_before.store(last.0, Ordering::Relaxed);
+    }
+
+    /// What is applied here is all that was committed anywhere a moment ago.
+    pub(crate) fn caught_up(&self) {
+        self.known_before.store(0, Ordering::Relaxed);
+    }
+
+    /// Whether this member may have known more before it was started again: what is applied is not
+    /// recorded, so it begins from its snapshot.
+    pub(crate) fn is_behind_itself(&self) -> bool {
+        let before = self.known_before.load(Ordering::Relaxed);
+        before > 0 && self.read().moment.index.0 < before
     }
 
     /// The cluster's secrets as this member has them.
@@ -68,6 +91,14 @@ impl Shared {
             let now = self.now();
             self.look(|state, _| wrapping.wanted(&state.keys, now, entropy))
         });
+        if on(Mutation::KeySealsBeforeItIsCommitted)
+            && let Some(key) = &key
+        {
+            let time = self.now();
+            let mut kept = self.write();
+            let at = kept.moment.index;
+            kept.state.apply(Command::Key(key.clone()), at, time);
+        }
         key.map(Command::Key).or_else(|| self.wants_mark().then_some(Command::Mark))
     }
 
@@ -164,7 +195,6 @@ impl Shared {
 #[cfg(test)]
 mod tested {
     use super::*;
-    use std::sync::atomic::{AtomicU64, Ordering};
 
     /// A clock that a test sets.
     #[derive(Default)]
@@ -180,6 +210,21 @@ mod tested {
         pub(crate) fn in_test() -> Arc<Self> {
             Arc::new(Self::new(Arc::new(Standing::default())))
         }
+    }
+
+    #[test]
+    fn a_member_that_starts_again_is_behind_itself_until_it_has_applied_as_much_or_has_asked() {
+        let shared = Shared::in_test();
+        assert!(!shared.is_behind_itself(), "an empty log");
+        shared.starts_on(Index(5));
+        shared.reached(Index(4), LogTime(1));
+        assert!(shared.is_behind_itself());
+        shared.reached(Index(5), LogTime(1));
+        assert!(!shared.is_behind_itself());
+        shared.starts_on(Index(9));
+        assert!(shared.is_behind_itself());
+        shared.caught_up();
+        assert!(!shared.is_behind_itself());
     }
 
     #[test]

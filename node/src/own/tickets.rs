@@ -148,6 +148,7 @@ impl Tickets {
                     return Reply::Void { now: now.0 };
                 }
                 // It must be known until what made it is void.
+                let ttl = if on(Mutation::TicketWithoutEnd) { u64::MAX } else { ttl };
                 let expires = now.0.saturating_add(ttl);
                 let forgotten = expires.saturating_add(remembered).max(void_after);
                 let (consumer, spent) = (None, false);
@@ -192,7 +193,12 @@ impl Tickets {
             return Reply::Refused(Why::Unknown);
         }
         match &ticket.consumer {
-            Some(first) if *first == consumer && !ticket.spent => {
+            Some(first) if *first == consumer && on(Mutation::TicketRetryRefused) => {
+                return Reply::Refused(Why::Used);
+            }
+            Some(first)
+                if (*first == consumer && !ticket.spent) || on(Mutation::TicketForEverybody) =>
+            {
                 return Reply::Consumed { payload: ticket.payload.clone() };
             }
             Some(_) if on(Mutation::TicketAdmitsTwice) => {}

@@ -9,6 +9,7 @@ use crate::StateMachine;
 use crate::edges::Clock;
 use crate::envelope::{Body, Once};
 use crate::error::Error;
+use crate::mutation::{Mutation, on};
 use crate::node::{Applied, Node, ProposeOptions};
 use crate::own;
 use crate::wait::Wait;
@@ -81,11 +82,14 @@ const OVER: u64 = u64::MAX;
 impl Lease {
     fn still_mine(&self) -> bool {
         let until = self.until.load(Ordering::Acquire);
-        until != OVER && self.clock.now() < until
+        until != OVER && (self.clock.now() < until || on(Mutation::ClaimHeldForEver))
     }
 
     /// It was asked for at `asked` and granted for so many milliseconds.
-    fn granted(&self, asked: u64, millis: u64) {
+    fn granted(&self, mut asked: u64, millis: u64) {
+        if on(Mutation::ClaimCountedFromItsAnswer) {
+            asked = self.clock.now();
+        }
         let granted = asked.saturating_add(used(millis)).min(OVER - 1);
         let longer = |until| (until != OVER).then_some(granted.max(until));
         // Refused only if it is over, and then it stays so.

@@ -3,6 +3,7 @@
 //! from each holder of a key to the next.
 
 use super::{ClaimError, Placement};
+use crate::mutation::{Mutation, on};
 use holm_raft_core::{Index, LogTime};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
@@ -146,6 +147,7 @@ impl Claims {
     fn hold(&mut self, key: Vec<u8>, holding: Holding, now: LogTime, millis: u64) -> Reply {
         let token = holding.token;
         self.remove(&key);
+        let millis = if on(Mutation::ClaimNeverEnds) { u64::MAX } else { millis };
         let expires = now.0.saturating_add(millis);
         self.bytes += key.len();
         self.expiry.insert((expires, key.clone()));

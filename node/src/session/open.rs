@@ -5,21 +5,37 @@ use super::ring::{Known, Use};
 use super::seal::Sealing;
 use super::token::Envelope;
 use crate::StateMachine;
+use crate::error::Error;
+use crate::mutation::{Mutation, on};
 use crate::node::Node;
 use crate::own::epochs::Subject;
 use crate::reading::Consistency;
 use orion::hazardous::aead::xchacha20poly1305::SecretKey;
 use serde::de::DeserializeOwned;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 /// Opens sessions. Clones open alike.
 pub struct Opener<S: StateMachine> {
     node: Node<S>,
     sealing: Arc<Sealing>,
-    /// Held by whoever asks the leader about a key that is not known here: all others who present
-    /// one wait for the same answer.
-    asking: Arc<tokio::sync::Mutex<()>>,
+    asking: Arc<Asking>,
+}
+
+/// What the leader is asked by those who present what this member can't judge yet: one question at
+/// a time, and one for all who came before it was begun. So nobody waits for more than two, however
+/// many others present keys that they made up.
+#[derive(Default)]
+struct Asking {
+    begun: AtomicU64,
+    last: tokio::sync::Mutex<Asked>,
+}
+
+/// The last question that has ended.
+#[derive(Default)]
+struct Asked {
+    number: u64,
+    answered: bool,
 }
 
 impl<S: StateMachine> Clone for Opener<S> {
@@ -50,7 +66,7 @@ impl<T> Opened<T> {
 
 /// Why a token was not opened.
 enum Not {
-    /// Its key is not known here yet.
+    /// This member knows less than whoever sealed it, or than it did before it was started again.
     Ahead,
     Valid,
 }
@@ -61,7 +77,9 @@ impl<S: StateMachine> Opener<S> {
     }
 
     /// Opens a token that any member has sealed, by what is applied here. Only where this member
-    /// has not heard of its key yet, it asks the leader before it refuses.
+    /// has not heard yet of its key or of what its subject was revoked by before it was sealed, or
+    /// was started and has not applied again what its log holds, it asks the leader first: so what
+    /// it has refused as revoked it never opens again.
     ///
     /// # Errors
     /// [`Refused`], whatever is wrong.
@@ -69,14 +87,23 @@ impl<S: StateMachine> Opener<S> {
         match self.attempt(token) {
             Ok(opened) => return Ok(opened),
             Err(Not::Valid) => return Err(self.refuse()),
+            Err(Not::Ahead) if on(Mutation::UnknownKeyRefused) => return Err(self.refuse()),
             Err(Not::Ahead) => {}
         }
-        let _asking = self.asking.lock().await;
-        // Whoever came before may have brought this member up to date.
-        if let Ok(opened) = self.attempt(token) {
-            return Ok(opened);
+        let arrived = self.asking.begun.load(Ordering::Acquire);
+        let mut last = self.asking.last.lock().await;
+        if last.number <= arrived {
+            // No question that was begun after this token had come has been answered yet.
+            let number = self.asking.begun.fetch_add(1, Ordering::AcqRel) + 1;
+            let answered = self.catch_up().await.is_ok();
+            *last = Asked { number, answered };
         }
-        self.open_linearizable(token).await
+        let answered = last.answered;
+        drop(last);
+        if !answered {
+            return Err(self.refuse());
+        }
+        self.attempt(token).map_err(|_| self.refuse())
     }
 
     /// Opens a token by what was committed before the call, anywhere: what was revoked by then is
@@ -88,12 +115,12 @@ impl<S: StateMachine> Opener<S> {
         &self,
         token: &str,
     ) -> Result<Opened<T>, Refused> {
-        let read = self.node.read_own(Consistency::Linearizable, |_, _| ()).await;
-        read.map_err(|_| self.refuse())?;
+        self.catch_up().await.map_err(|_| self.refuse())?;
         self.attempt(token).map_err(|_| self.refuse())
     }
 
-    /// Opens a token by what is applied here, and asks nobody.
+    /// Opens a token by what is applied here, and asks nobody: where [`open`](Self::open) would
+    /// ask, it refuses.
     ///
     /// # Errors
     /// [`Refused`], whatever is wrong.
@@ -104,11 +131,13 @@ impl<S: StateMachine> Opener<S> {
     fn attempt<T: DeserializeOwned>(&self, token: &str) -> Result<Opened<T>, Not> {
         let sealing = &*self.sealing;
         let envelope = Envelope::read(token).ok_or(Not::Valid)?;
+        if sealing.own.is_behind_itself() {
+            return Err(Not::Ahead);
+        }
         let (key, good_for) = match sealing.ring.find(envelope.key) {
             Known::Key(key, good_for) => (key, good_for),
-            // The next few: a key that was made up must not make this member ask.
-            Known::Ahead if self.is_near(envelope.key) => return Err(Not::Ahead),
-            Known::Ahead | Known::Gone => {
+            Known::Ahead => return Err(Not::Ahead),
+            Known::Gone => {
                 // The same work as for a key that is known, and nothing comes of it.
                 let _ = envelope.open::<T>(&nobodys(), &sealing.context);
                 return Err(Not::Valid);
@@ -119,18 +148,25 @@ impl<S: StateMachine> Opener<S> {
         let now = sealing.own.believed_now().0;
         let left_ms = inside.expires().saturating_sub(now);
         let subject = inside.subject.map(|sealed| (Subject(sealed.subject), sealed.epoch));
-        let revoked = subject.is_some_and(|(subject, epoch)| {
-            epoch < sealing.own.look(|state, _| state.epochs.of(subject))
+        let known = subject.map_or((0, 0), |(subject, _)| {
+            sealing.own.look(|state, last| (state.epochs.of(subject), last.index.0))
         });
+        let epoch = subject.map_or(0, |(_, epoch)| epoch);
+        let revoked = epoch < known.0;
+        // An epoch is an index: this member has not come so far. What it sealed for the subject now
+        // would be void.
+        if epoch > known.1 {
+            return Err(Not::Ahead);
+        }
         if left_ms == 0 || revoked {
             return Err(Not::Valid);
         }
         Ok(Opened { state, left_ms, subject: subject.map(|(subject, _)| subject), good_for })
     }
 
-    fn is_near(&self, key: u32) -> bool {
-        let near = key.saturating_sub(AHEAD_MAX);
-        self.sealing.own.look(|state, _| !state.keys.is_ahead(near))
+    /// What was committed anywhere before this is applied here once it has returned.
+    async fn catch_up(&self) -> Result<(), Error> {
+        self.node.read_own(Consistency::Linearizable, |_, _| ()).await.map(|_| ())
     }
 
     fn refuse(&self) -> Refused {
@@ -138,9 +174,6 @@ impl<S: StateMachine> Opener<S> {
         Refused
     }
 }
-
-/// How many keys a member may be behind whoever sealed.
-const AHEAD_MAX: u32 = 2;
 
 fn nobodys() -> SecretKey {
     SecretKey::try_from(&[0; 32][..]).expect("a length that ChaCha20 has")

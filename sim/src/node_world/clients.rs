@@ -2,11 +2,13 @@
 //! other, and repeats a change that was not answered under its key, until it is; `Saw` holds what
 //! they all saw, for the checkers.
 
+use super::backups::Answered;
 use super::findings::{any_broken, broken, happened, say, takes_effect};
 use super::happening::Happening;
 use super::machine::{Change, Command, Register};
 use super::member::Member;
 use super::plan::Plan;
+use super::visits::{Visited, visit};
 use crate::checkers::linearizable::{Handle, History, What};
 use crate::core_world::random::Random;
 use crate::trace::What as Line;
@@ -29,6 +31,8 @@ pub(super) struct Saw {
     commands: Cell<u64>,
     /// How many more there may have been.
     uncertain: Cell<u64>,
+    /// Every command that was answered, and under which key.
+    pub(super) answers: RefCell<Vec<Answered>>,
     /// How many operations were begun.
     operations: Cell<u64>,
     /// Whether clients begin anything more.
@@ -74,9 +78,16 @@ impl Saw {
             added: RefCell::default(),
             commands: Cell::new(0),
             uncertain: Cell::new(0),
+            answers: RefCell::default(),
             operations: Cell::new(0),
             enough: Cell::new(false),
         })
+    }
+
+    /// A command was answered.
+    fn counts(&self, answered: Answered) {
+        self.commands.set(self.commands.get() + 1);
+        self.answers.borrow_mut().push(answered);
     }
 
     /// How many commands were answered.
@@ -129,6 +140,9 @@ impl Client {
                 return;
             }
             takes_effect(happening.word());
+            if visit(&self, number, happening).await == Visited::Done {
+                continue;
+            }
             let field = |key| happening.field(key).unwrap_or(0);
             let wish = Wish {
                 what: happening.word(),
@@ -152,6 +166,46 @@ impl Client {
         }
     }
 
+    /// Its number.
+    pub(super) const fn name(&self) -> u64 {
+        self.name
+    }
+
+    /// Whether it begins anything more.
+    pub(super) fn goes_on(&self) -> bool {
+        !self.saw.enough.get() && !any_broken()
+    }
+
+    /// After a while, some member to turn to.
+    pub(super) async fn elsewhere(&self) -> u64 {
+        let pause = self.random.borrow_mut().between(1_000, 100_000);
+        sleep(Duration::from_micros(pause)).await;
+        self.random.borrow_mut().between(1, self.members.len() as u64)
+    }
+
+    /// What all of them saw.
+    pub(super) fn saw(&self) -> &Saw {
+        &self.saw
+    }
+
+    /// A number of its own.
+    pub(super) fn draw(&self) -> u64 {
+        self.random.borrow_mut().next()
+    }
+
+    /// It asks for something that no history has.
+    pub(super) fn begins(&self, what: &'static str, key: u64, value: u64, at: u64) -> u64 {
+        let op = self.saw.operations.get() + 1;
+        self.saw.operations.set(op);
+        self.says(op, &Wish { what, key, value, at }, 0);
+        op
+    }
+
+    /// It is answered.
+    pub(super) fn ends(&self, op: u64, value: u64) {
+        say(|| Line::Answered { op, client: self.name, value });
+    }
+
     fn command(&self, number: u64, name: u64, change: Change) -> Command {
         let padding = self.random.borrow_mut().below(self.plan.settings.padding + 1);
         let ballast = vec![7; usize::try_from(padding).expect("bounded by the settings")];
@@ -171,7 +225,7 @@ impl Client {
                 match node.propose_with(command.clone(), options).await {
                     Ok(applied) => {
                         self.answered(asked, applied.reply);
-                        self.saw.commands.set(self.saw.commands.get() + 1);
+                        self.saw.counts(Answered { command, key: Some(key), applied });
                         if let Change::Add(value) = change {
                             *self.saw.added.borrow_mut().entry(wish.key).or_default() += value;
                         }
@@ -180,9 +234,7 @@ impl Client {
                     Err(error) => self.expected(member.node, &error),
                 }
             }
-            let pause = self.random.borrow_mut().between(1_000, 100_000);
-            sleep(Duration::from_micros(pause)).await;
-            at = self.random.borrow_mut().between(1, self.members.len() as u64);
+            at = self.elsewhere().await;
             again += 1;
             self.says(asked.op, &Wish { at, ..wish }, again);
         }
@@ -205,11 +257,11 @@ impl Client {
             }
         };
         let asked = self.asks(&Wish { at: member, ..wish }, change.what());
-        match client.propose(command).await {
+        match client.propose(command.clone()).await {
             Ok(applied) => {
                 happened("commands in sessions");
                 self.answered(asked, applied.reply);
-                self.saw.commands.set(self.saw.commands.get() + 1);
+                self.saw.counts(Answered { command, key: None, applied });
                 Some((member, client))
             }
             Err(error) => {
@@ -289,21 +341,24 @@ impl Client {
         }
     }
 
-    fn member(&self, at: u64) -> &Member {
+    pub(super) fn member(&self, at: u64) -> &Member {
         let at = usize::try_from(at - 1).expect("a few");
         &self.members[at.min(self.members.len() - 1)]
     }
 
-    fn expected(&self, member: u64, error: &Error) {
-        match error {
-            Error::Unavailable { .. }
-            | Error::Unknown { .. }
-            | Error::Stopped { .. }
-            | Error::Busy { .. }
-            | Error::DiskFull => {
-                tracing::debug!(client = self.name, member, %error, "not answered");
-            }
-            other => broken("expected errors", format!("member {member} answered with {other}")),
-        }
+    pub(super) fn expected(&self, member: u64, error: &Error) {
+        expected(self.name, member, error);
+    }
+}
+
+/// Whether a member may say so to a client.
+pub(super) fn expected(client: u64, member: u64, error: &Error) {
+    match error {
+        Error::Unavailable { .. }
+        | Error::Unknown { .. }
+        | Error::Stopped { .. }
+        | Error::Busy { .. }
+        | Error::DiskFull => tracing::debug!(client, member, %error, "not answered"),
+        other => broken("expected errors", format!("member {member} answered with {other}")),
     }
 }

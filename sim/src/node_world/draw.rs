@@ -1,6 +1,8 @@
 //! How a seed draws a plan of the node's world: a *swarm* (Groce et al. 2012), in which each seed
 //! leaves some kinds of faults out, so that those that remain meet undisturbed.
 
+mod visits;
+
 use super::happening::{Class, Happening};
 use super::plan::{Directed, Place, Plan, Quality, Settings};
 use super::topologies::Shape;
@@ -36,6 +38,9 @@ impl Plan {
         }
         plan.happenings = faults(&plan, &joined, mode, random);
         plan.happenings.extend(clients(&plan, mode, random));
+        if mode == Mode::Within {
+            plan.happenings.extend(visits::visits(&plan));
+        }
         plan.happenings.sort();
         plan
     }

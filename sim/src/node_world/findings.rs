@@ -82,6 +82,11 @@ pub(super) fn takes_effect(word: &'static str) {
     FINDINGS.with_borrow_mut(|found| found.coverage.happens(word));
 }
 
+/// How often one has.
+pub(super) fn times_took_effect(word: &'static str) -> u64 {
+    FINDINGS.with_borrow(|found| found.coverage.happened.get(word).copied().unwrap_or(0))
+}
+
 /// Something came of it.
 pub(super) fn happened(name: &'static str) {
     FINDINGS.with_borrow_mut(|found| found.coverage.other(name));

@@ -107,4 +107,18 @@ happenings! {
     Client "lease-read" LeaseRead { client, key, at }
     /// What a member holds is read from where the client has seen it last.
     Client "read-on" ReadOn { client, at }
+    /// A one-time ticket is made, which can be consumed for so many milliseconds of log time.
+    Client "issue" Issue { client, ticket, millis, at }
+    /// A ticket is presented, and once more after that is answered.
+    Client "present" Present { client, ticket, at }
+    /// A member claims a key for so many milliseconds, and holds it as long as this lasts.
+    Client "claim" Claim { client, key, millis, at, lasting }
+    /// A sealed session is presented, changed and sealed again, or begun.
+    Client "browse" Browse { client, at }
+    /// A client's sessions are revoked.
+    Client "log-out" LogOut { client, at }
+    /// The keys that sessions are sealed with are rotated.
+    Client "rotate-keys" RotateKeys { client, at }
+    /// A member is backed up, and the backup restored as another cluster.
+    Client "back-up" BackUp { client, at }
 }

@@ -35,13 +35,15 @@ pub(super) struct Command {
 pub(super) enum Change {
     Put(u64),
     Add(u64),
+    /// In the name of the claim with this token.
+    Fenced(u64),
 }
 
 impl Change {
     /// For the checker of what clients see.
     pub(super) const fn what(self) -> What {
         match self {
-            Self::Put(value) => What::Put(value),
+            Self::Put(value) | Self::Fenced(value) => What::Put(value),
             Self::Add(value) => What::Add(value),
         }
     }
@@ -58,6 +60,11 @@ std::thread_local! {
 impl Register {
     pub(super) fn number(&self, name: u64) -> u64 {
         self.numbers.get(&name).copied().unwrap_or(0)
+    }
+
+    /// Whether this command of a client's has been applied.
+    pub(super) fn has(&self, client: u64, number: u64) -> bool {
+        self.commands.contains(&(client, number))
     }
 
     /// How many commands have led to it.
@@ -88,6 +95,12 @@ impl StateMachine for Register {
         let value = self.numbers.entry(command.name).or_default();
         let (reply, change) = match command.change {
             Change::Put(new) => (std::mem::replace(value, new), new),
+            Change::Fenced(token) if token < *value => {
+                let says = format!("an effect of claim {token} comes after one of claim {value}");
+                broken("late owners are refused", says);
+                (0, token)
+            }
+            Change::Fenced(token) => (std::mem::replace(value, token), token),
             Change::Add(more) => {
                 *value = value.wrapping_add(more);
                 (*value, more)

@@ -206,6 +206,25 @@ impl Member {
         Handle::current().resume(self.machine.id());
     }
 
+    /// Whether this is the node that runs there now.
+    pub(super) fn is_still(&self, node: &Node<Register>) -> bool {
+        self.running().is_some_and(|running| running.status().same_channel(&node.status()))
+    }
+
+    /// How long its callers wait.
+    pub(super) fn patience(&self) -> Duration {
+        Duration::from_micros(self.seat.common.plan.settings.request_timeout)
+    }
+
+    /// Does something on its machine, which is stopped and killed with it.
+    pub(super) fn runs(
+        &self,
+        what: impl Future<Output = ()> + Send + 'static,
+    ) -> madsim::task::JoinHandle<()> {
+        let machine = Handle::current().get_node(self.machine.id());
+        machine.expect("it is never taken away").spawn(what)
+    }
+
     /// Its disk, to be failed.
     pub(super) fn disk(&self) -> SimDisk {
         self.seat.disk()
@@ -338,6 +357,7 @@ impl Common {
             snapshot_entries: settings.snapshot_entries,
             snapshot_chunk_bytes: settings.snapshot_chunk_bytes,
             request_timeout: Duration::from_micros(settings.request_timeout),
+            session_secrets: Some(KeyRing::of(self.secret.clone())),
             ..Config::new("simulated", node, topology.clone(), self.security(node))
         }
     }

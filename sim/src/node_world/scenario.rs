@@ -1,6 +1,7 @@
 //! How a run goes: the members form a cluster; then clients ask and faults happen, as planned; then
 //! all must work again, within a bound, and every promise have been kept.
 
+use super::claims;
 use super::clients::{Client, Saw};
 use super::configurations;
 use super::findings::{self, any_broken, broken, happened, judge, say, with};
@@ -10,6 +11,7 @@ use super::network::{Links, Mischief, Net};
 use super::plan::Plan;
 use super::topologies::Shape;
 use super::trace;
+use super::visits;
 use crate::checkers::Violation;
 use crate::outcome::{Outcome, Tracing};
 use crate::trace::{Place, VERSION, What};
@@ -140,8 +142,10 @@ async fn scenario(plan: Arc<Plan>) {
     }
     with(|found| found.operations = saw.history.borrow().counts());
     if !any_broken() {
+        visits::conclude(&members, &saw).await;
         conclude(&members, &saw).await;
     }
+    claims::forget();
 }
 
 fn say_beginning(plan: &Plan) {
@@ -193,8 +197,9 @@ async fn conclude(members: &[Member], saw: &Saw) {
         let (true, Ok(Seen { value: state, .. })) = (caught_up, state) else {
             return broken("liveness", format!("member {} serves no read", member.node));
         };
-        let (count, applied) = (saw.commands(), state.applied());
-        let may = count..=count + saw.uncertain();
+        let (effects, uncertain) = claims::effects();
+        let (count, applied) = (saw.commands() + effects, state.applied());
+        let may = count..=count + saw.uncertain() + uncertain;
         if !may.contains(&applied) {
             let says = format!("member {} has applied {applied} of {may:?}", member.node);
             broken("exactly once", says);

@@ -3,6 +3,7 @@
 //! have. madsim's lines stay out: they carry ids that count through the whole process. What lines
 //! say of sessions and ways is handed to their checker.
 
+use super::backups::RESTORED;
 use super::configurations;
 use super::findings::{self, judge, say, with};
 use super::promises;
@@ -70,6 +71,8 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for Listener {
         }
         let mut line = Line::default();
         match target {
+            // A backup is restored beside the cluster.
+            "holm::turn" | "holm::members" if is_beside(event) => return,
             "holm::message" => {
                 line.says = if with(|found| found.trace.is_kept()) { Says::All } else { Says::Few };
                 event.record(&mut line);
@@ -97,6 +100,13 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for Listener {
         }
         sessions::heard(node, &line);
     }
+}
+
+/// Whether somebody says it who is none of the members.
+fn is_beside(event: &Event<'_>) -> bool {
+    let mut line = Line { says: Says::Not, ..Line::default() };
+    event.record(&mut line);
+    line.number("node").is_some_and(|node| node >= RESTORED)
 }
 
 /// A message leaves or arrives.
