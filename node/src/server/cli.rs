@@ -8,6 +8,7 @@ mod init;
 mod inspect;
 mod join;
 mod keygen;
+mod keys;
 mod members;
 mod out;
 mod recover;
@@ -70,6 +71,9 @@ pub fn main() -> ExitCode {
         }
         Command::Transfer { args, at } => {
             block_on(async move { told(members::transfer(&at, &args).await) })
+        }
+        Command::Keys { action, at } => {
+            block_on(async move { told(keys::run(&at, &action).await) })
         }
         Command::Status { output, at } => {
             block_on(async move { told(status::run(&at, output).await) })
@@ -154,6 +158,14 @@ enum Command {
     Inspect {
         #[command(subcommand)]
         what: Inspect,
+    },
+    /// Look after the keys that sessions are sealed with
+    #[command(after_help = keys::EXAMPLES)]
+    Keys {
+        #[command(subcommand)]
+        action: keys::KeysAction,
+        #[command(flatten)]
+        at: ClientArgs,
     },
     /// Show the members, their roles and how far each trails the leader
     #[command(after_help = status::EXAMPLES)]
