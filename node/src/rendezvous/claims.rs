@@ -146,7 +146,8 @@ impl Claims {
     fn hold(&mut self, key: Vec<u8>, holding: Holding, now: LogTime, millis: u64) -> Reply {
         let token = holding.token;
         self.remove(&key);
-        let expires = now.0.saturating_add(millis);
+        // Never shorter than was granted before: its holder may reckon with that.
+        let expires = now.0.saturating_add(millis).max(holding.expires);
         self.bytes += key.len();
         self.expiry.insert((expires, key.clone()));
         self.held.insert(key, Holding { expires, ..holding });

@@ -3,6 +3,7 @@
 use super::ticket::Ticket;
 use crate::StateMachine;
 use crate::error::Error;
+use crate::measures::Presented;
 use crate::node::{Node, check_size, millis};
 use crate::own;
 use crate::own::tickets::{Command, Reply, TICKETS_MAX};
@@ -110,11 +111,11 @@ impl<S: StateMachine> Tickets<S> {
     /// consumed, and the same consumer may ask again.
     pub async fn consume(&self, text: &str, consumer: &[u8]) -> Result<Vec<u8>, TicketError> {
         check_size("a ticket's consumer", consumer.len(), Self::CONSUMER_BYTES_MAX)?;
-        let ticket: Ticket = text.parse().map_err(|_| TicketError::Refused)?;
+        let ticket: Ticket = text.parse().map_err(|_| self.refuse())?;
         let (purpose, consumer) = (self.purpose.clone(), consumer.to_vec());
         match self.propose(Command::Consume { name: ticket.name(), purpose, consumer }).await? {
             Reply::Consumed { payload } => Ok(payload),
-            _ => Err(TicketError::Refused),
+            _ => Err(self.refuse()),
         }
     }
 
@@ -123,11 +124,11 @@ impl<S: StateMachine> Tickets<S> {
     /// # Errors
     /// As for [`consume`](Self::consume).
     pub async fn withdraw(&self, text: &str) -> Result<(), TicketError> {
-        let ticket: Ticket = text.parse().map_err(|_| TicketError::Refused)?;
+        let ticket: Ticket = text.parse().map_err(|_| self.refuse())?;
         let purpose = self.purpose.clone();
         match self.propose(Command::Withdraw { name: ticket.name(), purpose }).await? {
             Reply::Withdrawn => Ok(()),
-            _ => Err(TicketError::Refused),
+            _ => Err(self.refuse()),
         }
     }
 
@@ -140,6 +141,11 @@ impl<S: StateMachine> Tickets<S> {
         let count =
             move |state: &own::State, last: own::Moment| state.tickets.open(&purpose, last.time);
         self.node.read_own(Consistency::Linearizable, count).await.map(|seen| seen.value)
+    }
+
+    fn refuse(&self) -> TicketError {
+        self.node.measures.refused(Presented::Ticket);
+        TicketError::Refused
     }
 
     async fn propose(&self, command: Command) -> Result<Reply, Error> {
