@@ -5,21 +5,30 @@ use super::ring::{Known, Use};
 use super::seal::Sealing;
 use super::token::Envelope;
 use crate::StateMachine;
+use crate::measures::Presented;
 use crate::node::Node;
 use crate::own::epochs::Subject;
 use crate::reading::Consistency;
-use orion::hazardous::aead::xchacha20poly1305::SecretKey;
 use serde::de::DeserializeOwned;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 /// Opens sessions. Clones open alike.
 pub struct Opener<S: StateMachine> {
     node: Node<S>,
     sealing: Arc<Sealing>,
-    /// Held by whoever asks the leader about a key that is not known here: all others who present
-    /// one wait for the same answer.
-    asking: Arc<tokio::sync::Mutex<()>>,
+    asking: Arc<Asking>,
+}
+
+/// How the leader is asked about keys that are not known here: anybody can write a number that is
+/// none yet, so one question is under way at a time, and all who wait meanwhile share the next.
+#[derive(Default)]
+struct Asking {
+    /// Held while it is asked.
+    lock: tokio::sync::Mutex<()>,
+    /// How many questions have begun, and which was answered last. One that was dropped never is.
+    begun: AtomicU64,
+    answered: AtomicU64,
 }
 
 impl<S: StateMachine> Clone for Opener<S> {
@@ -71,12 +80,17 @@ impl<S: StateMachine> Opener<S> {
             Err(Not::Valid) => return Err(self.refuse()),
             Err(Not::Ahead) => {}
         }
-        let _asking = self.asking.lock().await;
-        // Whoever came before may have brought this member up to date.
-        if let Ok(opened) = self.attempt(token) {
-            return Ok(opened);
+        let came = self.asking.begun.load(Ordering::Acquire);
+        let asking = self.asking.lock.lock().await;
+        if self.asking.answered.load(Ordering::Acquire) > came {
+            drop(asking);
+            // What was asked after this token came is answered: its key is known now, or is none.
+            return self.open_here(token);
         }
-        self.open_linearizable(token).await
+        let number = self.asking.begun.fetch_add(1, Ordering::AcqRel) + 1;
+        let opened = self.open_linearizable(token).await;
+        self.asking.answered.store(number, Ordering::Release);
+        opened
     }
 
     /// Opens a token by what was committed before the call, anywhere: what was revoked by then is
@@ -105,17 +119,16 @@ impl<S: StateMachine> Opener<S> {
         let sealing = &*self.sealing;
         let envelope = Envelope::read(token).ok_or(Not::Valid)?;
         let (key, good_for) = match sealing.ring.find(envelope.key) {
-            Known::Key(key, good_for) => (key, good_for),
-            // The next few: a key that was made up must not make this member ask.
-            Known::Ahead if self.is_near(envelope.key) => return Err(Not::Ahead),
-            Known::Ahead | Known::Gone => {
-                // The same work as for a key that is known, and nothing comes of it.
-                let _ = envelope.open::<T>(&nobodys(), &sealing.context);
-                return Err(Not::Valid);
-            }
+            Known::Key(key, good_for) => (key, Some(good_for)),
+            Known::Ahead => return Err(Not::Ahead),
+            // All of it is gone through as with a key that is known, so that the time it takes does
+            // not tell a key that is none from a body that is none; and nothing comes of it.
+            Known::Gone => (Arc::clone(&sealing.nobodys), None),
         };
-        let opened = envelope.open(&key, &sealing.context);
-        let (inside, state): (_, T) = opened.ok_or(Not::Valid)?;
+        let opened: Option<(_, T)> = envelope.open(&key, &sealing.context);
+        let (Some((inside, state)), Some(good_for)) = (opened, good_for) else {
+            return Err(Not::Valid);
+        };
         let now = sealing.own.believed_now().0;
         let left_ms = inside.expires().saturating_sub(now);
         let subject = inside.subject.map(|sealed| (Subject(sealed.subject), sealed.epoch));
@@ -128,20 +141,15 @@ impl<S: StateMachine> Opener<S> {
         Ok(Opened { state, left_ms, subject: subject.map(|(subject, _)| subject), good_for })
     }
 
-    fn is_near(&self, key: u32) -> bool {
-        let near = key.saturating_sub(AHEAD_MAX);
-        self.sealing.own.look(|state, _| !state.keys.is_ahead(near))
+    /// How often the leader was asked about a key.
+    #[cfg(test)]
+    pub(super) fn asked(&self) -> u64 {
+        self.asking.begun.load(Ordering::Acquire)
     }
 
     fn refuse(&self) -> Refused {
         self.sealing.refused.fetch_add(1, Ordering::Relaxed);
+        self.node.measures.refused(Presented::Session);
         Refused
     }
-}
-
-/// How many keys a member may be behind whoever sealed.
-const AHEAD_MAX: u32 = 2;
-
-fn nobodys() -> SecretKey {
-    SecretKey::try_from(&[0; 32][..]).expect("a length that ChaCha20 has")
 }
