@@ -1,14 +1,16 @@
 //! The interface as connections use it: [`Direct`] hands reads and writes of one key or counter to
 //! their handlers itself, for the router costs more than they do, and leaves all else to the
-//! router.
+//! router. Where members have hosts of their own, requests that are another member's are handed to
+//! it.
 
 use super::{App, Engine, Gate, VALUE_BYTES_MAX, counters, keys, routes};
 use crate::node::Node;
+use crate::rendezvous::http::{Options, Points, SERVED_BY, Whose};
 use crate::store::Store;
 use axum::Router;
 use axum::body::{Bytes, HttpBody};
 use axum::extract::{FromRequest, Path, RawQuery, Request, State};
-use axum::http::Method;
+use axum::http::{HeaderValue, Method};
 use axum::response::{IntoResponse, Response};
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -20,6 +22,8 @@ use tower::ServiceExt;
 pub(in crate::server) struct Direct {
     app: App,
     router: Router,
+    /// Where members have hosts.
+    points: Option<Points<Store>>,
 }
 
 /// What is asked most.
@@ -66,7 +70,18 @@ impl Direct {
     pub(super) fn over(gate: Arc<Gate>, engine: Engine) -> Self {
         let app = App::new(gate, engine);
         let router = routes(app.clone());
-        Self { app, router }
+        Self { app, router, points: None }
+    }
+
+    /// The same where requests find the member that they are for.
+    pub(in crate::server) async fn behind_points(
+        mut self,
+        node: Node<Store>,
+        options: Options,
+    ) -> Self {
+        // What others hand over passes the gate here as well.
+        self.points = Some(Points::new(node, options, self.router.clone()).await);
+        self
     }
 
     #[cfg(test)]
@@ -75,6 +90,35 @@ impl Direct {
     }
 
     pub(in crate::server) async fn answer(self, request: Request) -> Response {
+        let Some(points) = self.points.clone() else { return self.answer_here(request).await };
+        match points.whose(&request) {
+            Whose::Nobodys => self.answer_here(request).await,
+            Whose::Own(member) => {
+                let mut response = self.answer_here(request).await;
+                response.headers_mut().insert(SERVED_BY, HeaderValue::from(member));
+                response
+            }
+            Whose::Elsewhere => self.answer_elsewhere(points, request).await,
+        }
+    }
+
+    /// Has another member answer. Whoever may ask nothing here has nothing handed over; what the
+    /// request needs, the other one asks.
+    async fn answer_elsewhere(self, points: Points<Store>, request: Request) -> Response {
+        let (method, begun) = (request.method().clone(), Instant::now());
+        let response = match self.app.gate.check(&request, None) {
+            Ok(()) => {
+                let (request, _share) = self.app.gate.bound(request);
+                let Ok(response) = points.oneshot(request).await;
+                response
+            }
+            Err(problem) => problem.into_response(),
+        };
+        self.app.count("handed over", &method, &response, begun.elapsed());
+        response
+    }
+
+    async fn answer_here(self, request: Request) -> Response {
         let Some((usual, name)) = Usual::of(&request) else {
             let answered: Result<_, Infallible> = self.router.oneshot(request).await;
             return answered.unwrap_or_else(|never| match never {});
