@@ -2,4 +2,6 @@
 //! `holm::rendezvous::http::fuzz_points`.
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|data: &[u8]| holm::rendezvous::http::fuzz_points(data));
+libfuzzer_sys::fuzz_target!(|data: &[u8]| {
+    holm::rendezvous::http::fuzz_points(data);
+});

@@ -2,4 +2,6 @@
 //! same.
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|data: &[u8]| holm::fuzz_sessions(data));
+libfuzzer_sys::fuzz_target!(|data: &[u8]| {
+    holm::fuzz_sessions(data);
+});

@@ -8,7 +8,7 @@ use axum::Router;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use axum::routing::get;
-use holm::session::{Session, SessionLayer, SessionOptions};
+use holm::session::{Session, SessionError, SessionLayer, SessionOptions};
 use holm::store::Store;
 use holm::{Config, Entropy, KeyRing, Node, Secret};
 use serde::{Deserialize, Serialize};
@@ -45,6 +45,14 @@ async fn read(member: State<u64>, session: Session<Visit>) -> String {
     }
 }
 
+/// What each member serves: the same on all of them.
+pub(crate) async fn app(node: &Node<Store>) -> Result<Router, SessionError> {
+    let member = node.status().borrow().node;
+    let sessions = node.sessions(SessionOptions::new("visit")).await?;
+    let routes = Router::new().route("/", get(read)).route("/set/{value}", get(set));
+    Ok(routes.layer(SessionLayer::<_, Visit>::new(sessions)).with_state(member))
+}
+
 /// A member with its application.
 pub(crate) struct Member {
     /// The member.
@@ -72,13 +80,8 @@ pub(crate) async fn open(
         nodes.push(Node::open(config, Store::default()).await?);
     }
     let mut open = Vec::new();
-    for (member, node) in (1_u64..).zip(nodes) {
-        let sessions = node.sessions(SessionOptions::new("visit")).await?;
-        let app = Router::new()
-            .route("/", get(read))
-            .route("/set/{value}", get(set))
-            .layer(SessionLayer::<_, Visit>::new(sessions))
-            .with_state(member);
+    for node in nodes {
+        let app = app(&node).await?;
         let listener = TcpListener::bind(("127.0.0.1", 0)).await?;
         let address = listener.local_addr()?;
         let serving = tokio::task::spawn(async move {

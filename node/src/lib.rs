@@ -50,6 +50,7 @@ mod backup;
 mod calls;
 mod changing;
 mod client;
+mod cluster_id;
 mod config;
 mod digest;
 mod driver;

@@ -49,6 +49,8 @@ pub struct Measured {
     pub messages_dropped: BTreeMap<&'static str, u64>,
     /// Snapshots of a leader's that took the place of the own state.
     pub snapshots_installed: u64,
+    /// What was presented here and refused: `session`, `ticket` and `claim`. Why, nobody is told.
+    pub refused: BTreeMap<&'static str, u64>,
     /// How long the driver's turns took, from the first input to the last action, in microseconds.
     pub turns: Distribution,
     /// How many inputs each turn had.
@@ -63,6 +65,27 @@ pub struct Measured {
     pub round_trips: BTreeMap<u64, Distribution>,
 }
 
+/// What whoever comes presents, and what may be refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Presented {
+    Session,
+    Ticket,
+    /// A key that another claim holds, or something in the name of a claim that is over.
+    Claim,
+}
+
+impl Presented {
+    const ALL: [Self; 3] = [Self::Session, Self::Ticket, Self::Claim];
+
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Session => "session",
+            Self::Ticket => "ticket",
+            Self::Claim => "claim",
+        }
+    }
+}
+
 /// What is measured, as it is filled.
 #[derive(Debug)]
 pub(crate) struct Measures {
@@ -70,6 +93,8 @@ pub(crate) struct Measures {
     proposals_pending: AtomicU64,
     proposals_failed: AtomicU64,
     snapshots_installed: AtomicU64,
+    /// By [`Presented`].
+    refused: [AtomicU64; Presented::ALL.len()],
     dropped: Mutex<Dropped>,
     turns: Histogram,
     turn_inputs: Histogram,
@@ -87,6 +112,7 @@ impl Default for Measures {
             proposals_pending: AtomicU64::new(0),
             proposals_failed: AtomicU64::new(0),
             snapshots_installed: AtomicU64::new(0),
+            refused: Default::default(),
             dropped: Mutex::default(),
             turns: Histogram::of(&MICROS),
             turn_inputs: Histogram::of(&COUNTS),
@@ -105,6 +131,11 @@ impl Measures {
 
     pub(crate) fn snapshot_installed(&self) {
         self.snapshots_installed.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Something was presented and refused.
+    pub(crate) fn refused(&self, presented: Presented) {
+        self.refused[presented as usize].fetch_add(1, Ordering::Relaxed);
     }
 
     /// A turn that began then has had so many inputs, and is over.
@@ -179,6 +210,11 @@ impl Measures {
                 ("full", full),
             ]),
             snapshots_installed: count(&self.snapshots_installed),
+            refused: Presented::ALL
+                .into_iter()
+                .zip(self.refused.each_ref().map(count))
+                .map(|(presented, count)| (presented.name(), count))
+                .collect(),
             turns: self.turns.read(),
             turn_inputs: self.turn_inputs.read(),
             syncs: self.syncs.read(),

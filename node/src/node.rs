@@ -379,6 +379,13 @@ impl<S: StateMachine> Node<S> {
         }
     }
 
+    /// A handle to the same member that waits so long unless it is told otherwise.
+    #[cfg(feature = "server")]
+    pub(crate) fn waiting(&self, request_timeout: Duration) -> Self {
+        let settings = Settings { request_timeout, ..self.settings };
+        Self { settings, ..self.clone() }
+    }
+
     /// The member's status, as it changes.
     #[must_use]
     pub fn status(&self) -> watch::Receiver<Status> {

@@ -103,7 +103,9 @@ pub(crate) async fn open<S: StateMachine>(
     let member = found.wal.identity().member;
     let boot = Boot(edges.entropy.draw());
     let raft = core(&config, member, boot, edges.entropy.draw(), &found)?;
-    let own = Arc::new(own::Shared::new(Arc::clone(&edges.clock)));
+    let epoch = epoch_of(raft.configuration());
+    let own = own::Shared::new(Arc::clone(&edges.clock), &config.cluster, epoch);
+    let own = Arc::new(own);
     if let Some(ring) = config.session_secrets() {
         own.use_secrets(ring.clone());
     }

@@ -78,6 +78,24 @@ async fn a_key_is_one_members_until_its_time_is_over_and_his_own_clock_says_so_f
     assert!(!first.still_mine());
     let holder = three.node(2).holder(b"key").unwrap();
     assert_eq!((holder.member, holder.token), (2, second.token()));
+    let refused: Vec<_> = three.nodes.iter().map(|node| node.measures().refused["claim"]).collect();
+    assert_eq!(refused, [1, 2, 0], "each counts what it has refused");
+}
+
+#[tokio::test]
+async fn a_claim_is_renewed_for_another_time_and_never_shortened() {
+    let three = Three::start().await;
+    let claim = three.node(1).claim("key", TIME).await.unwrap();
+    claim.renew_for(TIME * 2).await.unwrap();
+    three.pass(60_000);
+    assert!(claim.still_mine() && three.node(2).claim("key", TIME).await.is_err());
+    claim.renew_for(Duration::from_millis(100)).await.unwrap();
+    three.pass(20_000);
+    assert!(claim.still_mine(), "what was granted before stays");
+    let taken = three.node(2).claim("key", TIME).await.unwrap_err();
+    assert!(matches!(taken, ClaimError::Taken { member: 1, .. }), "{taken:?}");
+    let time = Duration::from_millis(99);
+    assert_eq!(claim.renew_for(time).await, Err(ClaimError::Time { time }));
 }
 
 #[tokio::test]

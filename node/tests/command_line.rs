@@ -286,11 +286,21 @@ async fn what_is_printed_for_programs_keeps_its_form() {
         (&["kv", "get", "k"], "v"),
         (&["kv", "get", "k", "--revision"], "1\n"),
         (&["kv", "delete", "k"], "2\n"),
+        (&["keys", "list"], "no session has been asked for yet, so there is no key\n"),
+        (&["keys", "rotate"], "key 1 seals from now on\n"),
+        (&["keys", "rotate"], "key 2 seals from now on\n"),
+        (&["keys", "revoke", "1"], "key 1 is revoked\n"),
     ] {
         let output = run(&[words, &["--endpoint", &endpoint]].concat());
         assert_eq!((output.status.code(), text(&output.stdout)), (Some(0), expected.into()));
         assert_eq!(text(&output.stderr), "", "{words:?}");
     }
+    let output = run(&["keys", "list", "-o", "json", "--endpoint", &endpoint]);
+    let json = serde_json::from_slice(&output.stdout).expect("JSON");
+    compare("json/keys.json", &format!("{:#}\n", shape(&json)));
+    let output = run(&["keys", "revoke", "9", "--endpoint", &endpoint]);
+    let told = "holm: no such key: there is no session key 9; GET /v1/session-keys lists those";
+    assert!(text(&output.stderr).starts_with(told), "{}", text(&output.stderr));
 }
 
 #[test]

@@ -223,6 +223,35 @@ fn each_mistake_in_bounds_and_topology_is_told_with_file_key_and_mend() {
 }
 
 #[test]
+fn each_mistake_in_the_members_hosts_is_told_with_its_mend() {
+    let hosts = |lines: &str| with("insecure = true", &format!("insecure = true\n{lines}"));
+    check([
+        (
+            hosts("hosts_domain = \"a..b\""),
+            "node1.toml: hosts_domain: `a..b` is no domain of the members' hosts; give letters,",
+        ),
+        (
+            hosts("hosts_redirect = \"https\""),
+            "node1.toml: hosts_redirect: needs hosts_domain; add hosts_domain = \"DOMAIN\", or",
+        ),
+        (
+            hosts("hosts_domain = \"a.b\"\nhosts_redirect = \"ftp\""),
+            "node1.toml: hosts_redirect: `ftp` is no way to a member's host; write https, http,",
+        ),
+        (
+            hosts("hosts_domain = \"a.b\"\nhosts_redirect = \"https:0\""),
+            "node1.toml: hosts_redirect: `https:0` is no way to a member's host; write https,",
+        ),
+    ]);
+    let options = load(&hosts("hosts_domain = \"a.b\""), &Overrides::default()).expect("sound");
+    let options = options.serving.points.expect("hosts");
+    assert_eq!(
+        (options.hosts.map(|hosts| hosts.of(3)), options.redirect),
+        (Some("app-3.a.b".into()), None)
+    );
+}
+
+#[test]
 fn a_file_that_is_not_there_is_named() {
     let (folder, _path) = written(SOUND);
     let error = ServeConfig::load(&folder.path().join("none.toml"), &Overrides::default());

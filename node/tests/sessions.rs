@@ -3,7 +3,7 @@
 
 use holm::session::{KeyState, Opened, Refused, SealError, SessionError, SessionOptions, Sessions};
 use holm::store::Store;
-use holm::{Config, KeyRing, Node, Secret, Start, StateMachine, Storage};
+use holm::{Config, Edges, KeyRing, Node, ReadOptions, Secret, Start, StateMachine, Storage};
 use std::sync::mpsc;
 use std::time::Duration;
 
@@ -178,6 +178,56 @@ async fn what_a_member_has_refused_as_revoked_it_refuses_when_it_is_started_agai
     assert_eq!(state(after.opener().open(&token).await), Err(Refused));
     let again = after.sealer().seal_for(b"ada", &"state").unwrap();
     assert_eq!(state(after.opener().open(&again).await), Ok("state".into()));
+}
+
+/// Members of a cluster of this name whose surroundings outlast them.
+async fn configs(cluster: &str, number: u8) -> Vec<(Config, Edges)> {
+    let configs = Config::local_cluster(3).await.unwrap();
+    let configured = |mut config: Config| {
+        config.cluster = cluster.into();
+        config.request_timeout = Duration::from_secs(60);
+        config.session_secrets = Some(KeyRing::of(secret(number)));
+        (config, Edges::in_memory())
+    };
+    configs.into_iter().map(configured).collect()
+}
+
+async fn open_all(members: Vec<(Config, Edges)>, start: Start) -> Vec<Node<Store>> {
+    let mut nodes = Vec::new();
+    for (mut config, edges) in members {
+        config.start = start;
+        nodes.push(Node::open_with(config, edges, Store::default()).await.unwrap());
+    }
+    nodes
+}
+
+#[tokio::test]
+async fn what_was_sealed_before_a_restore_is_void_and_new_sessions_begin_at_once() {
+    let before = open_all(configs("harbour", 1).await, Start::Bootstrap).await;
+    let at = sessions(&before).await;
+    let token = at[0].sealer().seal_for(b"ada", &"ada").unwrap();
+    let backup = before[1].backup(ReadOptions::default()).await.unwrap();
+    // The backup knows nothing of this.
+    before[0].revoke_sessions(b"ada").await.unwrap();
+    for node in before {
+        node.shutdown().await;
+    }
+    // The same name and secret, another name, another secret.
+    for (cluster, number) in [("harbour", 1), ("pier", 1), ("harbour", 2)] {
+        let members = configs(cluster, number).await;
+        holm::restore(&backup, "harbour", &members).await.unwrap();
+        let after = open_all(members, Start::Join).await;
+        let at = sessions(&after).await;
+        assert_eq!(state(at[0].opener().open_linearizable(&token).await), Err(Refused));
+        let new = at[1].sealer().seal(&"eve").unwrap();
+        assert_eq!(state(at[2].opener().open_linearizable(&new).await), Ok("eve".into()));
+        let keys = after[0].session_keys().list().await.unwrap();
+        let states: Vec<_> = keys.iter().map(|key| (key.key, key.state)).collect();
+        assert_eq!(states, [(1, KeyState::Retiring), (2, KeyState::Active)], "{cluster} {number}");
+        for node in after {
+            node.shutdown().await;
+        }
+    }
 }
 
 /// Waits in `apply` until it may go on, where it is told to.

@@ -32,6 +32,8 @@ async fn a_ticket_made_on_one_member_is_consumed_once_on_another() {
     assert_eq!(nodes[2].tickets("login").consume(&text, b"y").await, refused);
     assert_eq!(nodes[0].tickets("login").withdraw(&text).await, Err(TicketError::Refused));
     assert_eq!(nodes[2].tickets("login").open().await, Ok(0));
+    let refused: Vec<_> = nodes.iter().map(|node| node.measures().refused["ticket"]).collect();
+    assert_eq!(refused, [1, 2, 1], "each counts what it has refused");
 }
 
 #[tokio::test]

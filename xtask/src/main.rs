@@ -79,6 +79,8 @@ enum Task {
         #[arg(long)]
         seed: Option<u64>,
     },
+    /// Measure sealed sessions next to other sealed tokens, in one run; and tickets.
+    SessionPeers,
     /// Measure the log next to other logs, in one run (several minutes, and 4 GiB of disk).
     LogPeers {
         /// Less of everything: half a minute, for a first look.
@@ -127,6 +129,9 @@ fn main() -> ExitCode {
         Task::Lab(args) => return ended(lab::lab(&args)),
         Task::Cluster { arguments } => cluster(&arguments),
         Task::Load { minutes, seed } => load(minutes, seed),
+        Task::SessionPeers => {
+            run(cargo(&["run", "--release", "--manifest-path", PEERS, "-p", "holm-session-peers"]))
+        }
         Task::LogPeers { quick, directory } => {
             log_peers(quick.then_some("--quick"), directory.as_deref())
         }

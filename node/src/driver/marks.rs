@@ -33,7 +33,7 @@ impl<S: StateMachine> Driver<S> {
         if waits || !can || self.raft.leader() != Some(self.me) {
             return;
         }
-        let wanted = self.marks.own.wanted(&*self.edges.entropy, &self.config.cluster);
+        let wanted = self.marks.own.wanted(&*self.edges.entropy);
         let Some(command) = wanted else { return };
         self.marks.not_before = self.ticks + PAUSE_TICKS;
         let (boot, number) = (self.boot, self.waiting.number());

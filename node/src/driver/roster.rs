@@ -222,7 +222,9 @@ impl<S: StateMachine> Driver<S> {
 
     /// The transport lets in those of the own configuration, and those that are vouched for.
     fn let_in(&self) {
-        self.transport.change_epoch(epoch_of(self.raft.configuration()));
+        let epoch = epoch_of(self.raft.configuration());
+        self.transport.change_epoch(epoch);
+        self.marks.own.belongs_to(epoch);
         let mut all: BTreeMap<_, Peer> = BTreeMap::new();
         // Whoever has not come so far in its log knows its first peers by its file alone.
         let seated = self.roster.followed.contains(self.me);

@@ -80,7 +80,7 @@ pub(crate) struct Key {
 }
 
 impl Keys {
-    pub(super) fn apply(&mut self, command: Command, index: Index, now: LogTime) -> Reply {
+    pub(crate) fn apply(&mut self, command: Command, index: Index, now: LogTime) -> Reply {
         self.expire(now);
         match command {
             Command::Want(policy) => {
@@ -133,11 +133,15 @@ impl Keys {
     /// The number of a key that the leader is to add, at this log time.
     pub(crate) fn wanted(&self, now: LogTime) -> Option<u32> {
         let policy = self.policy?;
-        let room = self.known.len() < SESSION_KEYS_MAX;
         let seals = |(_, key): (u32, &Key)| {
             !self.rotate && now.0 < key.time.saturating_add(policy.rotation)
         };
-        (room && !self.active().is_some_and(seals)).then(|| self.last.saturating_add(1))
+        if self.active().is_some_and(seals) { None } else { self.next() }
+    }
+
+    /// The number of the next key, if there is room for one.
+    pub(crate) fn next(&self) -> Option<u32> {
+        (self.known.len() < SESSION_KEYS_MAX).then(|| self.last.saturating_add(1))
     }
 
     pub(crate) const fn policy(&self) -> Option<Policy> {

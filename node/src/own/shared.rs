@@ -2,11 +2,12 @@
 //! looked at by whoever needs it at once, without a question to that task.
 
 use super::{Command, Reply, State};
+use crate::cluster_id::ClusterId;
 use crate::edges::{Clock, Entropy};
 use crate::mutation::{Mutation, on};
 use crate::session::Wrapping;
 use holm_raft_core::{Index, LogTime};
-use holm_transport::KeyRing;
+use holm_transport::{Epoch, KeyRing};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use tokio::sync::Notify;
@@ -29,6 +30,9 @@ pub(crate) struct Shared {
     /// Up to which index an earlier process of this member may have applied the log; 0 once this
     /// one knows as much.
     known_before: AtomicU64,
+    /// The cluster's name.
+    name: String,
+    epoch: AtomicU64,
 }
 
 struct Kept {
@@ -46,12 +50,13 @@ pub(crate) struct Moment {
 }
 
 impl Shared {
-    pub(crate) fn new(clock: Arc<dyn Clock>) -> Self {
+    /// Of the cluster with this name, which the member belongs to since this recovery of it.
+    pub(crate) fn new(clock: Arc<dyn Clock>, name: &str, epoch: Epoch) -> Self {
         let moment = Moment { index: Index(0), time: LogTime(0) };
         let kept = Kept { state: State::default(), moment, since: clock.now() };
-        let secrets = RwLock::new(None);
-        let known_before = AtomicU64::new(0);
-        Self { kept: RwLock::new(kept), changed: Notify::new(), clock, secrets, known_before }
+        let (secrets, changed, epoch) = (RwLock::new(None), Notify::new(), epoch.0.into());
+        let (kept, known_before) = (RwLock::new(kept), AtomicU64::new(0));
+        Self { kept, changed, clock, secrets, known_before, name: name.to_owned(), epoch }
     }
 
     /// This member starts on a log that goes up to here: so far it may have been before.
@@ -71,6 +76,22 @@ impl Shared {
         before > 0 && self.read().moment.index.0 < before
     }
 
+    /// By the configuration that this member has now it belongs to this recovery of its cluster.
+    pub(crate) fn belongs_to(&self, epoch: Epoch) {
+        self.epoch.store(epoch.0, Ordering::Relaxed);
+    }
+
+    /// The cluster's id. Whoever has seen one of the cluster's entries applied has the one that
+    /// counts.
+    pub(crate) fn cluster(&self) -> ClusterId {
+        ClusterId::new(&self.name, Epoch(self.epoch.load(Ordering::Relaxed)))
+    }
+
+    /// The cluster's name.
+    pub(crate) fn name(&self) -> &str {
+        &self.name
+    }
+
     /// The cluster's secrets as this member has them.
     pub(crate) fn secrets(&self) -> Option<KeyRing> {
         self.secrets.read().unwrap_or_else(PoisonError::into_inner).clone()
@@ -84,10 +105,10 @@ impl Shared {
 
     /// What the leader is to propose by itself by now, with no caller: keys that are wanted, under
     /// the first secret, or the time.
-    pub(crate) fn wanted(&self, entropy: &dyn Entropy, cluster: &str) -> Option<Command> {
+    pub(crate) fn wanted(&self, entropy: &dyn Entropy) -> Option<Command> {
         let secrets = self.secrets();
         let key = secrets.and_then(|ring| {
-            let wrapping = Wrapping { cluster, ring: &ring };
+            let wrapping = Wrapping { cluster: self.cluster(), ring: &ring };
             let now = self.now();
             self.look(|state, _| wrapping.wanted(&state.keys, now, entropy))
         });
@@ -208,7 +229,7 @@ mod tested {
 
     impl Shared {
         pub(crate) fn in_test() -> Arc<Self> {
-            Arc::new(Self::new(Arc::new(Standing::default())))
+            Arc::new(Self::new(Arc::new(Standing::default()), "harbour", Epoch::FIRST))
         }
     }
 
@@ -230,7 +251,7 @@ mod tested {
     #[test]
     fn log_time_goes_on_with_the_own_clock_and_is_set_by_the_next_entry() {
         let clock = Arc::new(Standing::default());
-        let shared = Shared::new(Arc::<Standing>::clone(&clock));
+        let shared = Shared::new(Arc::<Standing>::clone(&clock), "harbour", Epoch::FIRST);
         shared.reached(Index(3), LogTime(1_000));
         clock.0.store(250, Ordering::Relaxed);
         assert_eq!((shared.now(), shared.believed_now()), (LogTime(1_250), LogTime(1_250)));
@@ -246,7 +267,7 @@ mod tested {
     #[test]
     fn a_mark_is_wanted_when_something_is_due_and_now_and_then_but_never_for_nothing() {
         let clock = Arc::new(Standing::default());
-        let shared = Shared::new(Arc::<Standing>::clone(&clock));
+        let shared = Shared::new(Arc::<Standing>::clone(&clock), "harbour", Epoch::FIRST);
         clock.0.store(MARK_EVERY_MS * 3, Ordering::Relaxed);
         assert!(!shared.wants_mark(), "there is nothing to forget");
         let issue = super::super::tickets::Command::Issue {

@@ -9,6 +9,7 @@ use crate::StateMachine;
 use crate::edges::Clock;
 use crate::envelope::{Body, Once};
 use crate::error::Error;
+use crate::measures::Presented;
 use crate::mutation::{Mutation, on};
 use crate::node::{Applied, Node, ProposeOptions};
 use crate::own;
@@ -112,6 +113,14 @@ const fn used(millis: u64) -> u64 {
     (millis * USED / GRANTED).saturating_sub(ROUNDED_MS)
 }
 
+/// A claim's time in milliseconds, if it can be one.
+fn checked(time: Duration) -> Result<u64, ClaimError> {
+    if !(CLAIM_TIME_MIN..=CLAIM_TIME_MAX).contains(&time) {
+        return Err(ClaimError::Time { time });
+    }
+    Ok(u64::try_from(time.as_millis()).expect("a day at most"))
+}
+
 impl<S: StateMachine> Clone for Claim<S> {
     fn clone(&self) -> Self {
         let (node, lease) = (self.node.clone(), Arc::clone(&self.lease));
@@ -154,10 +163,7 @@ impl<S: StateMachine> Node<S> {
         holder: u64,
     ) -> Result<Claim<S>, ClaimError> {
         check_key(&key)?;
-        if !(CLAIM_TIME_MIN..=CLAIM_TIME_MAX).contains(&time) {
-            return Err(ClaimError::Time { time });
-        }
-        let millis = u64::try_from(time.as_millis()).expect("a day at most");
+        let millis = checked(time)?;
         let member = self.number();
         let command = Command::Claim { key: key.to_vec(), member, holder, millis };
         let asked = self.clock.now();
@@ -170,6 +176,7 @@ impl<S: StateMachine> Node<S> {
                 Ok(Claim { node: self.clone(), fence: Fence { key, token }, millis, lease })
             }
             Reply::Taken { member, token, millis } => {
+                self.measures.refused(Presented::Claim);
                 Err(ClaimError::Taken { member, token, left: Duration::from_millis(millis) })
             }
             Reply::Full => Err(ClaimError::Full { limit: CLAIMS_MAX }),
@@ -197,7 +204,10 @@ impl<S: StateMachine> Node<S> {
         let body = Body::Fenced(fence, command);
         match self.propose_once(body, once, &wait).await {
             Ok(answered) => Ok(answered.applied()),
-            Err(Error::ClaimOver) => Err(ClaimError::Lost),
+            Err(Error::ClaimOver) => {
+                self.measures.refused(Presented::Claim);
+                Err(ClaimError::Lost)
+            }
             Err(error) => Err(error.into()),
         }
     }
@@ -279,8 +289,21 @@ impl<S: StateMachine> Claim<S> {
     /// # Errors
     /// [`ClaimError::Lost`] if it is over. With another error it lasts as long as before.
     pub async fn renew(&self) -> Result<(), ClaimError> {
+        self.renew_by(self.millis).await
+    }
+
+    /// The same for another time than it was claimed for, [`CLAIM_TIME_MIN`] to [`CLAIM_TIME_MAX`].
+    /// A claim that would last longer without it is not shortened.
+    ///
+    /// # Errors
+    /// As for [`renew`](Self::renew), or [`ClaimError::Time`].
+    pub async fn renew_for(&self, time: Duration) -> Result<(), ClaimError> {
+        self.renew_by(checked(time)?).await
+    }
+
+    async fn renew_by(&self, millis: u64) -> Result<(), ClaimError> {
         let Fence { key, token } = &self.fence;
-        let (token, millis) = (*token, self.millis);
+        let token = *token;
         let asked = self.lease.clock.now();
         let command = Command::Renew { key: key.to_vec(), token, millis };
         match self.node.propose_claim(command).await? {
@@ -290,6 +313,7 @@ impl<S: StateMachine> Claim<S> {
             }
             _ => {
                 self.lease.over();
+                self.node.measures.refused(Presented::Claim);
                 Err(ClaimError::Lost)
             }
         }

@@ -148,7 +148,8 @@ impl Claims {
         let token = holding.token;
         self.remove(&key);
         let millis = if on(Mutation::ClaimNeverEnds) { u64::MAX } else { millis };
-        let expires = now.0.saturating_add(millis);
+        // Never shorter than was granted before: its holder may reckon with that.
+        let expires = now.0.saturating_add(millis).max(holding.expires);
         self.bytes += key.len();
         self.expiry.insert((expires, key.clone()));
         self.held.insert(key, Holding { expires, ..holding });

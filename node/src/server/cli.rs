@@ -8,6 +8,7 @@ mod init;
 mod inspect;
 mod join;
 mod keygen;
+mod keys;
 mod members;
 mod out;
 mod recover;
@@ -71,6 +72,9 @@ pub fn main() -> ExitCode {
         }
         Command::Transfer { args, at } => {
             block_on(async move { told(members::transfer(&at, &args).await) })
+        }
+        Command::Keys { action, at } => {
+            block_on(async move { told(keys::run(&at, &action).await) })
         }
         Command::Status { cluster: true, output, at } => {
             block_on(async move { told(status::of_cluster(&at, output).await) })
@@ -158,6 +162,14 @@ enum Command {
     Inspect {
         #[command(subcommand)]
         what: Inspect,
+    },
+    /// Look after the keys that sessions are sealed with
+    #[command(after_help = keys::EXAMPLES)]
+    Keys {
+        #[command(subcommand)]
+        action: keys::KeysAction,
+        #[command(flatten)]
+        at: ClientArgs,
     },
     /// Show the members, their roles and how far each trails the leader
     #[command(after_help = status::EXAMPLES)]

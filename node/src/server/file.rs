@@ -1,6 +1,7 @@
 //! The configuration file of `holm serve`: [`ServeConfig`] is what the file, the environment and
 //! the flags say together, checked.
 
+mod hosts;
 pub(super) mod secrets;
 mod serving;
 mod written;

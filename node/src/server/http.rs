@@ -16,6 +16,7 @@ mod metrics;
 mod observe;
 mod openapi;
 mod rendezvous;
+mod session_keys;
 
 use crate::node::Node;
 use crate::store::Store;
@@ -30,7 +31,7 @@ use axum::extract::{DefaultBodyLimit, MatchedPath, Request, State};
 use axum::http::{Method, StatusCode};
 use axum::middleware::{self, Next};
 use axum::response::Response;
-use axum::routing::{MethodRouter, get, post};
+use axum::routing::{MethodRouter, delete, get, post};
 use engine::Engine;
 use metrics::Metrics;
 use openapi::document;
@@ -88,6 +89,8 @@ fn table() -> Vec<(&'static str, MethodRouter<App>)> {
         ("/v1/members", get(members::list).post(members::change)),
         ("/v1/members/invite", post(members::invite)),
         ("/v1/transfer", post(members::transfer)),
+        ("/v1/session-keys", get(session_keys::list).post(session_keys::rotate)),
+        ("/v1/session-keys/{key}", delete(session_keys::revoke)),
         ("/v1/status", get(observe::status)),
         ("/v1/cluster", get(observe::cluster)),
         ("/health/live", get(observe::live)),

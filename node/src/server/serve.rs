@@ -81,6 +81,10 @@ pub(super) async fn serve(
     }
     let gate = Arc::new(Gate::new(serving.tokens, serving.guarded, serving.limits));
     let http_routes = Direct::new(Arc::clone(&gate), node.clone());
+    let http_routes = match serving.points {
+        Some(options) => http_routes.behind_points(node.clone(), options).await,
+        None => http_routes,
+    };
     let tls = serving.tls.map(watch::Sender::new);
     let changes = Changes {
         node: &node,

@@ -6,11 +6,11 @@ use super::seal::Sealing;
 use super::token::Envelope;
 use crate::StateMachine;
 use crate::error::Error;
+use crate::measures::Presented;
 use crate::mutation::{Mutation, on};
 use crate::node::Node;
 use crate::own::epochs::Subject;
 use crate::reading::Consistency;
-use orion::hazardous::aead::xchacha20poly1305::SecretKey;
 use serde::de::DeserializeOwned;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -135,16 +135,16 @@ impl<S: StateMachine> Opener<S> {
             return Err(Not::Ahead);
         }
         let (key, good_for) = match sealing.ring.find(envelope.key) {
-            Known::Key(key, good_for) => (key, good_for),
+            Known::Key(key, good_for) => (key, Some(good_for)),
             Known::Ahead => return Err(Not::Ahead),
-            Known::Gone => {
-                // The same work as for a key that is known, and nothing comes of it.
-                let _ = envelope.open::<T>(&nobodys(), &sealing.context);
-                return Err(Not::Valid);
-            }
+            // All of it is gone through as with a key that is known, so that the time it takes does
+            // not tell a key that is none from a body that is none; and nothing comes of it.
+            Known::Gone => (Arc::clone(&sealing.nobodys), None),
         };
-        let opened = envelope.open(&key, &sealing.context);
-        let (inside, state): (_, T) = opened.ok_or(Not::Valid)?;
+        let opened: Option<(_, T)> = envelope.open(&key, &sealing.context);
+        let (Some((inside, state)), Some(good_for)) = (opened, good_for) else {
+            return Err(Not::Valid);
+        };
         let now = sealing.own.believed_now().0;
         let left_ms = inside.expires().saturating_sub(now);
         let subject = inside.subject.map(|sealed| (Subject(sealed.subject), sealed.epoch));
@@ -169,12 +169,15 @@ impl<S: StateMachine> Opener<S> {
         self.node.read_own(Consistency::Linearizable, |_, _| ()).await.map(|_| ())
     }
 
+    /// How often the leader was asked about a key.
+    #[cfg(test)]
+    pub(super) fn asked(&self) -> u64 {
+        self.asking.begun.load(Ordering::Acquire)
+    }
+
     fn refuse(&self) -> Refused {
         self.sealing.refused.fetch_add(1, Ordering::Relaxed);
+        self.node.measures.refused(Presented::Session);
         Refused
     }
-}
-
-fn nobodys() -> SecretKey {
-    SecretKey::try_from(&[0; 32][..]).expect("a length that ChaCha20 has")
 }

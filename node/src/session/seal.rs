@@ -13,6 +13,7 @@ use crate::error::Error;
 use crate::node::Node;
 use crate::own::epochs::{REVOKED_SUBJECTS_MAX, Reply, Subject};
 use crate::own::{self, Shared, keys};
+use orion::hazardous::aead::xchacha20poly1305::SecretKey;
 use serde::Serialize;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -36,7 +37,8 @@ pub(crate) struct Sealing {
     pub(crate) ring: Ring,
     pub(crate) context: Context,
     pub(crate) cookie: Cookie,
-    pub(crate) cluster: String,
+    /// What is opened with where there is no key, and nothing comes of it.
+    pub(crate) nobodys: Arc<SecretKey>,
     life_s: u32,
     entropy: Arc<dyn Entropy>,
     pub(crate) refused: AtomicU64,
@@ -45,7 +47,7 @@ pub(crate) struct Sealing {
 impl Sealing {
     /// How a subject is named.
     pub(crate) fn subject(&self, subject: &[u8]) -> Subject {
-        subject_of(&self.cluster, subject)
+        subject_of(self.own.name(), subject)
     }
 }
 
@@ -60,7 +62,9 @@ pub struct Sealer(pub(crate) Arc<Sealing>);
 
 impl<S: StateMachine> Node<S> {
     /// Sessions of this kind. The first call on a cluster has the leader make a key, and each sees
-    /// to it that keys are made by these options from now on; it returns once there is a key here.
+    /// to it that keys are made by these options from now on; it returns once there is a key that
+    /// this member can use; or, where there is one that it can't use for want of its secret, after
+    /// [`Config::request_timeout`](crate::Config::request_timeout): then it seals nothing yet.
     ///
     /// # Errors
     /// An option that is out of its bounds, [`SessionError::NoSecret`], or what
@@ -74,14 +78,24 @@ impl<S: StateMachine> Node<S> {
         if self.own.look(|state, _| state.keys.policy()) != Some(policy) {
             self.propose_own(&own::Command::Key(keys::Command::Want(policy))).await?;
         }
-        self.until_own(|state| state.keys.active().map(|_| ())).await?;
-        let cluster = self.status().borrow().cluster.clone();
+        let ring = Ring::new(Arc::clone(&self.own));
+        let usable = |state: &own::State| {
+            let (key, known) = state.keys.active()?;
+            known.wrapped.as_ref().filter(|wrapped| ring.unwraps(key, wrapped)).map(|_| ())
+        };
+        if let Err(error) = self.until_own(usable).await
+            && self.own.look(|state, _| state.keys.active().is_none())
+        {
+            return Err(error.into());
+        }
+        let nobodys = SecretKey::try_from(&[0; 32][..]).expect("a length that ChaCha20 has");
         let sealing = Sealing {
             own: Arc::clone(&self.own),
-            ring: Ring::new(Arc::clone(&self.own), cluster.clone()),
-            context: Context::new(&options.purpose, &options.name, &cluster),
+            ring,
+            // By the key's entry that was waited for this member knows which cluster it is of.
+            context: Context::new(&options.purpose, &options.name, self.own.cluster()),
             cookie: Cookie::new(&options),
-            cluster,
+            nobodys: Arc::new(nobodys),
             life_s: u32::try_from(options.life.as_secs()).expect("its bound is checked"),
             entropy: Arc::clone(&self.entropy),
             refused: AtomicU64::new(0),
@@ -95,8 +109,7 @@ impl<S: StateMachine> Node<S> {
     /// # Errors
     /// [`SessionError::SubjectsFull`], or what [`propose`](Self::propose) may fail with.
     pub async fn revoke_sessions(&self, subject: &[u8]) -> Result<(), SessionError> {
-        let cluster = self.status().borrow().cluster.clone();
-        let command = own::Command::Revoke(subject_of(&cluster, subject));
+        let command = own::Command::Revoke(subject_of(self.own.name(), subject));
         match self.propose_own(&command).await?.reply {
             own::Reply::Revoke(Reply::Revoked) => Ok(()),
             own::Reply::Revoke(Reply::Full) => {

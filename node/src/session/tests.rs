@@ -4,11 +4,60 @@ use super::ring::Known;
 use super::*;
 use crate::config::{Config, Storage};
 use crate::node::Node;
+use crate::reading::ReadOptions;
 use crate::store::{Command, Store};
 use holm_transport::{KeyRing, Secret};
-use std::io::Write;
+use std::io::{Read, Write};
 use std::path::Path;
 use std::sync::{Arc, Mutex};
+
+async fn alone() -> (Node<Store>, Sessions<Store>) {
+    let mut config = Config::local_cluster(1).await.unwrap().remove(0);
+    config.session_secrets = Some(KeyRing::of(Secret::generate(&mut |out| out.fill(1))));
+    let node = Node::open(config, Store::default()).await.unwrap();
+    let sessions = node.sessions(SessionOptions::new("app")).await.unwrap();
+    (node, sessions)
+}
+
+/// No clock could show it without chance: the work is counted, in bytes that are gone through.
+#[tokio::test]
+async fn a_wrong_key_costs_the_same_work_as_a_wrong_body() {
+    let (node, sessions) = alone().await;
+    let sealed = sessions.sealer().seal(&[7_u8; 300].to_vec()).unwrap();
+    node.session_keys().rotate().await.unwrap();
+    let revoked = sessions.sealer().seal(&[7_u8; 300].to_vec()).unwrap();
+    node.session_keys().revoke(2).await.unwrap();
+    // There never is a key 0.
+    let unknown = token::under_key(&sealed, 0);
+    let (body, last) = sealed.split_at(sealed.len() - 4);
+    let altered = format!("{body}{}", if last == "AAAA" { "BBBB" } else { "AAAA" });
+    let opener = sessions.opener();
+    for token in [&altered, &unknown, &revoked] {
+        let work = token::work_of(|| {
+            assert_eq!(opener.open_here::<Vec<u8>>(token), Err(Refused));
+        });
+        assert_eq!(work, token::sealed_bytes(token));
+    }
+    assert_eq!(node.measures().refused["session"], 3);
+}
+
+#[tokio::test]
+async fn many_who_make_up_the_number_of_a_key_make_a_member_ask_once() {
+    let (_node, sessions) = alone().await;
+    let sealed = sessions.sealer().seal(&7_u8).unwrap();
+    let made_up = token::under_key(&sealed, 99);
+    let opener = sessions.opener();
+    let mut opening = tokio::task::JoinSet::new();
+    for _ in 0..200 {
+        let (opener, made_up) = (opener.clone(), made_up.clone());
+        opening.spawn(async move { opener.open::<u8>(&made_up).await });
+    }
+    while let Some(opened) = opening.join_next().await {
+        assert_eq!(opened.unwrap(), Err(Refused));
+    }
+    assert_eq!(opener.asked(), 1);
+    assert_eq!(opener.open::<u8>(&sealed).await.map(|opened| opened.state), Ok(7));
+}
 
 /// All that a member logs.
 #[derive(Clone, Default)]
@@ -36,13 +85,24 @@ fn read_all(directory: &Path, into: &mut Vec<Vec<u8>>) {
     }
 }
 
+/// What is compressed in there.
+fn unpacked(bytes: &[u8]) -> Vec<u8> {
+    let magic = [0x28, 0xb5, 0x2f, 0xfd];
+    let at = bytes.windows(magic.len()).position(|window| window == magic);
+    let mut reader = &bytes[at.expect("zstd's magic number")..];
+    let mut decoder = zstd::stream::read::Decoder::new(&mut reader).unwrap().single_frame();
+    let mut plain = Vec::new();
+    decoder.read_to_end(&mut plain).unwrap();
+    plain
+}
+
 fn holds(bytes: &[u8], part: &[u8]) -> bool {
     bytes.windows(part.len()).any(|window| window == part)
 }
 
 #[cfg(feature = "server")]
 #[tokio::test]
-async fn no_key_stands_in_clear_in_a_log_a_snapshot_or_a_trace() {
+async fn no_key_stands_in_clear_in_a_log_a_snapshot_a_backup_or_a_trace() {
     let logged = Logged::default();
     let writer = logged.clone();
     let tracing = tracing_subscriber::fmt()
@@ -68,12 +128,18 @@ async fn no_key_stands_in_clear_in_a_log_a_snapshot_or_a_trace() {
     for _ in 0..30 {
         nodes[2].propose(Command::Add { name: "hits".into(), by: 1 }).await.unwrap();
     }
+    assert_eq!(nodes[0].session_keys().list().await.unwrap().len(), 3, "they are here");
     let mut keys = Vec::new();
     for number in 1..=3 {
         let Known::Key(key, _) = sessions.sealing().ring.find(number) else { panic!("{number}") };
         keys.push(key.unprotected_as_ref().to_vec());
     }
     let mut places: Vec<Vec<u8>> = Vec::new();
+    for node in &nodes {
+        // What is compressed in a backup is looked at as well.
+        let backup = node.backup(ReadOptions::default()).await.unwrap();
+        places.extend([unpacked(backup.file()), backup.file().to_vec()]);
+    }
     for node in &nodes {
         // Snapshots are compressed: what is in them is looked at as well.
         places.push(postcard::to_stdvec(&node.own.freeze()).unwrap());
@@ -85,7 +151,7 @@ async fn no_key_stands_in_clear_in_a_log_a_snapshot_or_a_trace() {
     let logged = String::from_utf8_lossy(places.last().unwrap()).into_owned();
     assert!(logged.contains("took a snapshot"), "the trace is there");
     let wrapped = secret.id().0;
-    assert!(places.iter().filter(|place| holds(place, &wrapped)).count() >= 6, "so are the keys");
+    assert!(places.iter().filter(|place| holds(place, &wrapped)).count() >= 9, "so are the keys");
     for key in keys {
         let hex: String = key.iter().map(|byte| format!("{byte:02x}")).collect();
         let listed = format!("{key:?}");

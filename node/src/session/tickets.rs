@@ -3,6 +3,7 @@
 use super::ticket::Ticket;
 use crate::StateMachine;
 use crate::error::Error;
+use crate::measures::Presented;
 use crate::node::{Node, check_size, millis};
 use crate::own;
 use crate::own::tickets::{Command, Reply, TICKETS_MAX, Why};
@@ -130,11 +131,11 @@ impl<S: StateMachine> Tickets<S> {
         consumer: &[u8],
     ) -> Result<Result<Vec<u8>, Why>, TicketError> {
         check_size("a ticket's consumer", consumer.len(), Self::CONSUMER_BYTES_MAX)?;
-        let Ok(ticket) = text.parse::<Ticket>() else { return Ok(Err(Why::Unknown)) };
+        let Ok(ticket) = text.parse::<Ticket>() else { return Ok(Err(self.refused(Why::Unknown))) };
         let (purpose, consumer) = (self.purpose.clone(), consumer.to_vec());
         match self.propose(Command::Consume { name: ticket.name(), purpose, consumer }).await? {
             Reply::Consumed { payload } => Ok(Ok(payload)),
-            Reply::Refused(why) => Ok(Err(why)),
+            Reply::Refused(why) => Ok(Err(self.refused(why))),
             other => unreachable!("consuming is not answered by {other:?}"),
         }
     }
@@ -153,11 +154,11 @@ impl<S: StateMachine> Tickets<S> {
     /// # Errors
     /// As for [`consume`](Self::consume).
     pub async fn withdraw(&self, text: &str) -> Result<(), TicketError> {
-        let ticket: Ticket = text.parse().map_err(|_| TicketError::Refused)?;
+        let ticket: Ticket = text.parse().map_err(|_| self.refused(TicketError::Refused))?;
         let purpose = self.purpose.clone();
         match self.propose(Command::Withdraw { name: ticket.name(), purpose }).await? {
             Reply::Withdrawn => Ok(()),
-            _ => Err(TicketError::Refused),
+            _ => Err(self.refused(TicketError::Refused)),
         }
     }
 
@@ -170,6 +171,12 @@ impl<S: StateMachine> Tickets<S> {
         let count =
             move |state: &own::State, last: own::Moment| state.tickets.open(&purpose, last.time);
         self.node.read_own(Consistency::Linearizable, count).await.map(|seen| seen.value)
+    }
+
+    /// Counts that something was refused.
+    fn refused<T>(&self, why: T) -> T {
+        self.node.measures.refused(Presented::Ticket);
+        why
     }
 
     async fn propose(&self, command: Command) -> Result<Reply, Error> {

@@ -4,23 +4,25 @@
 //!  0         1            n        n + 24
 //! ┌─────────┬────────────┬────────┬───────────────────────────────────────┬──────────┐
 //! │ version │ key        │ nonce  │ sealed with XChaCha20-Poly1305:       │ tag      │
-//! │ u8 = 1  │ u32,varint │ 24     │  issued u64, life in s u32, subject   │ 16 bytes │
+//! │ u8 = 2  │ u32,varint │ 24     │  issued u64, life in s u32, subject   │ 16 bytes │
 //! │         │            │        │  and epoch or nothing, the state;     │          │
 //! │         │            │        │  each with postcard                   │          │
 //! └─────────┴────────────┴────────┴───────────────────────────────────────┴──────────┘
 //! ```
 //!
 //! All of it in base64url without padding. What is not sealed is proved together with purpose, name
-//! and cluster, none of which is in it.
+//! and the cluster's id, none of which is in it. Version 1, which was never released, had the
+//! cluster's name instead; it is refused.
 
 use super::ring::{NONCE_BYTES, TAG_BYTES};
+use crate::cluster_id::ClusterId;
 use base64ct::{Base64UrlUnpadded, Encoding};
 use orion::hazardous::aead::xchacha20poly1305::{Nonce, SecretKey, XChaCha20Poly1305};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
-const VERSION: u8 = 1;
+const VERSION: u8 = 2;
 /// A `u32` with postcard.
 const KEY_BYTES_MAX: usize = 5;
 /// The longest text of a token, in bytes: what browsers take as a cookie, with its attributes.
@@ -34,11 +36,11 @@ pub(crate) struct Context {
 }
 
 impl Context {
-    pub(crate) fn new(purpose: &str, name: &str, cluster: &str) -> Self {
+    pub(crate) fn new(purpose: &str, name: &str, cluster: ClusterId) -> Self {
         let mut about = b"holm session ".to_vec();
-        for part in [purpose, name, cluster] {
+        for part in [purpose.as_bytes(), name.as_bytes(), &cluster.0] {
             about.extend(u64::try_from(part.len()).expect("it is in memory").to_le_bytes());
-            about.extend(part.as_bytes());
+            about.extend(part);
         }
         Self { about }
     }
@@ -144,23 +146,29 @@ impl Envelope {
         let sealed = rest.len() - TAG_BYTES;
         let mut plain = Zeroizing::new(vec![0; sealed]);
         let nonce = Nonce::from(nonce);
+        #[cfg(test)]
+        tests::worked(rest.len());
         XChaCha20Poly1305::open(key, &nonce, rest, Some(&about), &mut plain).ok()?;
         let (opened, rest) = postcard::take_from_bytes(&plain).ok()?;
         rest.is_empty().then_some(opened)
     }
 }
 
-/// Whatever text comes, it is taken apart or refused; what was taken apart was the only text of its
-/// bytes, and nobody sealed it.
+/// Whatever text comes, it is taken apart (then this says so) or refused; what was taken apart was
+/// the only text of its bytes, and nobody sealed it.
 #[cfg(any(test, feature = "fuzzing"))]
-pub(crate) fn fuzz_token(text: &str) {
-    if let Some(envelope) = Envelope::read(text) {
-        assert_eq!(text_of(&envelope.bytes), text);
-        let key = SecretKey::try_from(&[7; 32][..]).expect("a length that ChaCha20 has");
-        let opened = envelope.open::<Vec<u8>>(&key, &Context::new("fuzz", "fuzz", "fuzz"));
-        assert_eq!(opened, None);
-    }
+pub(crate) fn fuzz_token(text: &str) -> bool {
+    let Some(envelope) = Envelope::read(text) else { return false };
+    assert_eq!(text_of(&envelope.bytes), text);
+    let key = SecretKey::try_from(&[7; 32][..]).expect("a length that ChaCha20 has");
+    let opened = envelope
+        .open::<Vec<u8>>(&key, &Context::new("fuzz", "fuzz", ClusterId([7; ClusterId::BYTES])));
+    assert_eq!(opened, None);
+    true
 }
+
+#[cfg(test)]
+pub(crate) use tests::{sealed_bytes, under_key, work_of};
 
 #[cfg(test)]
 mod tests;

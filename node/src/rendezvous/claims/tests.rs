@@ -54,6 +54,20 @@ fn whoever_asks_again_gets_the_same_token() {
 }
 
 #[test]
+fn a_renewal_for_a_shorter_time_takes_nothing_of_what_was_granted() {
+    let mut claims = Claims::default();
+    let mut at = |index, now, command| claims.apply(command, Index(index), LogTime(now));
+    assert_eq!(at(5, 100, claim("k", 1, 11, 50)), granted(5));
+    assert_eq!(at(6, 110, renew("k", 5, 10)), granted(5));
+    assert_eq!(at(7, 111, claim("k", 1, 11, 10)), granted(5));
+    let taken = Reply::Taken { member: 1, token: 5, millis: 1 };
+    assert_eq!(at(8, 149, claim("k", 2, 22, 50)), taken);
+    assert_eq!(at(9, 149, renew("k", 5, 90)), granted(5));
+    let taken = Reply::Taken { member: 1, token: 5, millis: 89 };
+    assert_eq!(at(10, 150, claim("k", 2, 22, 50)), taken);
+}
+
+#[test]
 fn effects_are_let_through_for_the_holder_alone_and_while_it_holds() {
     let mut claims = Claims::default();
     claims.apply(claim("k", 1, 11, 50), Index(5), LogTime(100));
@@ -178,7 +192,8 @@ proptest! {
             if let Reply::Granted { token } = claims.apply(command, Index(index), LogTime(now)) {
                 let newest = grants.iter().rfind(|(_, grant)| grant.0 == key).map(|(t, _)| *t);
                 prop_assert!(newest.is_none_or(|newest| newest <= token), "tokens grow");
-                grants.insert(token, (key, now + millis));
+                let before = grants.get(&token).map_or(0, |grant| grant.1);
+                grants.insert(token, (key, before.max(now + millis)));
             }
             for key in 0..3 {
                 let held = |(token, grant): (&u64, &(u8, u64))| {

@@ -132,15 +132,18 @@ impl Hosts {
 
 /// See [`fuzz_points`](super::fuzz_points).
 #[cfg(any(test, feature = "fuzzing"))]
-pub(super) fn fuzz(data: &[u8]) {
+pub(super) fn fuzz(data: &[u8]) -> bool {
+    let mut read = false;
     let hosts = Hosts { domain: "connect.example".into() };
     let text = String::from_utf8_lossy(data);
     if let Some(member) = hosts.member(&text) {
         let name = text.split(':').next().unwrap_or_default().to_ascii_lowercase();
         assert_eq!(name.strip_suffix('.').unwrap_or(&name), hosts.of(member));
+        read = true;
     }
     if let Ok(hosts) = Hosts::new(&text) {
         assert_eq!(hosts.member(&hosts.of(7)), Some(7));
+        read = true;
     }
     let mut headers = HeaderMap::new();
     if let Ok(value) = axum::http::HeaderValue::from_bytes(data) {
@@ -151,8 +154,11 @@ pub(super) fn fuzz(data: &[u8]) {
     {
         if let Ok(Some(key)) = from.find(&uri, &headers) {
             assert!((1..=Placement::KEY_BYTES_MAX).contains(&key.len()));
+            // Any text is a header's.
+            read |= from != KeyFrom::Header(COOKIE);
         }
     }
+    read
 }
 
 #[cfg(test)]

@@ -1,5 +1,9 @@
 //! [`Points`], the service in front of a router: where a request belongs, and how it gets there.
 
+mod whose;
+
+pub(crate) use whose::Whose;
+
 use super::hold::Held;
 use super::key::BadKey;
 use super::options::{Options, Prefer};
@@ -223,7 +227,16 @@ impl<S: StateMachine> Shared<S> {
 
     /// Hands a request to the member whose host it is for.
     async fn to_member(&self, member: u64, request: Request<Body>) -> Response {
-        if !self.node.status().borrow().members.iter().any(|known| known.node == member) {
+        let (formed, known) = {
+            let status = self.node.status();
+            let status = status.borrow();
+            (status.formed, status.members.iter().any(|known| known.node == member))
+        };
+        if !formed {
+            let detail = "this member belongs to no cluster yet";
+            return unavailable(detail, "try again, or ask another member", RETRY_AFTER_S);
+        }
+        if !known {
             let detail = format!("there is no member {member}");
             let mend = "use the host of a member; GET /v1/status names them";
             return Problem::new(StatusCode::NOT_FOUND, "no such member", detail, mend)

@@ -129,7 +129,8 @@ fn restored(headers: Headers) -> Result<HeaderMap, Malformed> {
 
 /// See [`fuzz_points`](super::fuzz_points).
 #[cfg(any(test, feature = "fuzzing"))]
-pub(super) fn fuzz(data: &[u8]) {
+pub(super) fn fuzz(data: &[u8]) -> bool {
+    let mut read = false;
     if let Ok(handed) = decode::<Handed>(data) {
         assert_eq!(decode::<Handed>(&encode(&handed)), Ok(handed.clone()));
         let (key, body) = (handed.key.clone(), handed.body.clone());
@@ -137,14 +138,17 @@ pub(super) fn fuzz(data: &[u8]) {
             let (parts, _) = request.into_parts();
             let again = Handed::new(key, (&parts.method, &parts.uri, &parts.headers), body);
             assert!(again.request().is_ok(), "what was a request is one again");
+            read = true;
         }
     }
     if let Ok(returned) = decode::<Returned>(data) {
         assert_eq!(decode::<Returned>(&encode(&returned)), Ok(returned.clone()));
-        if let Returned::Served { status, headers, body } = returned {
-            let _ = response(status, headers, body);
-        }
+        read |= match returned {
+            Returned::Served { status, headers, body } => response(status, headers, body).is_ok(),
+            Returned::Taken { .. } => true,
+        };
     }
+    read
 }
 
 #[cfg(test)]

@@ -2,6 +2,7 @@
 
 use super::written::Written;
 use super::{Overrides, within};
+use crate::rendezvous::http::Options;
 use crate::server::access::{KnownToken, Role, TokenHash, Tokens};
 use crate::server::http::Guarded;
 use crate::server::limits::{self, Limits};
@@ -26,6 +27,8 @@ pub struct Serving {
     pub guarded: Guarded,
     /// How much is taken.
     pub limits: Limits,
+    /// How requests find the member that they are for, if members have hosts.
+    pub points: Option<Options>,
 }
 
 /// A choice against something that is on otherwise.
@@ -71,6 +74,12 @@ pub struct ServingOverrides {
     /// Milliseconds the body of an HTTP request may take
     #[arg(long, env = "HOLM_HTTP_BODY_TIMEOUT_MS", value_name = "MS")]
     pub http_body_timeout_ms: Option<u64>,
+    /// The members' hosts are app-ID.DOMAIN; a request for one is brought to its member
+    #[arg(long, env = "HOLM_HOSTS_DOMAIN", value_name = "DOMAIN")]
+    pub hosts_domain: Option<String>,
+    /// Send a client with a key to its owner's host, instead of handing its request over
+    #[arg(long, env = "HOLM_HOSTS_REDIRECT", value_name = "SCHEME[:PORT]")]
+    pub hosts_redirect: Option<String>,
 }
 
 const NAMES: tls::Names = tls::Names { cert: "tls_cert", key: "tls_key", ca: "tls_client_ca" };
@@ -100,7 +109,8 @@ impl Written {
             (Some(_), None) => return Err(missing("tls_key")),
         };
         let guarded = if ca.is_some() { Guarded::ByCertificates } else { Guarded::No };
-        Ok(Serving { tokens, tls, guarded, limits: self.limits_of(overrides)? })
+        let (limits, points) = (self.limits_of(overrides)?, self.points_of(overrides)?);
+        Ok(Serving { tokens, tls, guarded, limits, points })
     }
 
     /// Strangers are kept away, or cannot reach it, or are welcome by the operator's own word.

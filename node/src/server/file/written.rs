@@ -39,6 +39,8 @@ pub(super) struct Written {
     pub(super) relay_bytes_per_second: Option<u64>,
     pub(super) relay_queue_bytes: Option<usize>,
     pub(super) frame_bytes_max: Option<usize>,
+    pub(super) hosts_domain: Option<String>,
+    pub(super) hosts_redirect: Option<String>,
     pub(super) auth: Option<Off>,
     pub(super) tls: Option<Off>,
     pub(super) tls_cert: Option<PathBuf>,

@@ -1,15 +1,17 @@
 //! The interface as connections use it: [`Direct`] hands reads and writes of one key or counter to
 //! their handlers itself, for the router costs more than they do, and leaves all else to the
-//! router; elsewhere, if it is told where: what is asked seldom may take long.
+//! router; elsewhere, if it is told where: what is asked seldom may take long. Where members have
+//! hosts of their own, requests that are another member's are handed to it.
 
 use super::{App, Engine, Gate, VALUE_BYTES_MAX, counters, keys, routes};
 use crate::node::Node;
+use crate::rendezvous::http::{Options, Points, SERVED_BY, Whose};
 use crate::server::apart;
 use crate::store::Store;
 use axum::Router;
 use axum::body::{Bytes, HttpBody};
 use axum::extract::{FromRequest, Path, RawQuery, Request, State};
-use axum::http::Method;
+use axum::http::{HeaderValue, Method};
 use axum::response::{IntoResponse, Response};
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -24,6 +26,8 @@ pub(in crate::server) struct Direct {
     router: Router,
     /// Where the router answers, if that is not where connections are served.
     elsewhere: Option<Handle>,
+    /// Where members have hosts.
+    points: Option<Points<Store>>,
 }
 
 /// What is asked most.
@@ -70,12 +74,23 @@ impl Direct {
     pub(super) fn over(gate: Arc<Gate>, engine: Engine) -> Self {
         let app = App::new(gate, engine);
         let router = routes(app.clone());
-        Self { app, router, elsewhere: None }
+        Self { app, router, elsewhere: None, points: None }
     }
 
     /// The same, but what is not usual is answered on that runtime.
     pub(in crate::server) fn with_the_rest_on(self, elsewhere: Handle) -> Self {
         Self { elsewhere: Some(elsewhere), ..self }
+    }
+
+    /// The same where requests find the member that they are for.
+    pub(in crate::server) async fn behind_points(
+        mut self,
+        node: Node<Store>,
+        options: Options,
+    ) -> Self {
+        // What others hand over passes the gate here as well.
+        self.points = Some(Points::new(node, options, self.router.clone()).await);
+        self
     }
 
     #[cfg(test)]
@@ -84,12 +99,38 @@ impl Direct {
     }
 
     pub(in crate::server) async fn answer(self, request: Request) -> Response {
+        let Some(points) = self.points.clone() else { return self.answer_here(request).await };
+        match points.whose(&request) {
+            Whose::Nobodys => self.answer_here(request).await,
+            Whose::Own(member) => {
+                let mut response = self.answer_here(request).await;
+                response.headers_mut().insert(SERVED_BY, HeaderValue::from(member));
+                response
+            }
+            Whose::Elsewhere => self.hand_over(points, request).await,
+        }
+    }
+
+    /// Has another member answer. Whoever may ask nothing here has nothing handed over; what the
+    /// request needs, the other one asks.
+    async fn hand_over(self, points: Points<Store>, request: Request) -> Response {
+        let (method, begun) = (request.method().clone(), Instant::now());
+        let response = match self.app.gate.check(&request, None) {
+            Ok(()) => {
+                let (request, _share) = self.app.gate.bound(request);
+                let Ok(response) = self.unhurried(points.oneshot(request)).await;
+                response
+            }
+            Err(problem) => problem.into_response(),
+        };
+        self.app.count("handed over", &method, &response, begun.elapsed());
+        response
+    }
+
+    async fn answer_here(self, request: Request) -> Response {
         let Some((usual, name)) = Usual::of(&request) else {
-            let routed = self.router.oneshot(request);
-            let answered: Result<_, Infallible> = match &self.elsewhere {
-                None => routed.await,
-                Some(elsewhere) => apart::on(elsewhere, routed).await,
-            };
+            let routed = self.router.clone().oneshot(request);
+            let answered: Result<_, Infallible> = self.unhurried(routed).await;
             return answered.unwrap_or_else(|never| match never {});
         };
         let method = request.method().clone();
@@ -97,6 +138,17 @@ impl Direct {
         let response = self.handle(usual, name, request).await;
         app.count(usual.route(), &method, &response, begun.elapsed());
         response
+    }
+
+    /// Waits for what may take long, elsewhere if it is told where.
+    async fn unhurried<T: Send + 'static>(
+        &self,
+        answering: impl Future<Output = T> + Send + 'static,
+    ) -> T {
+        match &self.elsewhere {
+            None => answering.await,
+            Some(elsewhere) => apart::on(elsewhere, answering).await,
+        }
     }
 
     async fn handle(self, usual: Usual, name: String, request: Request) -> Response {

@@ -11,13 +11,14 @@ use std::sync::LazyLock;
 /// What all operations share.
 const BASE: &str = include_str!("openapi/base.json");
 /// The areas. Each has `paths`, and `schemas` of its own if it needs them.
-const PARTS: [&str; 6] = [
+const PARTS: [&str; 7] = [
     include_str!("openapi/backup.json"),
     include_str!("openapi/counters.json"),
     include_str!("openapi/keys.json"),
     include_str!("openapi/members.json"),
     include_str!("openapi/observe.json"),
     include_str!("openapi/rendezvous.json"),
+    include_str!("openapi/session_keys.json"),
 ];
 /// The keys of a path that are operations.
 const METHODS: [&str; 7] = ["get", "head", "post", "put", "delete", "patch", "options"];

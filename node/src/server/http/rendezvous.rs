@@ -48,19 +48,26 @@ impl Told {
 pub(super) struct Claims(Mutex<BTreeMap<String, Claim<Store>>>);
 
 impl Claims {
-    /// Claims a key, or renews the claim that lasts.
+    /// Renews the claim on a key, for whatever time; claims it where there is none, or none any
+    /// more.
     pub(super) async fn claim(
         &self,
         node: &Node<Store>,
         key: String,
         time: Duration,
     ) -> Result<Told, ClaimError> {
-        let claim = match self.lasting(&key) {
-            Some(claim) if claim.time() == time => {
-                claim.renew().await?;
-                claim
+        let known = self.all().get(&key).cloned();
+        let renewed = match &known {
+            // Over by the own clock it may last by the log: then it is this member's again.
+            Some(claim) => claim.renew_for(time).await,
+            None => Err(ClaimError::Lost),
+        };
+        let claim = match (known, renewed) {
+            (Some(claim), Ok(())) => claim,
+            (_, Err(ClaimError::Lost) | Ok(())) => {
+                node.claim(Bytes::from(key.clone()), time).await?
             }
-            _ => node.claim(Bytes::from(key.clone()), time).await?,
+            (_, Err(error)) => return Err(error),
         };
         let told = Told::of(&claim);
         self.keep(key, claim)?;

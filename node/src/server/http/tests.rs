@@ -6,6 +6,7 @@ mod documents;
 mod members;
 mod metrics;
 mod refused;
+mod session_keys;
 
 use super::rendezvous::Told;
 use super::*;
@@ -77,7 +78,7 @@ impl Alone {
         self.fails.clone().map_or_else(|| Ok(crate::backup::tests::backup()), Err)
     }
 
-    /// The key `taken` is another member's, and the claim on `over` is over.
+    /// The key `taken` is another member's.
     pub(super) fn claim(&self, key: String) -> Result<Told, ClaimError> {
         match (self.fails.clone(), key.as_str()) {
             // Claims have no idempotency keys.
@@ -85,7 +86,6 @@ impl Alone {
             (_, "taken") => {
                 Err(ClaimError::Taken { member: 2, token: 7, left: Duration::from_secs(3) })
             }
-            (_, "over") => Err(ClaimError::Lost),
             _ => {
                 self.claimed.lock().unwrap_or_else(PoisonError::into_inner).insert(key.clone());
                 Ok(told(key))

@@ -1,14 +1,53 @@
 //! Tests of the token by itself: whatever is not as it was sealed does not open.
 
 use super::*;
+use chacha20poly1305::aead::{AeadInOut, KeyInit};
+use chacha20poly1305::{XChaCha20Poly1305 as ByOthers, XNonce};
+use holm_transport::Epoch;
 use proptest::prelude::*;
+use std::cell::Cell;
+
+thread_local! {
+    /// How many bytes this thread has tried to open.
+    static WORK: Cell<usize> = const { Cell::new(0) };
+}
+
+/// So many bytes are gone through, whatever comes of it.
+pub(super) fn worked(bytes: usize) {
+    WORK.set(WORK.get() + bytes);
+}
+
+/// How many bytes `open` goes through to open something.
+pub(crate) fn work_of(open: impl FnOnce()) -> usize {
+    let before = WORK.get();
+    open();
+    WORK.get() - before
+}
+
+/// The same token under another key's number: the second byte, after the version.
+pub(crate) fn under_key(token: &str, key: u8) -> String {
+    let mut envelope = Envelope::read(token).unwrap();
+    assert!(envelope.head == 2 && key < 128, "numbers of one byte");
+    envelope.bytes[1] = key;
+    text_of(&envelope.bytes)
+}
+
+/// All that stands in a token behind version, number and nonce.
+pub(crate) fn sealed_bytes(token: &str) -> usize {
+    let envelope = Envelope::read(token).unwrap();
+    envelope.bytes.len() - envelope.head - NONCE_BYTES
+}
 
 fn key(number: u8) -> SecretKey {
     SecretKey::try_from(&[number; 32][..]).unwrap()
 }
 
+fn harbour() -> ClusterId {
+    ClusterId::new("harbour", Epoch::FIRST)
+}
+
 fn context() -> Context {
-    Context::new("login", "session", "harbour")
+    Context::new("login", "session", harbour())
 }
 
 const INSIDE: Inside = Inside { issued: 3_600_000, life_s: 43_200, subject: None };
@@ -24,9 +63,36 @@ fn opened(text: &str, with: &SecretKey, context: &Context) -> Option<(Inside, Ve
 #[test]
 fn the_text_of_a_token_stays_as_it_is() {
     let text = sealed(&b"state".to_vec());
-    assert_eq!(text, "AQEHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcd8VPpfRtKdA-aBHjYd0wEI8pyIJojzY6PgSNOmSI");
+    assert_eq!(text, GOLDEN);
     let opened = opened(&text, &key(1), &context());
     assert_eq!(opened, Some((INSIDE, b"state".to_vec())));
+}
+
+/// Version 2, key 1, and what [`INSIDE`] and `state` are sealed as.
+const GOLDEN: &str = "AgEHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcd8VPpfRtKdA-aBHjYdxRmfnUCJrRSBvYmxBWm8Eg";
+
+/// By another implementation of XChaCha20-Poly1305, byte by byte as the documents say.
+#[test]
+fn another_implementation_seals_the_same() {
+    let mut about = vec![2, 1];
+    about.extend(b"holm session ");
+    about.extend([&[5, 0, 0, 0, 0, 0, 0, 0][..], b"login"].concat());
+    about.extend([&[7, 0, 0, 0, 0, 0, 0, 0][..], b"session"].concat());
+    about.extend([&[16, 0, 0, 0, 0, 0, 0, 0][..], &harbour().0].concat());
+    // 3,600,000 ms and 43,200 s with seven bits a byte, no subject, five bytes.
+    let mut sealed = vec![0x80, 0xdd, 0xdb, 0x01, 0xc0, 0xd1, 0x02, 0, 5];
+    sealed.extend(b"state");
+    let cipher = ByOthers::new(&[1; 32].into());
+    let nonce = XNonce::from([7; NONCE_BYTES]);
+    let tag = cipher.encrypt_inout_detached(&nonce, &about, sealed[..].as_mut().into());
+    let whole = [&[2, 1][..], &[7; NONCE_BYTES], &sealed, &tag.unwrap()].concat();
+    assert_eq!(text_of(&whole), GOLDEN);
+}
+
+#[test]
+fn a_token_of_the_version_before_is_refused_as_anything_else_is() {
+    let first = "AQEHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcd8VPpfRtKdA-aBHjYd0wEI8pyIJojzY6PgSNOmSI";
+    assert_eq!(opened(first, &key(1), &context()), None);
 }
 
 #[test]
@@ -89,15 +155,20 @@ proptest! {
         name in "[a-z]{0,8}",
         cluster in "[a-z]{0,8}",
         other in 2..=255_u8,
+        epoch in 1..=u64::MAX,
     ) {
         let text = sealed(&vec![1, 2, 3]);
         prop_assert_eq!(opened(&text, &key(other), &context()), None);
-        let elsewhere = Context::new(&purpose, &name, &cluster);
+        let elsewhere =
+            Context::new(&purpose, &name, ClusterId::new(&cluster, Epoch::FIRST));
         let same = elsewhere.about == context().about;
         prop_assert_eq!(opened(&text, &key(1), &elsewhere).is_some(), same);
         // The same letters, cut elsewhere.
-        let cut = Context::new("logins", "ession", "harbour");
+        let cut = Context::new("logins", "ession", harbour());
         prop_assert_eq!(opened(&text, &key(1), &cut), None);
+        // The same cluster after a recovery.
+        let recovered = Context::new("login", "session", ClusterId::new("harbour", Epoch(epoch)));
+        prop_assert_eq!(opened(&text, &key(1), &recovered), None);
     }
 
     #[test]

@@ -71,6 +71,11 @@ pub(super) fn work(text: &mut Text, status: &Status, measured: &Measured) {
     for (name, help, value) in counters {
         text.single(name, "counter", help, value);
     }
+    let help = "What was presented to this member and refused.";
+    text.family("holm_presented_refused_total", "counter", help);
+    for (what, count) in &measured.refused {
+        text.sample(&[("what", what)], count);
+    }
     let help = "Messages that the protocol dropped, by reason.";
     text.family("holm_messages_dropped_total", "counter", help);
     for (reason, count) in &measured.messages_dropped {
