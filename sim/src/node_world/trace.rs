@@ -104,7 +104,7 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for Listener {
 
 /// Whether somebody says it who is none of the members.
 fn is_beside(event: &Event<'_>) -> bool {
-    let mut line = Line { says: Says::Not, ..Line::default() };
+    let mut line = Line { says: Says::Few, ..Line::default() };
     event.record(&mut line);
     line.number("node").is_some_and(|node| node >= RESTORED)
 }
