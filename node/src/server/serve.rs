@@ -56,18 +56,10 @@ pub(super) async fn serve(
     let http_at = http.local_addr().map_or(config.http.clone(), |address| address.to_string());
     let (listen_at, secrets_at) = (config.listen.clone(), config.secrets.clone());
     let serving = config.serving.clone();
-    // A member whose log is damaged waits here until the others have helped.
-    let mut stopped = stop.clone();
     let apart = Apart::start();
     let apart = apart.map_err(|error| ServeError::Start(format!("no thread: {error}")))?;
-    let node = tokio::select! {
-        node = apart.run(Node::open(config.into_config(start), Store::default())) => node,
-        _ = stopped.wait_for(|ending| *ending == Ending::Now) => return Ok(()),
-    };
-    let node = node.map_err(|error| match error {
-        OpenError::Log(error) => ServeError::Log(error),
-        error => ServeError::Start(error.to_string()),
-    })?;
+    let opened = open(&apart, config.into_config(start), stop.clone()).await?;
+    let Some(node) = opened else { return Ok(()) };
     match listen_at {
         Some(address) => tracing::info!("member {number} is listening for members on {address}"),
         None => tracing::info!("member {number} only dials: it does not listen for members"),
@@ -75,8 +67,8 @@ pub(super) async fn serve(
     let scheme = if serving.tls.is_some() { "https" } else { "http" };
     tracing::info!("member {number} is listening for HTTP on {scheme}://{http_at}");
 
-    let open = serving.tokens.is_empty() && serving.guarded == Guarded::No;
-    if open && !http_here {
+    let is_open = serving.tokens.is_empty() && serving.guarded == Guarded::No;
+    if is_open && !http_here {
         tracing::warn!("HTTP asks nobody for a token: whoever reaches it may do everything");
     }
     let gate = Arc::new(Gate::new(serving.tokens, serving.guarded, serving.limits));
@@ -109,6 +101,23 @@ pub(super) async fn serve(
         tracing::info!("member {number} has stopped");
     }
     result
+}
+
+/// Opens the member; nothing if it is told to stop meanwhile. One whose log is damaged waits here
+/// until the others have helped.
+async fn open(
+    apart: &Apart,
+    config: Config,
+    mut stop: watch::Receiver<Ending>,
+) -> Result<Option<Node<Store>>, ServeError> {
+    let node = tokio::select! {
+        node = apart.run(Node::open(config, Store::default())) => node,
+        _ = stop.wait_for(|ending| *ending == Ending::Now) => return Ok(None),
+    };
+    node.map(Some).map_err(|error| match error {
+        OpenError::Log(error) => ServeError::Log(error),
+        error => ServeError::Start(error.to_string()),
+    })
 }
 
 /// Serves HTTP to its end.
