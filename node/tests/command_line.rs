@@ -158,7 +158,7 @@ const TICKET: &str = "a/4/60rk-4csm-6mv3-ee1s-c5h6-6s35-cst9";
 
 /// A way in which each command fails. `DIR` is a folder with `sound.toml` and a file `there`, and
 /// `PORT` one that is taken; those that ask a member find none.
-const FAILURES: [(&str, i32); 36] = [
+const FAILURES: [(&str, i32); 39] = [
     ("backup DIR/new", 1),
     ("backup DIR/there", 1),
     ("bench --clients 0", 2),
@@ -174,6 +174,9 @@ const FAILURES: [(&str, i32); 36] = [
     ("join --ticket TICKET --member 127.0.0.1:1 --insecure --dir DIR/new --timeout 50ms", 1),
     ("join --ticket TICKET --member 127.0.0.1:1 --secret-file DIR/nothing --dir DIR/new", 1),
     ("keygen --out DIR/there", 1),
+    ("keys list", 1),
+    ("keys revoke 1", 1),
+    ("keys rotate", 1),
     ("kv delete k", 1),
     ("kv get k", 1),
     ("kv put k v", 1),
