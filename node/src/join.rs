@@ -79,7 +79,10 @@ pub enum JoinError {
         why: String,
     },
     /// Nobody has answered in time.
-    #[error("nobody has admitted this member within {waited:?}: {why}")]
+    #[error(
+        "nobody has admitted this member within {waited:?}: {why}; see that a member runs at one of \
+         the addresses, and join again with the same ticket"
+    )]
     Unanswered {
         /// How long it tried.
         waited: Duration,
