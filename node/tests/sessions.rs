@@ -162,9 +162,13 @@ async fn what_a_member_has_refused_as_revoked_it_refuses_when_it_is_started_agai
     let token = before.sealer().seal_for(b"ada", &"state").unwrap();
     // A snapshot has the key, and not yet that it was revoked.
     let mut status = node.status();
-    while status.borrow_and_update().snapshot == 0 {
+    let mut applied = 0;
+    while applied < 20 {
         node.revoke_sessions(b"eve").await.unwrap();
+        applied = status.wait_for(|status| status.applied > applied).await.unwrap().applied;
     }
+    // No more is written meanwhile: it would come into a second one.
+    status.wait_for(|status| status.snapshot > 0).await.unwrap();
     node.revoke_sessions(b"ada").await.unwrap();
     assert!(before.opener().open_here::<String>(&token).is_err());
     let at_snapshot = status.borrow().snapshot;
