@@ -1,28 +1,19 @@
 //! Claims on three nodes in this process, whose clocks a test sets forward: who holds a key, until
 //! when by its own clock and by the log, and what is done in a claim's name.
 
+mod forward;
+
+use forward::Forward;
 use holm::rendezvous::{Affinity, ClaimError};
 use holm::store::{Command, Reply, Store};
-use holm::{Clock, Config, Edges, Node, ProposeOptions};
+use holm::{Node, ProposeOptions};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 const TIME: Duration = Duration::from_secs(60);
 /// What is left to the holder of [`TIME`], by its own clock: 9 of 11, less 2 ms.
 const USED_MS: u64 = 49_088;
-
-/// The machine's clock, set forward.
-struct Forward {
-    clock: Arc<dyn Clock>,
-    by: AtomicU64,
-}
-
-impl Clock for Forward {
-    fn now(&self) -> u64 {
-        self.clock.now() + self.by.load(Ordering::SeqCst)
-    }
-}
 
 struct Three {
     nodes: Vec<Node<Store>>,
@@ -31,14 +22,7 @@ struct Three {
 
 impl Three {
     async fn start() -> Self {
-        let (mut nodes, mut clocks) = (Vec::new(), Vec::new());
-        for config in Config::local_cluster(3).await.unwrap() {
-            let edges = Edges::in_memory();
-            let clock = Arc::new(Forward { clock: edges.clock, by: AtomicU64::new(0) });
-            clocks.push(Arc::clone(&clock));
-            let edges = Edges { clock, ..edges };
-            nodes.push(Node::open_with(config, edges, Store::default()).await.unwrap());
-        }
+        let (nodes, clocks) = forward::open().await;
         Self { nodes, clocks }
     }
 

@@ -2,32 +2,23 @@
 //! comes in, and what its client is told when none can.
 #![cfg(feature = "server")]
 
+mod forward;
+
 use axum::body::{Body, to_bytes};
 use axum::extract::State;
 use axum::http::{HeaderMap, Request, Response, StatusCode};
 use axum::{Extension, Router};
+use forward::Forward;
+use holm::Node;
 use holm::rendezvous::Affinity;
 use holm::rendezvous::http::{FORWARDED_BY, Hosts, KeyFrom, Options, Point, Points, Redirect};
 use holm::store::Store;
-use holm::{Clock, Config, Edges, Node};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 use tower::ServiceExt;
 
 const TIME: Duration = Duration::from_secs(60);
-
-/// The machine's clock, set forward.
-struct Forward {
-    clock: Arc<dyn Clock>,
-    by: AtomicU64,
-}
-
-impl Clock for Forward {
-    fn now(&self) -> u64 {
-        self.clock.now() + self.by.load(Ordering::SeqCst)
-    }
-}
 
 struct Three {
     nodes: Vec<Node<Store>>,
@@ -46,14 +37,8 @@ struct Got {
 
 impl Three {
     async fn start(options: Options) -> Self {
-        let (mut nodes, mut clocks, mut points) = (Vec::new(), Vec::new(), Vec::new());
-        for config in Config::local_cluster(3).await.unwrap() {
-            let edges = Edges::in_memory();
-            let clock = Arc::new(Forward { clock: edges.clock, by: AtomicU64::new(0) });
-            clocks.push(Arc::clone(&clock));
-            let edges = Edges { clock, ..edges };
-            nodes.push(Node::open_with(config, edges, Store::default()).await.unwrap());
-        }
+        let (nodes, clocks) = forward::open().await;
+        let mut points = Vec::new();
         for (node, clock) in nodes.iter().zip(&clocks) {
             node.read(|_| ()).await.unwrap();
             let all = |node: &Node<Store>| {
