@@ -12,11 +12,14 @@
 mod cold;
 #[path = "wal_open/floor.rs"]
 mod floor;
+#[path = "wal_open/records.rs"]
+mod records;
 
 use cold::{fetched_bytes, forget};
-use floor::{Records, sum_files};
+use floor::sum_files;
 use holm_raft_core::{Entry, EntryId, EntryKind, Index, LogTime, Term};
 use holm_wal::{Batch, Disk, Identity, Options, RealDisk, Wal};
+use records::Records;
 use std::error::Error;
 use std::fs;
 use std::path::{Path, PathBuf};
