@@ -86,6 +86,7 @@ mod status;
 mod stop;
 pub mod store;
 pub mod topology;
+mod tracked;
 mod wait;
 
 pub use backup::{Backup, BackupCheck, BackupHead, NoBackup};

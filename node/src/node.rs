@@ -26,6 +26,7 @@ use crate::replica;
 use crate::room::Room;
 use crate::status::Status;
 use crate::stop::Stop;
+use crate::tracked::Tracked;
 pub(crate) use crate::wait::Wait;
 use bytes::Bytes;
 use holm_raft_core::Index;
@@ -131,13 +132,23 @@ impl<S: StateMachine> Node<S> {
         let room = Room::new(config.waiting_bytes_max);
         let cluster = config.cluster.clone();
         let links = config.topology.links.clone().into();
-        let Opened { driver, requests, status, placement, led, own, strangers } =
-            open::open(config, edges, state).await?;
+        let disk = Arc::new(Tracked::new(edges.disk));
+        let opened = open::open(config, Edges { disk: disk.clone(), ..edges }, state).await;
+        let Opened { driver, requests, status, placement, led, own, strangers } = match opened {
+            Ok(opened) => opened,
+            Err(error) => {
+                disk.idle().await;
+                return Err(error);
+            }
+        };
         let copies = Arc::new(Copies { cluster, member: driver.me, room: Room::new(1) });
         let measures = Arc::clone(&driver.measures);
         let (stopping, stopped) = watch::channel(None);
         tokio::task::spawn(async move {
             let stop = driver.run().await;
+            disk.idle().await;
+            // Nothing else has it any more, so that this closes it.
+            drop(disk);
             stopping.send_replace(Some(stop));
         });
         let node = Self {
