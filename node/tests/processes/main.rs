@@ -23,3 +23,4 @@ mod sealed_config;
 mod secrets;
 mod security;
 mod sessions;
+mod terminal;
