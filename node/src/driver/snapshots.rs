@@ -172,7 +172,7 @@ impl<S: StateMachine> Driver<S> {
     }
 
     pub(super) fn chunks_stored(&mut self, result: io::Result<()>) -> Result<(), Stop> {
-        result.map_err(|error| snapshot_failed(&error))?;
+        result.map_err(|error| receiving_failed(&error))?;
         self.snapshots.store = Store::Idle;
         if let Some(why) = self.snapshots.files.refused() {
             tracing::warn!(node = self.config.node, why, "the leader's snapshot was not kept");
@@ -192,7 +192,7 @@ impl<S: StateMachine> Driver<S> {
     /// the log forgets what it stands for: a crash between the two finds both.
     pub(super) async fn install(&mut self, meta: &SnapshotMeta) -> Result<(), Stop> {
         let job = self.snapshots.files.finish_job(meta.last);
-        run_job(&self.edges.disk, job).await.map_err(|error| snapshot_failed(&error))?;
+        run_job(&self.edges.disk, job).await.map_err(|error| receiving_failed(&error))?;
         let snapshot = self.snapshots.files.received().expect("the job has completed it");
         let (last, bytes) = (snapshot.meta.last, snapshot.data.len());
         tracing::info!(node = self.config.node, %last, bytes, "installing the leader's snapshot");
@@ -230,9 +230,17 @@ impl<S: StateMachine> Driver<S> {
     }
 }
 
+/// A snapshot of the own state could not be kept: it can't be encoded, or the disk failed.
 fn snapshot_failed(error: &io::Error) -> Stop {
     if error.kind() == ErrorKind::InvalidData {
         return Stop::Fault(error.to_string());
     }
     Stop::Disk(format!("saving a snapshot failed ({error}); check the disk, then restart"))
+}
+
+/// A leader's snapshot was not stored, or reads differently than it came: its sum was right then.
+fn receiving_failed(error: &io::Error) -> Stop {
+    Stop::Disk(format!(
+        "keeping the leader's snapshot failed ({error}); check the disk, then restart"
+    ))
 }

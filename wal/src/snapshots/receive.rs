@@ -260,7 +260,7 @@ impl Receiving {
         let data = file.read(data_start, length)?;
         // It may have rotted since it was received. A restart then begins anew.
         if crc32fast::hash(&data) != partial.checksum {
-            let what = format!("snapshot {last} reads differently than it was received; restart");
+            let what = format!("snapshot {last} reads differently than it was received");
             return Err(io::Error::new(io::ErrorKind::InvalidData, what));
         }
         disk.rename(&name_while_receiving(last), &name_of(last))?;
