@@ -15,6 +15,7 @@ use bytes::BufMut;
 use holm_raft_core::MemberId;
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::sync::oneshot;
 use tokio::task::yield_now;
@@ -25,6 +26,10 @@ const BUFFER_BATCHES_MAX: usize = 4;
 /// After so many bytes that it has handed on, the reading half lets other tasks run: else those
 /// that they are for would wait, and what waits for them grow, as long as there is more to read.
 const TURN_BYTES: usize = 256 << 10;
+/// How many bytes a second of a frame have to arrive at least, once it has begun. A length on the way
+/// may be altered; whoever waits for that many bytes would take for them whatever follows, however
+/// slowly that comes.
+const FRAME_BYTES_PER_SECOND_MIN: u32 = 16 << 10;
 /// The reason in a close frame: another connection between the two stands.
 pub(crate) const CLOSE_DUPLICATE: u8 = 1;
 
@@ -111,12 +116,14 @@ struct Ends<'a> {
 impl Ends<'_> {
     async fn read(self, reader: &mut (impl AsyncRead + Unpin), incoming: &mut Incoming) -> End {
         let silence = self.shared.timing.keepalive_timeout;
+        let mut patience = Patience { silence, begun: None };
         let limits = &self.shared.limits;
         let mut assembly = Assembly::new(limits.message_bytes_max.max(limits.note_bytes_max));
         let mut turn = Turn { frames: 0, frames_max: limits.inbound_frames_max / 2, bytes: 0 };
         loop {
             match incoming.next() {
                 Ok(Some(frame)) => {
+                    patience.begun = None;
                     let bytes = LENGTH_BYTES + Head::BYTES + frame.body.len();
                     self.line.received(1, bytes);
                     match hear(self.shared, self.line, self.member, &mut assembly, frame) {
@@ -133,11 +140,12 @@ impl Ends<'_> {
                     return End::Failed(format!("the peer sent {error}"));
                 }
             }
-            match timeout(silence, reader.read_buf(incoming.buffer())).await {
+            let (wait, missing) = patience.lasts(incoming.begun(), Instant::now());
+            match timeout(wait, reader.read_buf(incoming.buffer())).await {
                 Ok(Ok(0)) => return End::Failed("the peer closed the connection".into()),
                 Ok(Ok(_)) => (),
                 Ok(Err(error)) => return End::Failed(format!("reading failed: {error}")),
-                Err(_) => return End::Failed(format!("nothing arrived for {silence:?}")),
+                Err(_) => return End::Failed(patience.is_over(missing)),
             }
         }
     }
@@ -221,6 +229,50 @@ impl Ends<'_> {
     }
 }
 
+/// For how long more is waited for.
+struct Patience {
+    /// For anything at all.
+    silence: Duration,
+    /// Since when a part of a frame has been there.
+    begun: Option<Instant>,
+}
+
+/// What has to come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Missing {
+    Anything,
+    /// The rest of a frame of so many bytes.
+    Rest(usize),
+}
+
+impl Patience {
+    /// For how long, where a frame of so many bytes has begun (0: none has), and for what.
+    fn lasts(&mut self, length: usize, now: Instant) -> (Duration, Missing) {
+        let anything = (self.silence, Missing::Anything);
+        if length == 0 {
+            self.begun = None;
+            return anything;
+        }
+        let bytes = u32::try_from(length).unwrap_or(u32::MAX);
+        let flows = Duration::from_secs(bytes.into()) / FRAME_BYTES_PER_SECOND_MIN;
+        let whole = *self.begun.get_or_insert(now) + self.silence + flows;
+        let rest = whole.saturating_duration_since(now);
+        if rest < self.silence { (rest, Missing::Rest(length)) } else { anything }
+    }
+
+    /// Why the connection ends once that time is over.
+    fn is_over(&self, missing: Missing) -> String {
+        let silence = self.silence;
+        match missing {
+            Missing::Anything => format!("nothing arrived for {silence:?}"),
+            Missing::Rest(length) => format!(
+                "a frame of {length} bytes took longer than {silence:?} and a second for each \
+                 {FRAME_BYTES_PER_SECOND_MIN} of them; give a slow link a smaller frame_bytes_max"
+            ),
+        }
+    }
+}
+
 /// What the reading half has handed on since other tasks could last run.
 struct Turn {
     frames: usize,
@@ -271,6 +323,25 @@ mod tests {
         }
         other.abort();
         after
+    }
+
+    #[tokio::test]
+    async fn a_frame_that_has_begun_has_a_time_in_which_it_has_to_be_whole() {
+        let (silence, second) = (Duration::from_secs(2), Duration::from_secs(1));
+        let mut patience = Patience { silence, begun: None };
+        let start = Instant::now();
+        let length = 2 * usize::try_from(FRAME_BYTES_PER_SECOND_MIN).unwrap();
+        let anything = (silence, Missing::Anything);
+        // Only that it has begun is known, and then how long it is.
+        assert_eq!(patience.lasts(4, start), anything);
+        assert_eq!(patience.lasts(length, start + second), anything);
+        assert_eq!(patience.lasts(length, start + 2 * second), anything);
+        let rest = (second, Missing::Rest(length));
+        assert_eq!(patience.lasts(length, start + 3 * second), rest, "though bytes come");
+        patience.begun = None;
+        assert_eq!(patience.lasts(length, start + 3 * second), anything, "another one");
+        assert_eq!(patience.lasts(0, start + 4 * second), anything);
+        assert_eq!(patience.begun, None, "none has begun");
     }
 
     #[tokio::test]

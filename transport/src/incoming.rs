@@ -98,6 +98,18 @@ impl Incoming {
         self.shield.take(bytes).map(Some)
     }
 
+    /// The length of the frame of which a part is there, or of its length alone while that has not
+    /// come; 0 if none has begun. After `next` said `None`.
+    pub(crate) fn begun(&self) -> usize {
+        let stored = self.buffer.first_chunk::<LENGTH_BYTES>();
+        let counted = |stored: &[u8; LENGTH_BYTES]| usize::try_from(u32::from_le_bytes(*stored));
+        match stored.map(counted) {
+            Some(counted) => counted.unwrap_or(usize::MAX).saturating_add(LENGTH_BYTES),
+            None if self.buffer.is_empty() => 0,
+            None => LENGTH_BYTES,
+        }
+    }
+
     /// Makes room for at least so many bytes more. A buffer is read into until little of it is
     /// left, so that the bodies of many small frames share one, and again once nobody holds any.
     fn make_room(&mut self, bytes: usize) {

@@ -159,6 +159,29 @@ async fn a_link_on_which_nothing_arrives_is_given_up() {
 }
 
 #[tokio::test]
+async fn a_link_whose_frame_never_comes_to_its_end_is_given_up_though_bytes_arrive() {
+    let (listener, address) = port().await;
+    let mut config = config(member(2), Some(listener), vec![awaited(1)]);
+    config.timing.keepalive_interval = Duration::from_millis(10);
+    config.timing.keepalive_timeout = Duration::from_millis(100);
+    let mut waits = End::start(config);
+    let mut raw = Raw::greeted(&address, member(1), 7, waits.me).await;
+    waits.sees_up(member(1)).await;
+    // As if the length had been altered on the way: what follows counts as the frame's.
+    raw.say_bytes(&1000_u32.to_le_bytes()).await;
+    let trickle = tokio::task::spawn(async move {
+        let mut interval = tokio::time::interval(Duration::from_millis(20));
+        while raw.stream.writer.write_all(&[0]).await.is_ok() {
+            interval.tick().await;
+        }
+    });
+    waits.sees_down(member(1)).await;
+    trickle.abort();
+    let error = waits.transport.peers()[0].last_error.clone().expect("why");
+    assert!(error.starts_with("a frame of 1004 bytes took longer than 100ms"), "{error}");
+}
+
+#[tokio::test]
 async fn a_ping_is_answered_with_its_number_and_a_pong_gives_the_round_trip() {
     let (listener, address) = port().await;
     let mut waits = End::start(config(member(2), Some(listener), vec![awaited(1)]));
