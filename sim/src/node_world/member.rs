@@ -148,6 +148,13 @@ impl Member {
         }
     }
 
+    /// The run is over: nothing of it is left.
+    pub(super) fn switch_off(&self) {
+        Handle::current().kill(self.machine.id());
+        *self.seat.running.lock().expect("nobody panicked") = None;
+        self.disk().kill();
+    }
+
     /// Its process is killed: what it wrote stays, and its connections are closed for it.
     pub(super) fn kill(&self) {
         self.stop("its process was killed");

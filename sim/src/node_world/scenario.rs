@@ -94,13 +94,22 @@ fn run_here(plan: &Plan) {
         let planned = Duration::from_micros(settings.faults_end + 3 * settings.patience);
         runtime.set_time_limit(planned + MORE);
         runtime.block_on(async {
-            scenario(Arc::new(plan.clone())).await;
+            let members = scenario(Arc::new(plan.clone())).await;
             with(|found| found.micros = findings::now());
+            switch_off(&members).await;
         });
     });
 }
 
-async fn scenario(plan: Arc<Plan>) {
+/// Ends all members. A runtime that is dropped keeps the tasks that still wait in it, and with them
+/// all that a run has had: megabytes for each seed of a sweep.
+async fn switch_off(members: &[Member]) {
+    members.iter().for_each(Member::switch_off);
+    // They go when they are next looked at.
+    sleep(Duration::from_millis(1)).await;
+}
+
+async fn scenario(plan: Arc<Plan>) -> Rc<Vec<Member>> {
     say_beginning(&plan);
     let settings = &plan.settings;
     let sealed = settings.sealed == 1;
@@ -146,6 +155,7 @@ async fn scenario(plan: Arc<Plan>) {
         conclude(&members, &saw).await;
     }
     claims::forget();
+    members
 }
 
 fn say_beginning(plan: &Plan) {
