@@ -1,12 +1,12 @@
 //! The library on the bad day: a backup becomes a new cluster, and where a majority is lost one
 //! member goes on alone, until others that were wiped are let in again.
 
+use crate::counter::Counter;
 use crate::local::open;
 use holm::members::{Change, NotChanged};
 use holm::{Backup, Config, Consistency, Edges, Error, Listen, Node};
-use holm::{ReadOptions, RecoverError, Recovery, RestoreError, Security, Start, StateMachine};
+use holm::{ReadOptions, RecoverError, Recovery, RestoreError, Security, Start};
 use holm::{Storage, restore, topology::Topology};
-use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -14,28 +14,6 @@ use std::time::Duration;
 const STUCK: Duration = Duration::from_secs(60);
 /// Long enough for members of this process to find each other, if there are any.
 const PATIENCE: Duration = Duration::from_millis(300);
-
-#[derive(Clone, Default, Serialize, Deserialize)]
-struct Sum(u64);
-
-impl StateMachine for Sum {
-    type Command = u64;
-    type Reply = u64;
-    type Snapshot = Self;
-
-    fn apply(&mut self, add: u64) -> u64 {
-        self.0 += add;
-        self.0
-    }
-
-    fn snapshot(&self) -> Self {
-        self.clone()
-    }
-
-    fn restore(snapshot: Self) -> Self {
-        snapshot
-    }
-}
 
 /// Empty storages of a new cluster.
 async fn empty() -> Vec<(Config, Edges)> {
@@ -46,7 +24,7 @@ async fn empty() -> Vec<(Config, Edges)> {
 
 #[tokio::test]
 async fn a_backup_of_any_member_becomes_a_cluster_that_goes_on_where_it_was() {
-    let nodes = open::<Sum>(|config| config.snapshot_entries = 10).await;
+    let nodes = open::<Counter>(|config| config.snapshot_entries = 10).await;
     let mut files = Vec::new();
     for number in 1..=30 {
         nodes[0].propose(1).await.unwrap();
@@ -65,7 +43,7 @@ async fn a_backup_of_any_member_becomes_a_cluster_that_goes_on_where_it_was() {
         assert!(matches!(again, RestoreError::NotEmpty { node: 1 }), "{again}");
         let mut new = Vec::new();
         for (config, edges) in members {
-            new.push(Node::open_with(config, edges, Sum::default()).await.unwrap());
+            new.push(Node::open_with(config, edges, Counter::default()).await.unwrap());
         }
         for node in &new {
             assert_eq!(node.read(|sum| sum.0).await.unwrap(), expected);
@@ -77,7 +55,7 @@ async fn a_backup_of_any_member_becomes_a_cluster_that_goes_on_where_it_was() {
 
 #[tokio::test]
 async fn a_backup_without_a_majority_is_what_the_member_has_applied() {
-    let nodes = open::<Sum>(|config| config.request_timeout = Duration::from_secs(2)).await;
+    let nodes = open::<Counter>(|config| config.request_timeout = Duration::from_secs(2)).await;
     let index = nodes[0].propose(7).await.unwrap().index;
     nodes[2].read_from(index, |_| ()).await.unwrap();
     for lost in &nodes[..2] {
@@ -116,7 +94,7 @@ async fn a_member_goes_on_alone_until_one_that_was_wiped_is_let_in_and_votes() {
     let mut nodes = Vec::new();
     for mut config in configs {
         config.storage = Storage::Disk(directory(folder.path(), config.node));
-        nodes.push(Node::open(config, Sum::default()).await.unwrap());
+        nodes.push(Node::open(config, Counter::default()).await.unwrap());
     }
     let index = nodes[0].propose(5).await.unwrap().index;
     for node in &nodes {
@@ -141,10 +119,10 @@ async fn a_member_goes_on_alone_until_one_that_was_wiped_is_let_in_and_votes() {
     assert_eq!((&prospect.waits_for[..], &prospect.drops[..]), (&[2][..], &[3][..]));
     recovery.carry_out().await.unwrap();
 
-    let alone = Node::open(again(folder.path(), &topology, 1), Sum::default()).await.unwrap();
+    let alone = Node::open(again(folder.path(), &topology, 1), Counter::default()).await.unwrap();
     assert_eq!(alone.propose(1).await.unwrap().reply, 6);
     std::fs::remove_dir_all(directory(folder.path(), 2)).unwrap();
-    let wiped = Node::open(again(folder.path(), &topology, 2), Sum::default()).await.unwrap();
+    let wiped = Node::open(again(folder.path(), &topology, 2), Counter::default()).await.unwrap();
     let reached = |status: &holm::Status| {
         status.members.iter().any(|it| it.node == 2 && it.reached != "not connected")
     };
