@@ -1,6 +1,6 @@
 //! A disk whose jobs are counted: `Tracked`. A job may hold the disk, and a disk that a job lets go
-//! of last is closed by one of its own threads, at a time that nobody knows. A node that waits until
-//! its jobs are over closes its disk itself: once it has stopped, the same directory can be opened.
+//! of last is closed by one of its own threads, nobody knows when. A node that waits until its jobs
+//! are over closes its disk itself: once it has stopped, the same directory can be opened.
 
 use holm_wal::{Disk, Done, File, Job, Lasts};
 use std::io;

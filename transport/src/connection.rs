@@ -26,9 +26,9 @@ const BUFFER_BATCHES_MAX: usize = 4;
 /// After so many bytes that it has handed on, the reading half lets other tasks run: else those
 /// that they are for would wait, and what waits for them grow, as long as there is more to read.
 const TURN_BYTES: usize = 256 << 10;
-/// How many bytes a second of a frame have to arrive at least, once it has begun. A length on the way
-/// may be altered; whoever waits for that many bytes would take for them whatever follows, however
-/// slowly that comes.
+/// How many bytes a second of a frame have to arrive at least, once it has begun. A length on the
+/// way may be altered; whoever waits for that many bytes would take for them whatever follows,
+/// however slowly that comes.
 const FRAME_BYTES_PER_SECOND_MIN: u32 = 16 << 10;
 /// The reason in a close frame: another connection between the two stands.
 pub(crate) const CLOSE_DUPLICATE: u8 = 1;
