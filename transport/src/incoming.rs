@@ -74,12 +74,10 @@ impl Incoming {
 
     /// The next whole frame, or `None` until more bytes are there.
     pub(crate) fn next(&mut self) -> Result<Option<Frame>, FrameError> {
-        let Some(stored) = self.buffer.first_chunk::<LENGTH_BYTES>() else {
+        let Some(length) = self.stated() else {
             self.make_room(0);
             return Ok(None);
         };
-        let counted = usize::try_from(u32::from_le_bytes(*stored)).unwrap_or(usize::MAX);
-        let length = counted.saturating_add(LENGTH_BYTES);
         if length > self.frame_bytes_max {
             return Err(FrameError::Long { length, max: self.frame_bytes_max });
         }
@@ -101,13 +99,15 @@ impl Incoming {
     /// The length of the frame of which a part is there, or of its length alone while that has not
     /// come; 0 if none has begun. After `next` said `None`.
     pub(crate) fn begun(&self) -> usize {
-        let stored = self.buffer.first_chunk::<LENGTH_BYTES>();
-        let counted = |stored: &[u8; LENGTH_BYTES]| usize::try_from(u32::from_le_bytes(*stored));
-        match stored.map(counted) {
-            Some(counted) => counted.unwrap_or(usize::MAX).saturating_add(LENGTH_BYTES),
-            None if self.buffer.is_empty() => 0,
-            None => LENGTH_BYTES,
-        }
+        let unstated = if self.buffer.is_empty() { 0 } else { LENGTH_BYTES };
+        self.stated().unwrap_or(unstated)
+    }
+
+    /// How long the next frame is, as it says itself, once it does.
+    fn stated(&self) -> Option<usize> {
+        let stored = self.buffer.first_chunk::<LENGTH_BYTES>()?;
+        let counted = usize::try_from(u32::from_le_bytes(*stored)).unwrap_or(usize::MAX);
+        Some(counted.saturating_add(LENGTH_BYTES))
     }
 
     /// Makes room for at least so many bytes more. A buffer is read into until little of it is

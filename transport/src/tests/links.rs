@@ -142,15 +142,21 @@ async fn a_member_that_stops_and_comes_back_as_another_incarnation_is_reached_ag
     dials.talks_with(&mut back).await;
 }
 
-#[tokio::test]
-async fn a_link_on_which_nothing_arrives_is_given_up() {
+/// A member that gives a link up after 100 ms, and one that has linked to it and is silent.
+async fn impatient() -> (End, Raw) {
     let (listener, address) = port().await;
     let mut config = config(member(2), Some(listener), vec![awaited(1)]);
     config.timing.keepalive_interval = Duration::from_millis(10);
     config.timing.keepalive_timeout = Duration::from_millis(100);
     let mut waits = End::start(config);
-    let mut silent = Raw::greeted(&address, member(1), 7, waits.me).await;
+    let raw = Raw::greeted(&address, member(1), 7, waits.me).await;
     waits.sees_up(member(1)).await;
+    (waits, raw)
+}
+
+#[tokio::test]
+async fn a_link_on_which_nothing_arrives_is_given_up() {
+    let (mut waits, mut silent) = impatient().await;
     waits.sees_down(member(1)).await;
     let status = &waits.transport.peers()[0];
     assert_eq!(status.last_error.as_deref(), Some("nothing arrived for 100ms"));
@@ -160,13 +166,7 @@ async fn a_link_on_which_nothing_arrives_is_given_up() {
 
 #[tokio::test]
 async fn a_link_whose_frame_never_comes_to_its_end_is_given_up_though_bytes_arrive() {
-    let (listener, address) = port().await;
-    let mut config = config(member(2), Some(listener), vec![awaited(1)]);
-    config.timing.keepalive_interval = Duration::from_millis(10);
-    config.timing.keepalive_timeout = Duration::from_millis(100);
-    let mut waits = End::start(config);
-    let mut raw = Raw::greeted(&address, member(1), 7, waits.me).await;
-    waits.sees_up(member(1)).await;
+    let (mut waits, mut raw) = impatient().await;
     // As if the length had been altered on the way: what follows counts as the frame's.
     raw.say_bytes(&1000_u32.to_le_bytes()).await;
     let trickle = tokio::task::spawn(async move {
