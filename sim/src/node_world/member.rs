@@ -150,8 +150,7 @@ impl Member {
 
     /// The run is over: nothing of it is left.
     pub(super) fn switch_off(&self) {
-        Handle::current().kill(self.machine.id());
-        *self.seat.running.lock().expect("nobody panicked") = None;
+        self.end();
         self.disk().kill();
     }
 
@@ -194,9 +193,13 @@ impl Member {
     }
 
     fn stop(&self, why: &str) {
+        self.end();
+        is_down(self.node, why);
+    }
+
+    fn end(&self) {
         Handle::current().kill(self.machine.id());
         *self.seat.running.lock().expect("nobody panicked") = None;
-        is_down(self.node, why);
     }
 
     /// It is on, and its node is started.
