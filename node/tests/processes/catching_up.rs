@@ -3,6 +3,7 @@
 //! in mid-stream.
 
 use crate::gate::{Gate, Way};
+use crate::looking::{STUCK, until};
 use axum::http::{Method, StatusCode};
 use holm::Status;
 use holm::server::client::Ask;
@@ -10,12 +11,7 @@ use holm::server::cluster::{Cluster, Plan, free_ports};
 use holm::topology::{Island, Link, Member, Topology};
 use std::collections::BTreeMap;
 use std::path::Path;
-use std::time::{Duration, Instant};
 
-/// When something that must happen counts as not happening.
-const STUCK: Duration = Duration::from_secs(60);
-/// The pause between two looks at a status.
-const LOOK_PAUSE: Duration = Duration::from_millis(5);
 /// The member that sleeps.
 const SLEEPER: u64 = 3;
 /// Values that don't compress: the snapshot is as large as they are together.
@@ -59,19 +55,6 @@ async fn start(gate: &Gate, listens: String, settings: &str) -> Cluster {
     let listens = BTreeMap::from([(SLEEPER, listens)]);
     let plan = Plan { topology, listens, settings: settings.into() };
     Cluster::start_as(Path::new(env!("CARGO_BIN_EXE_holm")), plan, STUCK).await.unwrap()
-}
-
-/// What is found in a member's status, once it is.
-async fn until<T>(cluster: &Cluster, id: u64, mut find: impl FnMut(&Status) -> Option<T>) -> T {
-    let start = Instant::now();
-    loop {
-        let status = cluster.status(id).await;
-        if let Some(found) = status.as_ref().and_then(&mut find) {
-            return found;
-        }
-        assert!(start.elapsed() < STUCK, "member {id} does not get there: {status:#?}");
-        tokio::time::sleep(LOOK_PAUSE).await;
-    }
 }
 
 /// How many bytes a member has received from the others since it started.

@@ -5,6 +5,7 @@
 mod strangers;
 
 use crate::gate::{Gate, Way};
+use crate::looking::{STUCK, until};
 use axum::http::StatusCode;
 use holm::Status;
 use holm::server::client::{Ask, Client, Endpoint, random_key};
@@ -20,8 +21,6 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
-/// When something that must happen counts as not happening.
-const STUCK: Duration = Duration::from_secs(60);
 /// How long one attempt of a client may take.
 const ATTEMPT: Duration = Duration::from_secs(1);
 /// How long a client that repeats its request may go without an answer, whatever is cut. A dead
@@ -266,19 +265,6 @@ async fn increments(cluster: &Cluster, members: &[u64], each: u64) -> u64 {
         }
     }
     sum
-}
-
-/// Looks at a member's status until it shows what is looked for.
-async fn until<T>(cluster: &Cluster, id: u64, mut find: impl FnMut(&Status) -> Option<T>) -> T {
-    let start = Instant::now();
-    loop {
-        let status = cluster.status(id).await;
-        if let Some(found) = status.as_ref().and_then(&mut find) {
-            return found;
-        }
-        assert!(start.elapsed() < STUCK, "member {id} does not get there: {status:#?}");
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
 }
 
 /// Waits until each of the first reaches the second like this.

@@ -16,6 +16,7 @@ mod hosts;
 mod init;
 mod inspect;
 mod islands;
+mod looking;
 mod members;
 mod overload;
 mod recovery;
